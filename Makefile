@@ -1,0 +1,19 @@
+# The two commands of the README.
+PYTHON ?= python3
+VENV ?= .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: demo test
+
+demo: $(VENV)/.installed
+	$(RUN) train_imagenet.py --flagfile=configs/digits.flags
+	$(RUN) eval_imagenet.py --flagfile=configs/digits_eval.flags
+
+test: $(VENV)/.installed
+	$(RUN) -m ruff check .
+	$(RUN) -m pytest
+
+$(VENV)/.installed: setup.py
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install -e ".[test]"
+	touch $@

@@ -1,0 +1,84 @@
+"""Config dataclasses as absl flags, and how a command ends. The only importer of `absl.flags`."""
+
+import dataclasses
+import os
+import sys
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from absl import app, flags
+
+from sagan_tf import config as config_lib
+
+flags.disclaim_key_flags()  # so that --help lists our flags under the command that has them
+
+_DEFINE = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float,
+           str: flags.DEFINE_string}
+
+
+def define(*kinds: type) -> None:
+    """Defines a flag for every field of the given config dataclasses."""
+    for kind in kinds:
+        hints = typing.get_type_hints(kind)
+        for field in dataclasses.fields(kind):
+            options = [t for t in typing.get_args(hints[field.name]) if t is not type(None)]
+            value_type = options[0] if options else hints[field.name]
+            _DEFINE[value_type](field.name, field.default, field.metadata["help"])
+
+
+def define_switch(name: str, text: str) -> None:
+    """Defines a flag that is off unless given."""
+    flags.DEFINE_bool(name, False, text)
+
+
+def value(name: str) -> Any:
+    """The value of a flag."""
+    return flags.FLAGS[name].value
+
+
+def make(kind: type) -> Any:
+    """A config of class `kind` from the flags.
+
+    Raises:
+      config.UserError: a value fails its check.
+    """
+    return kind(**{field.name: value(field.name) for field in dataclasses.fields(kind)})
+
+
+def run(main: Callable[[], None]) -> None:
+    """Parses the command line, calls `main` and leaves.
+
+    Exit code 0 when done; 1 after `config.UserError` or a wrong flag, with its one line on
+    standard error; 128 + the signal's number when a signal ended the run.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own remarks
+    app.run(lambda _: sys.exit(_guarded(main)), flags_parser=_parse)
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+    try:
+        rest = flags.FLAGS(list(argv), known_only=False)
+    except flags.Error as error:
+        _fail(" ".join(str(error).split()))
+    if len(rest) > 1:
+        _fail(f"{rest[1]}: expected flags only, as in --name=value")
+    return rest
+
+
+def _guarded(main: Callable[[], None]) -> int:
+    try:
+        main()
+    except config_lib.UserError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        _fail("interrupted before training began or while saving", 130)
+    except config_lib.Interrupted as stop:
+        _fail(str(stop), 128 + stop.signal)
+    return 0
+
+
+def _fail(line: str, code: int = 1) -> None:
+    sys.stdout.flush()
+    print(("" if code > 1 else "error: ") + line, file=sys.stderr)
+    sys.exit(code)

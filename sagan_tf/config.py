@@ -1,0 +1,259 @@
+"""What can be set, with its default, its meaning and the check it must pass.
+
+Frozen dataclasses, standard library only. `cli.py` turns every field into a flag of the same
+name, so a field's `help` is also the flag's help text. Defaults are the reference's
+(brain-research/self-attention-gan, `train_imagenet.py:37-75`, `model.py:31-57`,
+`eval_imagenet.py:28-76`); fields that the reference does not have say so.
+"""
+
+import dataclasses
+import os
+import signal
+from typing import Any, Optional
+
+# Attention sits on the map of this side; None: the network has no attention block.
+ATTENTION_OF_TYPE = {"test": 32, "test_64": 64, "baseline": None}
+LOSS_TYPES = ("hinge_loss", "kl_loss")
+IMAGE_SIZES = (32, 64, 128, 256)
+
+
+class UserError(Exception):
+    """Something the person at the keyboard can mend.
+
+    The message is one line that names the flag or the file, its value and what would be right.
+    Entry points print it and leave with exit code 1.
+    """
+
+
+class Interrupted(Exception):
+    """A run was asked to stop, has saved, and leaves.
+
+    Attributes:
+      signal: number of the signal. Entry points leave with exit code 128 + this.
+    """
+
+    def __init__(self, number: int, step: int):
+        super().__init__(f"{signal.Signals(number).name}: saved step {step}; the same command "
+                         "continues")
+        self.signal = number
+
+
+def _option(default: Any, text: str, choices: Optional[tuple] = None) -> Any:
+    return dataclasses.field(default=default, metadata={"help": text, "choices": choices})
+
+
+def _require(condition: bool, name: str, value: Any, expected: str) -> None:
+    if not condition:
+        raise UserError(f"--{name}={value}: expected {expected}")
+
+
+def _require_positive(config: Any, *names: str) -> None:
+    for name in names:
+        _require(getattr(config, name) > 0, name, getattr(config, name), "a number above 0")
+
+
+def _require_not_negative(config: Any, *names: str) -> None:
+    for name in names:
+        _require(getattr(config, name) >= 0, name, getattr(config, name), "0 or more")
+
+
+def _require_choices(config: Any) -> None:
+    for field in dataclasses.fields(config):
+        choices, value = field.metadata.get("choices"), getattr(config, field.name)
+        if choices and value is not None:
+            _require(value in choices, field.name, value,
+                     "one of " + ", ".join(str(c) for c in choices))
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """The two networks. Everything here decides names or shapes of weights, or the forward pass."""
+
+    image_size: int = _option(
+        128, "Side of the square images in pixels (the reference: 128 only).", IMAGE_SIZES)
+    z_dim: int = _option(128, "Dimension of the latent vector z.")
+    gf_dim: int = _option(64, "Width of the generator: channels of its last block.")
+    df_dim: int = _option(64, "Width of the discriminator: channels of its first block.")
+    number_classes: int = _option(1000, "Number of classes; labels run from 0 to this minus 1.")
+    generator_type: str = _option(
+        "test", "Generator: test is SAGAN with attention on the 32x32 map, test_64 on the 64x64 "
+        "map, baseline has no attention.", tuple(ATTENTION_OF_TYPE))
+    discriminator_type: str = _option(
+        "test", "Discriminator: test, test_64 or baseline, as for the generator.",
+        tuple(ATTENTION_OF_TYPE))
+    attention_resolution: int = _option(
+        0, "Side of the map that attention sits on, in every network whose type is not baseline; "
+        "0: as the type says. (Not in the reference.)")
+    cbn_decay: float = _option(
+        0.999, "Decay of the moving statistics of conditional batch norm. (A constant in the "
+        "reference.)")
+    bn_decay: float = _option(
+        0.9999, "Decay of the moving statistics of the generator's last batch norm. (A constant "
+        "in the reference.)")
+
+    def __post_init__(self):
+        _require_positive(self, "z_dim", "gf_dim", "df_dim", "number_classes")
+        _require_choices(self)
+        for name in ("cbn_decay", "bn_decay"):
+            _require(0 <= getattr(self, name) < 1, name, getattr(self, name),
+                     "a number from 0 up to, not including, 1")
+        self._check_attention()
+
+    def _check_attention(self) -> None:
+        possible = [8 * 2**k for k in range(8) if 8 * 2**k <= self.image_size // 2]
+        if self.attention_resolution:
+            value = self.attention_resolution
+            _require(value in possible, "attention_resolution", value,
+                     f"one of {possible} at --image_size={self.image_size}, or 0")
+            both = {self.generator_type, self.discriminator_type}
+            _require(both != {"baseline"}, "attention_resolution", value,
+                     "0, because both networks are of type baseline")
+        for net, width in (("generator", self.gf_dim), ("discriminator", self.df_dim)):
+            side = self.attention_side(net)
+            if side is None:
+                continue
+            _require(side in possible, f"{net}_type", getattr(self, f"{net}_type"),
+                     f"a type whose map of side {side} exists at --image_size={self.image_size}; "
+                     f"with --attention_resolution it may sit on one of {possible}")
+            channels = width * self.image_size // (side if net == "generator" else 2 * side)
+            _require(channels >= 8, "gf_dim" if net == "generator" else "df_dim", width,
+                     f"at least {-(-8 * width // channels)}, so that the map of side {side} has "
+                     "the 8 channels that attention needs")
+
+    def attention_side(self, network: str) -> Optional[int]:
+        """Side of the map under attention in `network` ("generator" or "discriminator"), or None.
+        """
+        by_type = ATTENTION_OF_TYPE[getattr(self, f"{network}_type")]
+        return by_type if by_type is None else self.attention_resolution or by_type
+
+    @property
+    def num_blocks(self) -> int:
+        """Up-blocks of the generator, n = log2(image_size / 4); D has one block more."""
+        return (self.image_size // 4).bit_length() - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Where the records are and how they are read for training."""
+
+    data_dir: str = _option("data", "Directory that holds the *.tfrecords; may be gs://.")
+    shuffle_buffer_size: int = _option(100000, "Records held in memory to be shuffled.")
+    data_parallelism: int = _option(64, "Record files read at the same time.")
+
+    def __post_init__(self):
+        _require_positive(self, "shuffle_buffer_size", "data_parallelism")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """The training run: batch, optimizers, length, and what is written when."""
+
+    checkpoint_dir: str = _option(
+        "checkpoint",
+        "Directory of runs; this run lives in <checkpoint_dir>/imagenet_<batch_size>.")
+    batch_size: int = _option(
+        64, "Images per tower. A tower is the group that batch norm takes its moments over.")
+    num_towers: int = _option(
+        4, "Towers per step; batch_size * num_towers images make one step, on any number of "
+        "devices that divides num_towers.")
+    num_devices: int = _option(
+        0, "Devices to train on; 0: every GPU, or one CPU device where there is none. On a machine "
+        "without GPU, a number above 1 makes that many logical CPU devices. (Not in the "
+        "reference: its towers were its devices.)")
+    d_step: int = _option(1, "Discriminator steps per iteration.")
+    g_step: int = _option(1, "Generator steps per iteration.")
+    discriminator_learning_rate: float = _option(4e-4, "Adam's learning rate of D.")
+    generator_learning_rate: float = _option(1e-4, "Adam's learning rate of G.")
+    beta1: float = _option(0.0, "Adam's beta1, of both optimizers.")
+    beta2: float = _option(
+        0.999, "Adam's beta2, of both optimizers (the reference's code; the paper says 0.9).")
+    loss_type: str = _option("hinge_loss", "Loss: hinge_loss or kl_loss.", LOSS_TYPES)
+    max_steps: int = _option(
+        1_000_000, "Iteration to stop at, counted from the start of the run (paper: 1,000,000; "
+        "the reference's code: 2,000,000).")
+    seed: int = _option(0, "Seed of initial weights, z, fake labels and the order of the data.")
+    steps_per_loop: int = _option(
+        0, "Iterations between two looks of the host at the device; 0: as many as take about two "
+        "seconds, at most 100. The numbers computed do not depend on it.")
+    save_summaries_steps: int = _option(200, "Iterations between two rows of losses.")
+    save_checkpoint_secs: int = _option(1200, "Seconds between two checkpoints.")
+    sample_every: int = _option(1000, "Iterations between two sample grids; 0: none.")
+    keep_checkpoints: int = _option(5, "Newest checkpoints that are kept.")
+
+    def __post_init__(self):
+        _require_choices(self)
+        _require_positive(self, "batch_size", "num_towers", "d_step", "g_step", "max_steps",
+                          "discriminator_learning_rate", "generator_learning_rate",
+                          "save_summaries_steps", "keep_checkpoints")
+        _require_not_negative(self, "num_devices", "seed", "steps_per_loop",
+                              "save_checkpoint_secs", "sample_every")
+        for name in ("beta1", "beta2"):
+            _require(0 <= getattr(self, name) < 1, name, getattr(self, name),
+                     "a number from 0 up to, not including, 1")
+
+    @property
+    def run_dir(self) -> str:
+        """The directory of this run (reference `train_imagenet.py:89-90`)."""
+        return run_directory(self.checkpoint_dir, self.batch_size)
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalConfig:
+    """The evaluation of one checkpoint. The networks' settings come from the run's config.json."""
+
+    data_dir: str = _option("data", "Directory that holds the real images' *.tfrecords.")
+    checkpoint_dir: str = _option("checkpoint", "Directory of runs, as in training.")
+    batch_size: int = _option(
+        64, "Images per tower of the training run; it is part of the run directory's name.")
+    eval_sample_size: int = _option(50000, "Generated images, and as many real ones.")
+    dcgan_generator_batch_size: int = _option(
+        100, "Images generated, and classified, at a time. The scores do not depend on it.")
+    shuffle_buffer_size: int = _option(
+        5000, "Records held in memory to choose the real images from.")
+    checkpoint_step: int = _option(
+        -1, "Step of the checkpoint to score; -1: the latest. (Not in the reference.)")
+    inception: str = _option(
+        "https://tfhub.dev/tensorflow/tfgan/eval/inception/1",
+        "The classifier: a TF-Hub handle, a SavedModel directory, or a frozen graph file (.pb). "
+        "(Not in the reference.)")
+    compare_untrained: bool = _option(
+        False, "Score freshly initialised weights as well, for a sense of scale. (Not in the "
+        "reference.)")
+    seed: int = _option(0, "Seed of z, of the labels and of the choice of real images.")
+    generator_type: Optional[str] = _option(
+        None, "If given, must agree with the run.", tuple(ATTENTION_OF_TYPE))
+    z_dim: Optional[int] = _option(None, "If given, must agree with the run.")
+    gf_dim: Optional[int] = _option(None, "If given, must agree with the run.")
+    num_classes: Optional[int] = _option(
+        None, "If given, must agree with the run's number_classes.")
+
+    def __post_init__(self):
+        _require_choices(self)
+        _require_positive(self, "batch_size", "dcgan_generator_batch_size", "shuffle_buffer_size")
+        _require_not_negative(self, "seed")
+        _require(self.eval_sample_size >= 2, "eval_sample_size", self.eval_sample_size,
+                 "2 or more images")
+        _require(self.checkpoint_step >= -1, "checkpoint_step", self.checkpoint_step,
+                 "a step, or -1 for the latest")
+
+    @property
+    def run_dir(self) -> str:
+        """The directory of the training run that is scored."""
+        return run_directory(self.checkpoint_dir, self.batch_size)
+
+    @property
+    def eval_dir(self) -> str:
+        """Where the results go (reference `eval_imagenet.py:83-86`)."""
+        return run_directory(os.path.join(self.checkpoint_dir, "eval"), self.batch_size)
+
+
+def run_directory(checkpoint_dir: str, batch_size: int) -> str:
+    """`<checkpoint_dir>/imagenet_<batch_size>`, the reference's name for a run."""
+    return os.path.join(checkpoint_dir, f"imagenet_{batch_size}")
+
+
+def difference(stored: Any, asked: Any) -> list[str]:
+    """One phrase for each field in which two configs of the same class differ."""
+    return [f"{field.name}: {getattr(stored, field.name)} there, {getattr(asked, field.name)} here"
+            for field in dataclasses.fields(stored)
+            if getattr(stored, field.name) != getattr(asked, field.name)]

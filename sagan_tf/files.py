@@ -1,0 +1,33 @@
+"""Writing to a run directory: whole or not at all, and one clear line when it cannot be done."""
+
+import contextlib
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from sagan_tf import config as config_lib
+
+# What TensorFlow and the operating system raise when a directory cannot be written.
+_WRITE_ERRORS = (OSError, tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError,
+                 tf.errors.UnknownError, tf.errors.FailedPreconditionError,
+                 tf.errors.NotFoundError, tf.errors.InternalError, tf.errors.DataLossError,
+                 tf.errors.UnavailableError)
+
+
+@contextlib.contextmanager
+def writing(directory: str) -> Iterator[None]:
+    """Turns an error of writing below `directory` into a `config.UserError` of one line."""
+    try:
+        yield
+    except _WRITE_ERRORS as error:
+        reason = str(getattr(error, "message", None) or error).splitlines()[0]
+        raise config_lib.UserError(
+            f"{directory}: cannot be written to ({reason}); free space, or choose another "
+            "--checkpoint_dir. Checkpoints written before stay as they are") from error
+
+
+def write_whole(path: str, text: str) -> None:
+    """Writes a text file so that a reader, or a kill, never sees half of it."""
+    with tf.io.gfile.GFile(path + ".tmp", "w") as file:
+        file.write(text)
+    tf.io.gfile.rename(path + ".tmp", path, overwrite=True)

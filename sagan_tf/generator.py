@@ -1,0 +1,141 @@
+"""The generator: one class for `baseline`, `test` and `test_64`, for 32 to 256 px."""
+
+from typing import Optional
+
+import keras
+import tensorflow as tf
+
+from sagan_tf import config as config_lib
+from sagan_tf import non_local, ops
+
+
+def upsample(x: tf.Tensor) -> tf.Tensor:
+    """Doubles height and width by nearest neighbour: [b, h, w, c] -> [b, 2h, 2w, c].
+
+    Repeats rather than a resize, because XLA has no CPU kernel for a resize's gradient.
+    """
+    return tf.repeat(tf.repeat(x, 2, axis=1), 2, axis=2)
+
+
+@keras.saving.register_keras_serializable("sagan_tf")
+class GeneratorBlock(keras.layers.Layer):
+    """Residual block that doubles the size.
+
+    cbn_0 -> ReLU -> upsample -> snconv1 3x3 -> cbn_1 -> ReLU -> snconv2 3x3, plus the shortcut
+    upsample -> snconv3 1x1.
+
+    Call arguments:
+      x: [batch, height, width, in].
+      labels: int [batch].
+      training, update_sn: as in `Generator`.
+    Returns: [batch, 2 height, 2 width, filters].
+
+    Source: reference `generator.py:81-95`.
+    """
+
+    def __init__(self, filters: int, number_classes: int, decay: float = 0.999,
+                 group_size: Optional[int] = None, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.norm_options = {"number_classes": number_classes, "decay": decay,
+                             "group_size": group_size}
+        policy = self.dtype_policy
+        self.cbn_0 = ops.ConditionalBatchNorm(name="cbn_0", dtype=policy, **self.norm_options)
+        self.cbn_1 = ops.ConditionalBatchNorm(name="cbn_1", dtype=policy, **self.norm_options)
+        self.snconv1 = ops.SNConv2D(filters, 3, name="snconv1", dtype=policy)
+        self.snconv2 = ops.SNConv2D(filters, 3, name="snconv2", dtype=policy)
+        self.snconv3 = ops.SNConv2D(filters, 1, name="snconv3", dtype=policy)
+
+    def build(self, input_shape, *_):
+        output_shape = self.compute_output_shape(input_shape)
+        inside = (*output_shape[:-1], input_shape[-1])
+        self.cbn_0.build(input_shape)
+        self.snconv1.build(inside)
+        self.cbn_1.build(output_shape)
+        self.snconv2.build(output_shape)
+        self.snconv3.build(inside)
+
+    def call(self, x, labels, training: bool = False, update_sn: bool = False):
+        shortcut = self.snconv3(upsample(x), update_sn=update_sn)
+        x = tf.nn.relu(self.cbn_0(x, labels, training=training))
+        x = self.snconv1(upsample(x), update_sn=update_sn)
+        x = tf.nn.relu(self.cbn_1(x, labels, training=training))
+        return shortcut + self.snconv2(x, update_sn=update_sn)
+
+    def compute_output_shape(self, input_shape, *_):
+        batch, height, width, _ = input_shape
+        double = [side and 2 * side for side in (height, width)]
+        return (batch, *double, self.filters)
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters, **self.norm_options}
+
+
+class Generator(keras.Model):
+    """z and class labels to images.
+
+    SN dense to 4x4 -> n = log2(size / 4) blocks with gf_dim * (2^(n-1), ..., 2, 1) channels,
+    attention after the block whose map has the configured side -> batch norm -> ReLU -> SN conv
+    3x3 to 3 channels -> tanh.
+
+    Args:
+      config: `config.ModelConfig`.
+      group_size: images per tower: batch norm's moments are taken per so many consecutive images.
+
+    Call arguments:
+      z: float32 [batch, z_dim], standard normal.
+      labels: int [batch], 0 .. number_classes - 1.
+      training: batch norm uses the moments of each tower, and its moving statistics move;
+        otherwise it uses the moving statistics.
+      update_sn: whether the new u of every SN layer is stored; None: as `training`.
+      return_attention: whether to return the attention map as well; needs an attention block.
+    Returns: float32 [batch, size, size, 3] in [-1, 1]; with `return_attention` a pair of that and
+      the attention (`non_local.NonLocalBlock`).
+
+    Source: paper, section 3; reference `generator.py:138-306`.
+    """
+
+    def __init__(self, config: config_lib.ModelConfig, group_size: Optional[int] = None, **kwargs):
+        super().__init__(name=kwargs.pop("name", "generator"), **kwargs)
+        self.config = config
+        self.group_size = group_size
+        self.snh0 = ops.SNDense(16 * self._widths()[0], name="g_snh0")
+        self.blocks = [
+            GeneratorBlock(width, config.number_classes, config.cbn_decay, group_size,
+                           name=f"g_block{number}")
+            for number, width in enumerate(self._widths(), start=1)]
+        self.attention_side = config.attention_side("generator")
+        self.non_local = (
+            non_local.NonLocalBlock(name="g_non_local") if self.attention_side else None)
+        self.bn = ops.BatchNorm(config.bn_decay, group_size=group_size, name="g_bn")
+        self.snconv_last = ops.SNConv2D(3, 3, name="g_snconv_last")
+
+    def _widths(self) -> list[int]:
+        """Output channels of the blocks, from the 8x8 map to the image's own size."""
+        return [self.config.gf_dim * 2**k for k in reversed(range(self.config.num_blocks))]
+
+    def build(self, input_shape=None):
+        self.snh0.build((None, self.config.z_dim))
+        shape = (None, 4, 4, self._widths()[0])
+        for block in self.blocks:
+            block.build(shape)
+            shape = block.compute_output_shape(shape)
+            if shape[1] == self.attention_side:
+                self.non_local.build(shape)
+        self.bn.build(shape)
+        self.snconv_last.build(shape)
+        self.built = True
+
+    def call(self, z, labels, training: bool = False, update_sn: Optional[bool] = None,
+             return_attention: bool = False):
+        update_sn = training if update_sn is None else update_sn
+        attention = None
+        x = self.snh0(z, update_sn=update_sn)
+        x = tf.reshape(x, [-1, 4, 4, self._widths()[0]])
+        for block in self.blocks:
+            x = block(x, labels, training=training, update_sn=update_sn)
+            if x.shape[1] == self.attention_side:
+                x, attention = self.non_local(x, update_sn=update_sn, return_attention=True)
+        x = tf.nn.relu(self.bn(x, training=training))
+        images = tf.cast(tf.tanh(self.snconv_last(x, update_sn=update_sn)), tf.float32)
+        return (images, attention) if return_attention else images

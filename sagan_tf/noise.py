@@ -1,0 +1,66 @@
+"""What is drawn at random, as pure functions of (seed, purpose, position).
+
+Nothing here has state, so a continued run draws what an unbroken one would have, and one device
+draws what several would.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+# What a draw is for. The numbers are part of every run's identity: never renumber.
+G_STEP, D_STEP, GRID, EVALUATION = range(4)
+
+_ALGORITHM = "philox"
+
+
+def _key(seed: int, *positions) -> tf.Tensor:
+    key = tf.constant([seed & 0x7FFFFFFF, seed >> 31], tf.int32)
+    for position in positions:
+        key = tf.random.experimental.stateless_fold_in(
+            key, tf.cast(position, tf.int64), alg=_ALGORITHM)
+    return key
+
+
+def _draw(key, count: int, z_dim: int, number_classes: int):
+    z_key, label_key = tf.unstack(tf.random.experimental.stateless_split(key, 2, alg=_ALGORITHM))
+    z = tf.random.stateless_normal([count, z_dim], z_key, alg=_ALGORITHM)
+    labels = tf.random.stateless_uniform([count], label_key, 0, number_classes, tf.int32,
+                                         alg=_ALGORITHM)
+    return z, labels
+
+
+def draw_towers(seed: int, step, purpose: int, substep: int, first_tower, towers: int,
+                batch_size: int, z_dim: int, number_classes: int):
+    """z and fake labels of some consecutive towers of one step.
+
+    Args:
+      seed: the run's seed.
+      step: int scalar, the iteration.
+      purpose: `G_STEP` or `D_STEP`.
+      substep: which of the iteration's steps of that kind.
+      first_tower: int scalar, index of the first tower wanted.
+      towers: how many towers.
+      batch_size: images per tower.
+    Returns:
+      z float32 [towers * batch_size, z_dim], standard normal, and labels int32
+      [towers * batch_size], uniform over the classes. A tower's numbers depend on nothing else.
+    """
+    draws = [_draw(_key(seed, purpose, step, substep, first_tower + tower), batch_size, z_dim,
+                   number_classes) for tower in range(towers)]
+    return tuple(tf.concat(parts, 0) for parts in zip(*draws))
+
+
+def draw_samples(seed: int, purpose: int, count: int, z_dim: int, number_classes: int):
+    """z float32 [count, z_dim] and labels int32 [count] for pictures or for scoring."""
+    return _draw(_key(seed, purpose), count, z_dim, number_classes)
+
+
+def draw_grid(seed: int, rows: int, columns: int, z_dim: int, number_classes: int):
+    """z and labels of a sample grid: one class a row, classes spread evenly over all.
+
+    Returns:
+      z float32 [rows * columns, z_dim], fixed by the seed, and labels int32 [rows * columns].
+    """
+    z, _ = draw_samples(seed, GRID, rows * columns, z_dim, number_classes)
+    classes = np.linspace(0, number_classes - 1, rows).round().astype(np.int32)
+    return z, np.repeat(classes, columns)

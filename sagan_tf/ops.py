@@ -1,0 +1,354 @@
+"""Spectral normalisation and the layers built on it; batch norm per tower.
+
+Weights carry the reference's names (`w`, `biases`, `Matrix`, `u`, `gamma`, ...), so that a
+variable's path is its name in a reference checkpoint.
+"""
+
+from typing import Optional
+
+import keras
+import tensorflow as tf
+
+_L2_EPSILON = 1e-12
+_GLOROT = "glorot_uniform"
+
+
+def _l2_normalize(x: tf.Tensor) -> tf.Tensor:
+    return x / (tf.sqrt(tf.reduce_sum(tf.square(x))) + _L2_EPSILON)
+
+
+def spectral_normalize(w: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Divides a weight by an estimate of its largest singular value.
+
+    With W = w reshaped to [-1, out], one power iteration from u gives
+    v = l2(u W^T), u' = l2(v W), sigma = v W u'^T. Gradients flow through v and u' as well
+    (there is no stop_gradient), and w itself is never overwritten.
+
+    Args:
+      w: float32 weight, any shape of rank 2 or more whose last axis is the output, [..., out].
+      u: float32 [1, out], the running estimate of the leading right singular vector.
+
+    Returns:
+      (w / sigma in the shape of w, u' of shape [1, out]).
+
+    Source: reference `ops.py:120-183`; Miyato et al., 2018, algorithm 1.
+    """
+    matrix = tf.reshape(w, [-1, w.shape[-1]])
+    v = _l2_normalize(tf.matmul(u, matrix, transpose_b=True))
+    v_matrix = tf.matmul(v, matrix)
+    new_u = _l2_normalize(v_matrix)
+    sigma = tf.matmul(v_matrix, new_u, transpose_b=True)
+    return w / tf.reshape(sigma, []), new_u
+
+
+class _SpectralNormLayer(keras.layers.Layer):
+    """A layer with one spectrally normalised weight, `u`, and, mostly, a bias."""
+
+    _weight_name = "w"
+    _bias_name = "biases"
+
+    def __init__(self, use_bias: bool = True, **kwargs):
+        super().__init__(**kwargs)
+        self.use_bias = use_bias
+        self.weight = self.bias = self.u = None
+
+    def _add_weights(self, weight_shape: tuple, u_size: int, bias_size: int = 0) -> None:
+        # autocast=False: SN, and the weight it starts from, stay float32 in mixed precision.
+        self.weight = self.add_weight(name=self._weight_name, shape=weight_shape,
+                                      initializer=_GLOROT, autocast=False)
+        self.u = self.add_weight(
+            name="u", shape=(1, u_size), initializer=keras.initializers.TruncatedNormal(stddev=1.0),
+            trainable=False, autocast=False, aggregation="only_first_replica")
+        if self.use_bias:
+            self.bias = self.add_weight(name=self._bias_name, shape=(bias_size,),
+                                        initializer="zeros")
+
+    def oriented_weight(self) -> tf.Tensor:
+        """The raw weight with the axis that `u` belongs to last."""
+        return tf.convert_to_tensor(self.weight)
+
+    def normalized_weight(self, update_sn: bool) -> tf.Tensor:
+        """W_bar in the orientation of `oriented_weight`; stores u' if `update_sn`."""
+        w_bar, new_u = spectral_normalize(self.oriented_weight(), tf.convert_to_tensor(self.u))
+        if update_sn:
+            self.u.assign(new_u)
+        return tf.cast(w_bar, self.compute_dtype)
+
+    def settle(self, max_iterations: int = 1000, tolerance: float = 1e-6) -> None:
+        """Iterates u until no element moves by more than `tolerance`, and stores it.
+
+        Evaluation does this once, so that W_bar is the same for every batch after it. (The
+        reference goes on iterating through its evaluation, which ends at the same u.)
+        """
+        weight, u = self.oriented_weight(), tf.convert_to_tensor(self.u)
+        for _ in range(max_iterations):
+            previous, (_, u) = u, spectral_normalize(weight, u)
+            if float(tf.reduce_max(tf.abs(u - previous))) <= tolerance:
+                break
+        self.u.assign(u)
+
+    def get_config(self):
+        return {**super().get_config(), "use_bias": self.use_bias}
+
+
+@keras.saving.register_keras_serializable("sagan_tf")
+class SNConv2D(_SpectralNormLayer):
+    """Convolution with a spectrally normalised kernel: conv(x, w / sigma) + biases.
+
+    Stride 1, padding SAME, channels last. Weights: w [k, k, in, filters] Glorot-uniform,
+    biases [filters] zeros, u [1, filters] truncated normal.
+
+    Call arguments:
+      x: [batch, height, width, in].
+      update_sn: whether the new u is stored.
+    Returns: [batch, height, width, filters].
+
+    Source: reference `ops.py:186-217` (with bias) and `non_local.py:34-48` (1x1 without).
+    """
+
+    def __init__(self, filters: int, kernel_size: int = 3, use_bias: bool = True, **kwargs):
+        super().__init__(use_bias, **kwargs)
+        self.filters = filters
+        self.kernel_size = kernel_size
+
+    def build(self, input_shape):
+        shape = (self.kernel_size, self.kernel_size, input_shape[-1], self.filters)
+        self._add_weights(shape, self.filters, self.filters)
+
+    def call(self, x, update_sn: bool = False):
+        x = tf.nn.conv2d(x, self.normalized_weight(update_sn), strides=1, padding="SAME")
+        return tf.nn.bias_add(x, tf.convert_to_tensor(self.bias)) if self.use_bias else x
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.filters)
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters, "kernel_size": self.kernel_size}
+
+
+@keras.saving.register_keras_serializable("sagan_tf")
+class SNDense(_SpectralNormLayer):
+    """Dense layer with a spectrally normalised matrix: x (Matrix / sigma) + bias.
+
+    Weights: Matrix [in, units] Glorot-uniform, bias [units] zeros, u [1, units].
+
+    Call arguments:
+      x: [batch, in].
+      update_sn: whether the new u is stored.
+    Returns: [batch, units].
+
+    Source: reference `ops.py:220-247`.
+    """
+
+    _weight_name = "Matrix"
+    _bias_name = "bias"
+
+    def __init__(self, units: int, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+
+    def build(self, input_shape):
+        self._add_weights((input_shape[-1], self.units), self.units, self.units)
+
+    def call(self, x, update_sn: bool = False):
+        return tf.matmul(x, self.normalized_weight(update_sn)) + self.bias
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.units)
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
+
+@keras.saving.register_keras_serializable("sagan_tf")
+class SNEmbedding(_SpectralNormLayer):
+    """Lookup in a spectrally normalised table. The table is transposed before SN.
+
+    Weights: embedding_map [classes, units] Glorot-uniform, u [1, classes].
+
+    Call arguments:
+      labels: int [batch], 0 .. classes - 1.
+      update_sn: whether the new u is stored.
+    Returns: [batch, units].
+
+    Source: reference `ops.py:250-275`.
+    """
+
+    _weight_name = "embedding_map"
+
+    def __init__(self, number_classes: int, units: int, **kwargs):
+        super().__init__(use_bias=kwargs.pop("use_bias", False), **kwargs)
+        self.number_classes = number_classes
+        self.units = units
+
+    def build(self, input_shape=None):
+        self._add_weights((self.number_classes, self.units), self.number_classes)
+
+    def oriented_weight(self) -> tf.Tensor:
+        return tf.transpose(tf.convert_to_tensor(self.weight))
+
+    def call(self, labels, update_sn: bool = False):
+        return tf.gather(tf.transpose(self.normalized_weight(update_sn)), labels)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape, self.units)
+
+    def get_config(self):
+        return {**super().get_config(), "number_classes": self.number_classes,
+                "units": self.units}
+
+
+def settle_spectral_norms(network: keras.layers.Layer) -> None:
+    """Settles u in every spectrally normalised layer inside `network`."""
+    for layer in network._flatten_layers():
+        if isinstance(layer, _SpectralNormLayer):
+            layer.settle()
+
+
+def _grouped(x: tf.Tensor, group_size: Optional[int]) -> tf.Tensor:
+    """[batch, h, w, c] -> [groups, group_size, h, w, c]; a batch below group_size is one group."""
+    batch = tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
+    if group_size is None or (x.shape[0] is not None and x.shape[0] < group_size):
+        group_size = batch
+    elif x.shape[0] is not None and x.shape[0] % group_size:
+        raise ValueError(f"a batch of {x.shape[0]} images cannot be split into towers of "
+                         f"{group_size} (batch_size)")
+    # -1 twice is not allowed: the group axis is inferred, the batch axis given.
+    return tf.reshape(x, [-1, group_size, *x.shape[1:]])
+
+
+class _TowerBatchNorm(keras.layers.Layer):
+    """What conditional and plain batch norm share: moments per tower, moving statistics.
+
+    Moments are float32 and biased, over (group_size consecutive images, height, width).
+    """
+
+    _epsilon = 1e-5
+    _mean_name = "moving_mean"
+    _variance_name = "moving_variance"
+
+    def __init__(self, decay: float, group_size: Optional[int] = None, **kwargs):
+        super().__init__(**kwargs)
+        self.decay = decay
+        self.group_size = group_size
+        self.gamma = self.beta = self.moving_mean = self.moving_variance = None
+
+    def _add_weights(self, affine_shape: tuple, moving_shape: tuple) -> None:
+        def add(name, shape, initializer, **kwargs):
+            return self.add_weight(name=name, shape=shape, initializer=initializer,
+                                   autocast=False, **kwargs)
+
+        self.gamma = add("gamma", affine_shape, "ones")
+        self.beta = add("beta", affine_shape, "zeros")
+        moving = {"trainable": False, "aggregation": "mean"}
+        self.moving_mean = add(self._mean_name, moving_shape, "zeros", **moving)
+        self.moving_variance = add(self._variance_name, moving_shape, "ones", **moving)
+
+    def _scale_for_moving(self, images: tf.Tensor) -> tf.Tensor:
+        """Factor from the biased variance to the one the moving variance takes."""
+        del images
+        return tf.constant(1.0)
+
+    def _statistics(self, x: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        """(mean, variance), each broadcastable to `x`, [groups, images, h, w, c], float32."""
+        if not training:
+            return (tf.reshape(tf.convert_to_tensor(self.moving_mean), [-1]),
+                    tf.reshape(tf.convert_to_tensor(self.moving_variance), [-1]))
+        mean, variance = tf.nn.moments(x, axes=[1, 2, 3], keepdims=True)
+        self._update(self.moving_mean, mean)
+        self._update(self.moving_variance, variance * self._scale_for_moving(x))
+        return mean, variance
+
+    def _update(self, moving, per_group: tf.Tensor) -> None:
+        """moving <- decay * moving + (1 - decay) * mean over the towers."""
+        value = tf.reshape(tf.reduce_mean(per_group, axis=0), moving.shape)
+        moving.assign(tf.convert_to_tensor(moving) * self.decay + value * (1 - self.decay))
+
+    def _normalize(self, x, gamma, beta, training: bool):
+        """gamma * (x - mean) / sqrt(variance + epsilon) + beta, in one pass over x."""
+        grouped = _grouped(x, self.group_size if training else None)
+        mean, variance = self._statistics(tf.cast(grouped, tf.float32), training)
+        scale = tf.math.rsqrt(variance + self._epsilon) * gamma(grouped)
+        shift = beta(grouped) - mean * scale
+        normalized = grouped * tf.cast(scale, x.dtype) + tf.cast(shift, x.dtype)
+        return tf.reshape(normalized, tf.shape(x) if x.shape[0] is None else x.shape)
+
+    def compute_output_shape(self, input_shape, *_):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "decay": self.decay, "group_size": self.group_size}
+
+
+@keras.saving.register_keras_serializable("sagan_tf")
+class ConditionalBatchNorm(_TowerBatchNorm):
+    """Batch norm whose gamma and beta are chosen by each image's class.
+
+    gamma[y] * (x - mean) / sqrt(variance + 1e-5) + beta[y]. Weights: gamma, beta
+    [classes, channels]; moving statistics mean, var [1, 1, 1, channels], shared by the classes;
+    the moving variance takes the biased batch variance.
+
+    Call arguments:
+      x: [batch, height, width, channels]; in training batch is a multiple of `group_size`, or
+        below it, and then one group.
+      labels: int [batch], 0 .. classes - 1.
+      training: batch moments, and the moving statistics move; otherwise the moving statistics.
+    Returns: as x.
+
+    Source: reference `ops.py:315-367`.
+    """
+
+    _mean_name = "mean"
+    _variance_name = "var"
+
+    def __init__(self, number_classes: int, decay: float = 0.999, **kwargs):
+        super().__init__(decay, **kwargs)
+        self.number_classes = number_classes
+
+    def build(self, input_shape, *_):
+        channels = input_shape[-1]
+        self._add_weights((self.number_classes, channels), (1, 1, 1, channels))
+
+    def call(self, x, labels, training: bool = False):
+        def per_image(table):
+            def rows(grouped):
+                values = tf.gather(tf.convert_to_tensor(table), labels)
+                return tf.reshape(values, [-1, tf.shape(grouped)[1], 1, 1, values.shape[-1]])
+            return rows
+
+        return self._normalize(x, per_image(self.gamma), per_image(self.beta), training)
+
+    def get_config(self):
+        return {**super().get_config(), "number_classes": self.number_classes}
+
+
+@keras.saving.register_keras_serializable("sagan_tf")
+class BatchNorm(_TowerBatchNorm):
+    """Plain batch norm, gamma * (x - mean) / sqrt(variance + 1e-5) + beta, per tower.
+
+    Weights: gamma, beta, moving_mean, moving_variance, each [channels]. The batch is normalised
+    by its biased variance; the moving variance takes the unbiased one, as the fused kernel that
+    the reference calls.
+
+    Call arguments:
+      x: [batch, height, width, channels]; in training batch is a multiple of `group_size`, or
+        below it, and then one group.
+      training: batch moments, and the moving statistics move; otherwise the moving statistics.
+    Returns: as x.
+
+    Source: reference `ops.py:369-385`.
+    """
+
+    def __init__(self, decay: float = 0.9999, **kwargs):
+        super().__init__(decay, **kwargs)
+
+    def build(self, input_shape):
+        self._add_weights((input_shape[-1],), (input_shape[-1],))
+
+    def _scale_for_moving(self, images: tf.Tensor) -> tf.Tensor:
+        count = tf.cast(tf.reduce_prod(tf.shape(images)[1:4]), tf.float32)
+        return count / tf.maximum(count - 1.0, 1.0)
+
+    def call(self, x, training: bool = False):
+        return self._normalize(x, lambda _: tf.convert_to_tensor(self.gamma),
+                               lambda _: tf.convert_to_tensor(self.beta), training)

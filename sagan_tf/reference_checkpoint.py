@@ -1,0 +1,125 @@
+"""The reference's variable names, and its TensorFlow 1 checkpoints, read and written.
+
+| reference | here |
+|---|---|
+| `model/g_...`, `model/d_...` | the weight of the same path in the generator or discriminator |
+| `<name>/Adam`, `<name>/Adam_1` | Adam's first and second moment of that weight |
+| `global_step`, `d_step`, `g_step` | `SAGAN.step`, iterations of the optimizers of D and G |
+| `beta1_power`, `beta2_power` (D), `..._1` (G) | follow from the iterations; written, not read |
+
+Source: variable scopes in reference `generator.py`, `discriminator.py`, `model.py:186-196`.
+"""
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from sagan_tf import config, model
+
+_SCOPE = "model/"
+
+
+def _model_table(gan: model.SAGAN) -> dict[str, tf.Variable]:
+    """Reference name -> variable, for every weight of both networks."""
+    return {_SCOPE + v.path.split("/", 1)[1]: v.value
+            for network in (gan.generator, gan.discriminator) for v in network.weights}
+
+
+def _optimizer_table(gan: model.SAGAN) -> dict[str, tf.Variable]:
+    """Reference name -> variable, for Adam's slots and the three counters."""
+    state = gan.state()
+    table = {"global_step": state["global_step"]}
+    for prefix in ("d", "g"):
+        table[f"{prefix}_step"] = state[f"{prefix}_optimizer/iterations"]
+        for slot, suffix in (("m", "Adam"), ("v", "Adam_1")):
+            start = f"{prefix}_optimizer/{slot}/"
+            for name, variable in state.items():
+                if name.startswith(start):
+                    path = name[len(start):].split("/", 1)[1]
+                    table[f"{_SCOPE}{path}/{suffix}"] = variable
+    return table
+
+
+def _beta_powers(gan: model.SAGAN) -> dict[str, np.ndarray]:
+    """TensorFlow 1's Adam keeps beta^(t + 1) in variables; D's optimizer was made first."""
+    train = gan.train_config
+    return {f"{name}_power{suffix}":
+            np.float32(beta) ** np.float32(int(optimizer.iterations.numpy()) + 1)
+            for optimizer, suffix in ((gan.d_optimizer, ""), (gan.g_optimizer, "_1"))
+            for name, beta in (("beta1", train.beta1), ("beta2", train.beta2))}
+
+
+def variables(gan: model.SAGAN, optimizer: bool = False) -> dict[str, np.ndarray]:
+    """The model's variables as arrays, by reference name.
+
+    Args:
+      gan: the model.
+      optimizer: whether to give Adam's slots, beta powers and the counters as well.
+    """
+    arrays = {name: v.numpy() for name, v in _model_table(gan).items()}
+    if optimizer:
+        arrays.update({name: v.numpy() for name, v in _optimizer_table(gan).items()})
+        arrays.update(_beta_powers(gan))
+        arrays.update({name: arrays[name].astype(np.int32) for name in ("d_step", "g_step")})
+    return arrays
+
+
+def assign(gan: model.SAGAN, values: Mapping[str, np.ndarray]) -> None:
+    """Sets the model's variables from arrays, by reference name.
+
+    Args:
+      gan: the model.
+      values: every weight of both networks. Adam's slots and the counters may be there or not,
+        but all of them or none; without them the optimizers stay as they are.
+
+    Raises:
+      config.UserError: names all missing, unexpected and wrongly shaped variables; nothing has
+        been assigned then.
+    """
+    table, slots = _model_table(gan), _optimizer_table(gan)
+    powers = set(_beta_powers(gan))
+    if any(name in slots for name in values):
+        table.update(slots)
+    faults = [f"missing {name}" for name in table if name not in values]
+    faults += [f"unexpected {name}" for name in values if name not in table and name not in powers]
+    faults += [f"{name} has shape {tuple(np.shape(values[name]))} there, {tuple(v.shape)} here"
+               for name, v in table.items()
+               if name in values and tuple(np.shape(values[name])) != tuple(v.shape)]
+    if faults:
+        raise config.UserError("the variables are not those of this model: " + "; ".join(faults))
+    for name, variable in table.items():
+        variable.assign(tf.cast(values[name], variable.dtype))
+
+
+def read(gan: model.SAGAN, path: str) -> None:
+    """Reads a checkpoint that `tf.compat.v1.train.Saver` wrote (`path` as given to its restore).
+
+    Raises:
+      config.UserError: there is no such checkpoint, or its variables are not this model's.
+    """
+    try:
+        reader = tf.train.load_checkpoint(path)
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        raise config.UserError(
+            f"{path}: expected a TensorFlow 1 checkpoint (the path without .index)") from error
+    names = reader.get_variable_to_shape_map()
+    try:
+        assign(gan, {name: reader.get_tensor(name) for name in names})
+    except config.UserError as error:
+        raise config.UserError(f"{path}: {error}") from error
+
+
+def write(gan: model.SAGAN, path: str) -> None:
+    """Writes a checkpoint that `tf.compat.v1.train.Saver.restore` reads, Adam's slots included.
+
+    Args:
+      gan: the model.
+      path: prefix of the files, for instance `dir/model.ckpt-1000`.
+    """
+    tf.io.gfile.makedirs(os.path.dirname(path) or ".")
+    arrays = variables(gan, optimizer=True)
+    names = sorted(arrays)
+    tf.raw_ops.SaveV2(prefix=path, tensor_names=names, shape_and_slices=[""] * len(names),
+                      tensors=[tf.constant(arrays[name]) for name in names])

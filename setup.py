@@ -1,0 +1,41 @@
+"""Packaging. The versions are those the tests ran with."""
+
+import re
+
+import setuptools
+
+with open("README.md", encoding="utf-8") as file:
+    LONG_DESCRIPTION = file.read()
+with open("sagan_tf/__init__.py", encoding="utf-8") as file:
+    VERSION = re.search('__version__ = "(.*)"', file.read()).group(1)
+
+setuptools.setup(
+    name="sagan-tf",
+    version=VERSION,
+    description="Self-Attention GAN (SAGAN) in TensorFlow 2 and Keras 3",
+    long_description=LONG_DESCRIPTION,
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=setuptools.find_packages(include=["sagan_tf", "sagan_tf.*"]),
+    python_requires=">=3.10,<3.14",
+    install_requires=[
+        "tensorflow>=2.21,<2.22",
+        "keras>=3.12,<4",
+        "numpy>=1.26",
+        "absl-py>=2",
+        "pillow>=10",
+        "tensorflow-datasets>=4.9.9",
+        # TF-GAN's metrics, and what they import: probability needs tf-keras of TensorFlow's
+        # version, hub needs pkg_resources, which setuptools dropped in 81.
+        "tensorflow-gan==2.1.0",
+        "tensorflow-probability==0.25.0",
+        "tf-keras>=2.21,<2.22",
+        "tensorflow-hub==0.16.1",
+        "setuptools<81",
+    ],
+    extras_require={
+        "test": ["pytest>=8", "ruff>=0.6", "scipy>=1.11"],
+        "data": ["scikit-learn>=1.4"],  # to make the digits again
+        "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
+    },
+)

@@ -1,0 +1,133 @@
+"""The two commands, as a user runs them: real processes, real exit codes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.testing import make_data
+
+TINY = ("--image_size=32", "--z_dim=8", "--gf_dim=8", "--df_dim=8", "--number_classes=3",
+        "--attention_resolution=16", "--batch_size=2", "--num_towers=2", "--sample_every=0",
+        "--save_summaries_steps=1", "--shuffle_buffer_size=10")
+
+
+def start(script, *flags, **options):
+    return subprocess.Popen([sys.executable, str(ROOT / script), *flags], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True, **options)
+
+
+def run(script, *flags, **options):
+    process = start(script, *flags, **options)
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def error_line(result):
+    code, _, err = result
+    lines = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert code == 1, err
+    assert "Traceback" not in err
+    assert len(lines) == 1
+    assert err.rstrip().endswith(lines[0])
+    return lines[0]
+
+
+@pytest.fixture(name="data", scope="module")
+def fixture_data(tmp_path_factory):
+    return make_data(tmp_path_factory.mktemp("records"))
+
+
+@pytest.mark.parametrize(("script", "flags", "message"), [
+    ("train_imagenet.py", ["--generater_type=test"],
+     "Unknown command line flag 'generater_type'. Did you mean: generator_type ?"),
+    ("train_imagenet.py", ["--generator_type=big"],
+     "--generator_type=big: expected one of test, test_64, baseline"),
+    ("train_imagenet.py", ["--batch_size=many"], "flag --batch_size=many"),
+    ("train_imagenet.py", ["test"], "test: expected flags only"),
+    ("train_imagenet.py", ["--attention_resolution=33"], "--attention_resolution=33: expected one"),
+    ("train_imagenet.py", ["--flagfile=absent.flags"], "absent.flags"),
+    ("eval_imagenet.py", ["--num_classes=x"], "flag --num_classes=x"),
+    ("eval_imagenet.py", ["--data_dir=data/digits", "--checkpoint_dir=absent"],
+     "absent/imagenet_64: no run there"),
+])
+def test_bad_command_is_one_line_and_exit_code_1(script, flags, message):
+    assert message in error_line(run(script, *flags, cwd=ROOT))
+
+
+def test_no_records_names_the_digits_recipe(tmp_path):
+    line = error_line(run("train_imagenet.py", f"--data_dir={tmp_path}"))
+    assert line.startswith(f"error: --data_dir={tmp_path}: it holds no *.tfrecords;")
+    assert "--flagfile=configs/digits.flags" in line
+
+
+def test_unwritable_output_directory(tmp_path, data):
+    (tmp_path / "file").write_text("")
+    line = error_line(run("train_imagenet.py", *TINY, f"--data_dir={data}",
+                          f"--checkpoint_dir={tmp_path}/file"))
+    assert f"{tmp_path}/file/imagenet_2: cannot be written to" in line
+
+
+def test_help_lists_the_flags():
+    code, out, _ = run("train_imagenet.py", "--help")
+    assert code in (0, 1)
+    assert "--generator_type" in out
+    assert "--[no]dry_run" in out
+
+
+def test_sigterm_saves_and_the_same_command_continues_on_two_devices(tmp_path, data):
+    flags = [*TINY, f"--data_dir={data}", f"--checkpoint_dir={tmp_path}", "--steps_per_loop=1"]
+    process = start("train_imagenet.py", *flags, "--max_steps=100000")
+    for line in process.stdout:
+        if line.startswith("step 3/"):
+            break
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM
+    last = err.rstrip().splitlines()[-1]
+    assert last.startswith("SIGTERM: saved step ")
+    step = int(last.split()[3].rstrip(";"))
+    assert step >= 3
+    code, out, err = run("train_imagenet.py", *flags, f"--max_steps={step + 1}", "--num_devices=2")
+    assert code == 0, err
+    assert f"continuing from step {step}\n" in out
+    assert out.rstrip().endswith(f"done: step {step + 1}, {tmp_path}/imagenet_2")
+
+
+def test_killed_run_continues_from_its_last_checkpoint(tmp_path, data):
+    flags = [*TINY, f"--data_dir={data}", f"--checkpoint_dir={tmp_path}", "--steps_per_loop=1"]
+    process = start("train_imagenet.py", *flags, "--max_steps=100000", "--save_checkpoint_secs=0")
+    for line in process.stdout:
+        if line.startswith("step 4/"):
+            break
+    process.kill()
+    process.communicate()
+    code, out, err = run("train_imagenet.py", *flags, "--max_steps=6")
+    assert code == 0, err
+    assert "continuing from step " in out
+    rows = (tmp_path / "imagenet_2" / "metrics.jsonl").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == [f'{{"step": {i}' for i in range(1, 7)]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0,
+                    reason="mounting a small tmpfs needs root")
+def test_full_disk_is_one_line_and_keeps_the_last_checkpoint(tmp_path, data):
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(tmp_path)],
+                      capture_output=True, check=False).returncode:
+        pytest.skip("tmpfs cannot be mounted here")
+    try:
+        flags = [*TINY, f"--data_dir={data}", f"--checkpoint_dir={tmp_path}", "--steps_per_loop=1",
+                 "--save_checkpoint_secs=0", "--max_steps=100000", "--keep_checkpoints=100000"]
+        line = error_line(run("train_imagenet.py", *flags))
+        assert f"{tmp_path}/imagenet_2: cannot be written to" in line
+        subprocess.run(["mount", "-o", "remount,size=64m", str(tmp_path)], check=True)
+        code, out, err = run("train_imagenet.py", *flags[:-2], "--max_steps=1")
+        assert code == 0, err
+        assert "continuing from step " in out
+    finally:
+        time.sleep(0.1)
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)

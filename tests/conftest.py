@@ -1,0 +1,37 @@
+"""Four logical CPU devices for all tests, and the golden numbers."""
+
+import json
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4)
+
+TESTDATA = pathlib.Path(__file__).parent / "testdata"
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def golden_ops():
+    """The reference's numbers for single ops: (case, variant) -> {name: array}."""
+    archive = np.load(TESTDATA / "ops.npz")
+
+    def case(name, variant):
+        start = f"{name}/{variant}/"
+        return {key[len(start):]: archive[key] for key in archive.files if key.startswith(start)}
+
+    return case
+
+
+@pytest.fixture(scope="session", params=["sagan_hinge", "baseline_kl"])
+def golden_run(request):
+    """The reference's numbers for three iterations: (settings, {name: array})."""
+    archive = np.load(TESTDATA / f"{request.param}.npz")
+    settings = json.loads((TESTDATA / f"{request.param}.json").read_text())
+    return settings, {key: archive[key] for key in archive.files}

@@ -1,0 +1,55 @@
+"""The house: a file imports only from lower floors."""
+
+import ast
+
+import pytest
+
+from tests.conftest import ROOT
+
+FLOORS = [
+    {"config"},
+    {"ops", "losses", "images", "noise", "files"},
+    {"non_local", "dataset", "metrics", "inception", "distribution", "checkpoints",
+     "metric_writer"},
+    {"generator", "discriminator"},
+    {"model"},
+    {"reference_checkpoint", "train_lib", "eval_lib"},
+    {"cli"},
+]
+FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
+MODULES = sorted((ROOT / "sagan_tf").glob("*.py"))
+
+
+def imports(path) -> set[str]:
+    """Full names of all modules that a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def test_every_module_has_a_floor():
+    assert {path.stem for path in MODULES} - {"__init__"} == set(FLOOR_OF)
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.stem != "__init__"], ids=lambda p: p.stem)
+def test_imports_only_from_lower_floors(path):
+    own = {name.split(".")[1] for name in imports(path) if name.startswith("sagan_tf.")}
+    too_high = {name for name in own if FLOOR_OF[name] >= FLOOR_OF[path.stem]}
+    assert not too_high
+
+
+def test_config_uses_the_standard_library_only():
+    assert imports(ROOT / "sagan_tf/config.py") <= {
+        "dataclasses", "os", "signal", "typing.Any", "typing.Optional"}
+
+
+def test_only_cli_imports_flags():
+    assert [path.stem for path in MODULES if "absl.flags" in imports(path)] == ["cli"]
+
+
+def test_only_metrics_knows_tfgan():
+    assert [path.stem for path in MODULES if "tensorflow_gan" in path.read_text()] == ["metrics"]

@@ -1,0 +1,41 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sagan_tf import images
+
+
+def test_to_uint8_inverts_the_records_scaling():
+    pixels = np.arange(256, dtype=np.uint8)
+    scaled = pixels.astype(np.float32) * np.float32(2 / 255) - 1
+    np.testing.assert_array_equal(images.to_uint8(scaled), pixels)
+
+
+def test_to_uint8_clips():
+    np.testing.assert_array_equal(images.to_uint8([-1.5, -1, 0.001, 1, 2]), [0, 0, 128, 255, 255])
+
+
+def test_grid_places_images_row_by_row():
+    tiles = np.stack([np.full((2, 3, 3), i, np.uint8) for i in range(6)])
+    picture = images.grid(tiles, 2, 3)
+    assert picture.shape == (4, 9, 3)
+    np.testing.assert_array_equal(picture[::2, ::3, 0], [[0, 1, 2], [3, 4, 5]])
+
+
+def test_grid_of_wrong_count_is_refused():
+    with pytest.raises(ValueError, match="5 images do not fill a grid of 2 x 3"):
+        images.grid(np.zeros((5, 2, 2, 3), np.uint8), 2, 3)
+
+
+@pytest.mark.parametrize(("count", "expected"),
+                         [(64, (8, 8)), (12, (4, 3)), (7, (7, 1)), (1, (1, 1))])
+def test_squarest_grid(count, expected):
+    assert images.squarest_grid(count) == expected
+
+
+def test_png_round_trip():
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    decoded = np.asarray(Image.open(io.BytesIO(images.encode_png(pixels))))
+    np.testing.assert_array_equal(decoded, pixels)

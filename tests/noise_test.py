@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from sagan_tf import noise
+
+
+def draw(step=5, purpose=noise.G_STEP, first=0, towers=4, seed=3, substep=0, batch=6):
+    return [x.numpy() for x in noise.draw_towers(seed, step, purpose, substep, first, towers, batch,
+                                                 z_dim=16, number_classes=10)]
+
+
+def test_same_position_draws_the_same():
+    for a, b in zip(draw(), draw()):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_two_devices_draw_what_one_draws():
+    for whole, *halves in zip(draw(), draw(first=0, towers=2), draw(first=2, towers=2)):
+        np.testing.assert_array_equal(whole, np.concatenate(halves))
+
+
+@pytest.mark.parametrize("change", [
+    {"step": 6}, {"purpose": noise.D_STEP}, {"seed": 4}, {"substep": 1}, {"first": 1},
+    {"seed": 3 + 2**31}])
+def test_every_part_of_the_position_matters(change):
+    z, other = draw()[0], draw(**change)[0]
+    assert not np.isclose(z, other).any(axis=1).all()
+    assert not np.array_equal(z, other)
+
+
+def test_towers_differ():
+    z = draw()[0].reshape(4, 6, 16)
+    assert len(np.unique(z.reshape(4, -1), axis=0)) == 4
+
+
+def test_distributions():
+    z, labels = (x.numpy() for x in noise.draw_samples(0, noise.EVALUATION, 50_000, 8, 10))
+    assert z.dtype == np.float32
+    assert abs(z.mean()) < 5 / 400_000**0.5
+    assert z.std() == pytest.approx(1, abs=0.005)
+    assert (np.abs(z) > 1.959964).mean() == pytest.approx(0.05, abs=0.002)
+    counts = np.bincount(labels, minlength=10)
+    assert len(counts) == 10
+    assert np.abs(counts - 5000).max() < 5 * (50_000 * 0.09) ** 0.5
+
+
+def test_grid_has_one_class_a_row():
+    z, labels = noise.draw_grid(0, 3, 4, z_dim=8, number_classes=1000)
+    assert z.shape == (12, 8)
+    np.testing.assert_array_equal(labels, [0] * 4 + [500] * 4 + [999] * 4)

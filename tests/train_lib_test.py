@@ -1,0 +1,182 @@
+import io
+import json
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from sagan_tf import checkpoints, config, metric_writer, model, train_lib
+from tests.testing import TINY_MODEL, make_data
+
+
+@pytest.fixture(name="data")
+def fixture_data(tmp_path):
+    return config.DataConfig(data_dir=make_data(tmp_path / "data"), shuffle_buffer_size=100)
+
+
+def settings(tmp_path, **changes):
+    return config.TrainConfig(**{
+        "checkpoint_dir": str(tmp_path / "runs"), "batch_size": 2, "num_towers": 2, "max_steps": 4,
+        "save_summaries_steps": 2, "sample_every": 4, "steps_per_loop": 3, **changes})
+
+
+def train(data, train_config, model_config=TINY_MODEL, **options):
+    stream = io.StringIO()
+    train_lib.train(model_config, data, train_config, stream=stream, **options)
+    return stream.getvalue()
+
+
+def rows(train_config):
+    with open(os.path.join(train_config.run_dir, "metrics.jsonl")) as file:
+        return [json.loads(line) for line in file]
+
+
+def stored(train_config, step):
+    reader = tf.train.load_checkpoint(os.path.join(train_config.run_dir, f"ckpt-{step}"))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()
+            if name.startswith("state/")}
+
+
+def test_run_directory_holds_everything(tmp_path, data):
+    train_config = settings(tmp_path)
+    printed = train(data, train_config)
+    run = tmp_path / "runs" / "imagenet_2"
+    assert f"{run}: starting" in printed
+    assert "step 2/4  g_loss" in printed
+    assert printed.endswith(f"done: step 4, {run}\n")
+    assert checkpoints.read_config(str(run), "model", config.ModelConfig) == TINY_MODEL
+    assert [row["step"] for row in rows(train_config)] == [2, 4]
+    assert {"d_loss", "d_loss_real", "d_loss_fake", "g_loss", "logit_real", "logit_fake",
+            "d_learning_rate", "g_learning_rate", "model/g_non_local/sigma_ratio",
+            "model/d_non_local/sigma_ratio"} <= set(rows(train_config)[0])
+    row = rows(train_config)[1]
+    assert row["d_loss"] == pytest.approx(row["d_loss_real"] + row["d_loss_fake"], rel=1e-5)
+    assert Image.open(run / "samples" / "step-00000004.png").size == (320, 96)
+    assert Image.open(run / "samples" / "real.png").size == (96, 128)
+    state = stored(train_config, 4)
+    steps = [name for name in state if "global_step" in name or "iterations" in name]
+    assert [state[name] for name in steps] == [4, 4, 4]
+    assert list(run.glob("events.out.tfevents.*"))
+
+
+def test_steps_per_loop_does_not_change_the_numbers(tmp_path, data):
+    results = []
+    for name, loop in (("a", 1), ("b", 4)):
+        train_config = settings(tmp_path / name, steps_per_loop=loop)
+        train(data, train_config)
+        results.append(rows(train_config)[0]["d_loss"])
+    assert results[0] == pytest.approx(results[1], rel=1e-4)
+
+
+def test_same_command_continues(tmp_path, data):
+    train(data, settings(tmp_path))
+    printed = train(data, settings(tmp_path, max_steps=6))
+    assert "continuing from step 4" in printed
+    assert "changed since this run began: max_steps: 4 there, 6 here" in printed
+    assert [row["step"] for row in rows(settings(tmp_path))] == [2, 4, 6]
+    assert "nothing to do: step 6" in train(data, settings(tmp_path, max_steps=6))
+
+
+def test_continued_run_draws_what_an_unbroken_one_draws(tmp_path):
+    """With one image, the data's order does not matter, and a broken run equals a whole one."""
+    data = config.DataConfig(data_dir=make_data(tmp_path / "one", count=1, shards=1))
+    whole, broken = settings(tmp_path / "a"), settings(tmp_path / "b")
+    train(data, whole)
+    train(data, settings(tmp_path / "b", max_steps=2))
+    train(data, broken)
+    assert rows(broken)[1]["g_loss"] == pytest.approx(rows(whole)[1]["g_loss"], rel=1e-3)
+    assert rows(broken)[1]["d_loss"] == pytest.approx(rows(whole)[1]["d_loss"], rel=1e-3)
+
+
+def test_more_steps_per_iteration(tmp_path, data):
+    train_config = settings(tmp_path, d_step=2, g_step=3, max_steps=2)
+    train(data, train_config)
+    state = stored(train_config, 2)
+    iterations = {name.split(".S")[0]: value for name, value in state.items()
+                  if "iterations" in name}
+    assert iterations == {"state/d_optimizer": 4, "state/g_optimizer": 6}
+
+
+def test_signal_saves_and_leaves(tmp_path, data):
+    train_config = settings(tmp_path, max_steps=100_000, steps_per_loop=1, save_summaries_steps=5,
+                            sample_every=0)
+
+    class Stream(io.StringIO):
+        def write(self, text):
+            if text.startswith("step 5/"):
+                threading.Timer(0, os.kill, (os.getpid(), signal.SIGTERM)).start()
+            return super().write(text)
+
+    with pytest.raises(config.Interrupted, match="SIGTERM: saved step") as stop:
+        train_lib.train(TINY_MODEL, data, train_config, stream=Stream())
+    assert stop.value.signal == signal.SIGTERM
+    saved = checkpoints.Checkpoints(train_config.run_dir, {}).steps
+    assert saved[0] == 0
+    assert 5 <= saved[-1] < 100
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_other_model_is_refused(tmp_path, data):
+    train(data, settings(tmp_path))
+    other = config.ModelConfig(image_size=32, z_dim=8, gf_dim=16, df_dim=8, number_classes=3,
+                               attention_resolution=16)
+    with pytest.raises(config.UserError, match=r"another model \(gf_dim: 8 there, 16 here\)"):
+        train(data, settings(tmp_path), other)
+
+
+def test_losses_that_are_not_finite_stop_the_run(tmp_path, data):
+    train_config = settings(tmp_path, generator_learning_rate=1e30, max_steps=20)
+    with pytest.raises(config.UserError, match=r"the losses of step \d+ are not finite; .* keeps "
+                                               r"its checkpoints of steps \[0\]"):
+        train(data, train_config)
+
+
+def test_dry_run_says_all_and_writes_nothing(tmp_path, data):
+    printed = train(data, settings(tmp_path), dry_run=True)
+    for line in ("image_size: 32", "batch_size: 2", "generator parameters: ", "devices: 1 (",
+                 "2 towers of 2 images on each", "data records: 12", "data encoding: image_raw"):
+        assert line in printed
+    assert not (tmp_path / "runs").exists()
+
+
+def test_damaged_record_met_in_training_is_named(tmp_path, data):
+    path = tmp_path / "data" / "part-1.tfrecords"
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(config.UserError, match=r"part-1.tfrecords: record 5 cannot be used: "):
+        train(data, settings(tmp_path))
+
+
+def test_loop_stops_at_everything_that_is_to_be_written():
+    gan = model.SAGAN(TINY_MODEL, config.TrainConfig(
+        save_summaries_steps=200, sample_every=300, max_steps=1000))
+    trainer = train_lib.Trainer(gan, None, None, None, None, metric_writer.Progress(1, 1))
+    assert trainer._count(0, None) == 1         # nothing is known of the speed
+    assert trainer._count(0, 0.1) == 20         # two seconds
+    assert trainer._count(0, 0.001) == 100      # at most
+    assert trainer._count(195, 0.001) == 5      # a row of losses
+    assert trainer._count(290, 0.001) == 10     # samples
+    assert trainer._count(999, 0.001) == 1      # the end
+    assert trainer._count(0, 60.0) == 1
+
+
+def test_inner_loop_is_traced_once(tmp_path, data):
+    gan = model.SAGAN(TINY_MODEL, settings(tmp_path))
+    steps = train_lib.make_train_steps(gan)
+    images = tf.zeros([4, 32, 32, 3])
+    batches = iter(tf.data.Dataset.from_tensors((images, tf.zeros([4], tf.int32))).repeat())
+    for count in (1, 3, 2):
+        steps(batches, tf.constant(count))
+    assert steps.experimental_get_tracing_count() == 1
+    assert gan.step.numpy() == 6
+
+
+def test_sigma_ratios_by_reference_name():
+    gan = model.SAGAN(TINY_MODEL)
+    gan.generator.non_local.sigma_ratio.assign(0.25)
+    assert train_lib.sigma_ratios(gan) == {"model/g_non_local/sigma_ratio": 0.25,
+                                           "model/d_non_local/sigma_ratio": 0.0}
+    assert np.isfinite(list(train_lib.sigma_ratios(gan).values())).all()
