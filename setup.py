@@ -24,6 +24,7 @@ setuptools.setup(
         "numpy>=1.26",
         "absl-py>=2",
         "pillow>=10",
+        "tensorboard>=2.20",  # tf.summary is made of it, but TensorFlow does not require it
         "tensorflow-datasets>=4.9.9",
         # TF-GAN's metrics, and what they import: probability needs tf-keras of TensorFlow's
         # version, hub needs pkg_resources, which setuptools dropped in 81.
