@@ -15,5 +15,6 @@ test: $(VENV)/.installed
 
 $(VENV)/.installed: setup.py
 	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --upgrade pip
 	$(RUN) -m pip install -e ".[test]"
 	touch $@

@@ -26,6 +26,9 @@ setuptools.setup(
         "pillow>=10",
         "tensorboard>=2.20",  # tf.summary is made of it, but TensorFlow does not require it
         "tensorflow-datasets>=4.9.9",
+        # What tensorflow-metadata, below datasets, wants on 3.10; said here, because pip
+        # would search for it.
+        "protobuf>=6.31.1,<=6.32; python_version < '3.11'",
         # TF-GAN's metrics, and what they import: probability needs tf-keras of TensorFlow's
         # version, hub needs pkg_resources, which setuptools dropped in 81.
         "tensorflow-gan==2.1.0",

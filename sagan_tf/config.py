@@ -2,8 +2,8 @@
 
 Frozen dataclasses, standard library only. `cli.py` turns every field into a flag of the same
 name, so a field's `help` is also the flag's help text. Defaults are the reference's
-(brain-research/self-attention-gan, `train_imagenet.py:37-75`, `model.py:31-57`,
-`eval_imagenet.py:28-76`); fields that the reference does not have say so.
+(brain-research/self-attention-gan, `train_imagenet.py:35-61`, `model.py:33-56`,
+`eval_imagenet.py:36-76`); fields that the reference does not have say so.
 """
 
 import dataclasses
@@ -193,7 +193,7 @@ class TrainConfig:
 
     @property
     def run_dir(self) -> str:
-        """The directory of this run (reference `train_imagenet.py:89-90`)."""
+        """The directory of this run (reference `train_imagenet.py:79-80`)."""
         return run_directory(self.checkpoint_dir, self.batch_size)
 
 
@@ -243,7 +243,7 @@ class EvalConfig:
 
     @property
     def eval_dir(self) -> str:
-        """Where the results go (reference `eval_imagenet.py:83-86`)."""
+        """Where the results go (reference `eval_imagenet.py:82-85`)."""
         return run_directory(os.path.join(self.checkpoint_dir, "eval"), self.batch_size)
 
 

@@ -19,7 +19,7 @@ import tensorflow as tf
 from sagan_tf import config as config_lib
 from sagan_tf import images as images_lib
 
-PATTERN = "*.tfrecords"
+SUFFIX = ".tfrecords"
 # What TensorFlow raises when a file or record cannot be read or fails a check of `parse`.
 READ_ERRORS = (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.NotFoundError,
                tf.errors.OutOfRangeError, tf.errors.PermissionDeniedError,
@@ -51,7 +51,7 @@ def parse(serialized: tf.Tensor, image_size: int,
           number_classes: int) -> tuple[tf.Tensor, tf.Tensor]:
     """One record, checked: image float32 [size, size, 3] in [-1, 1], label int32.
 
-    uint8 pixels become x * 2/255 - 1 (reference `utils_ori.py:266`).
+    uint8 pixels become x * 2/255 - 1 (reference `utils_ori.py:237`).
 
     Raises (when it runs): tf.errors.InvalidArgumentError with a message that says what is wrong.
     """
@@ -116,9 +116,11 @@ def open_records(data_dir: str, image_size: int, number_classes: int) -> Records
             "--flagfile=configs/digits.flags")
     if not tf.io.gfile.isdir(data_dir):
         raise config_lib.UserError(f"--data_dir={data_dir}: no such directory; {hint}")
-    files = tuple(sorted(tf.io.gfile.glob(os.path.join(data_dir, PATTERN))))
+    # Listed rather than globbed: the directory's own name may hold brackets or stars.
+    files = tuple(os.path.join(data_dir, name) for name in sorted(tf.io.gfile.listdir(data_dir))
+                  if name.endswith(SUFFIX))
     if not files:
-        raise config_lib.UserError(f"--data_dir={data_dir}: it holds no {PATTERN}; {hint}")
+        raise config_lib.UserError(f"--data_dir={data_dir}: it holds no *{SUFFIX}; {hint}")
     records = Records(files, image_size, number_classes)
     with reading(records):
         first = next(_serialized(files), None)
@@ -126,7 +128,7 @@ def open_records(data_dir: str, image_size: int, number_classes: int) -> Records
             records.parse(first)
     if first is None:
         raise config_lib.UserError(
-            f"--data_dir={data_dir}: its {len(files)} {PATTERN} hold no records; {hint}")
+            f"--data_dir={data_dir}: its {len(files)} *{SUFFIX} hold no records; {hint}")
     return records
 
 
@@ -218,7 +220,7 @@ def training_batches(records: Records, config: config_lib.DataConfig, batch_size
     Files are shuffled, interleaved, records shuffled in a buffer of `shuffle_buffer_size`
     serialised records, anew each epoch; an epoch's remainder carries over. No flips.
 
-    Source: reference `utils_ori.py:208-290`.
+    Source: reference `utils_ori.py:189-265`.
     """
     return (_read(records, config.data_parallelism, seed)
             .shuffle(config.shuffle_buffer_size, seed=seed)

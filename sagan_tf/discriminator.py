@@ -25,7 +25,7 @@ class DiscriminatorBlock(keras.layers.Layer):
       update_sn: whether the new u is stored.
     Returns: [batch, height / 2, width / 2, filters]; "last": [batch, height, width, filters].
 
-    Source: reference `discriminator.py:28-93`.
+    Source: reference `discriminator.py:29-93`.
     """
 
     def __init__(self, filters: int, kind: str = "down", **kwargs):
@@ -83,7 +83,7 @@ class Discriminator(keras.Model):
     Returns: float32 logits [batch, 1]; with `return_attention` a pair of that and the attention
       (`non_local.NonLocalBlock`).
 
-    Source: paper, section 3; reference `discriminator.py:143-312`.
+    Source: paper, section 3; reference `discriminator.py:133-242`.
     """
 
     def __init__(self, config: config_lib.ModelConfig, **kwargs):

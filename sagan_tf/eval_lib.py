@@ -34,7 +34,7 @@ def evaluate(config: config_lib.EvalConfig, stream: Optional[TextIO] = None) -> 
     Raises:
       config.UserError: no run, no checkpoint, no such classifier, too few or unusable images.
 
-    Source: reference `eval_imagenet.py:79-217`; paper, section 4.
+    Source: reference `eval_imagenet.py:81-244`; paper, section 4.
     """
     stream = stream or sys.stdout
     model_config = _model_config(config)

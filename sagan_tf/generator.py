@@ -30,7 +30,7 @@ class GeneratorBlock(keras.layers.Layer):
       training, update_sn: as in `Generator`.
     Returns: [batch, 2 height, 2 width, filters].
 
-    Source: reference `generator.py:81-95`.
+    Source: reference `generator.py:78-92`.
     """
 
     def __init__(self, filters: int, number_classes: int, decay: float = 0.999,
@@ -92,7 +92,7 @@ class Generator(keras.Model):
     Returns: float32 [batch, size, size, 3] in [-1, 1]; with `return_attention` a pair of that and
       the attention (`non_local.NonLocalBlock`).
 
-    Source: paper, section 3; reference `generator.py:138-306`.
+    Source: paper, section 3; reference `generator.py:137-263`.
     """
 
     def __init__(self, config: config_lib.ModelConfig, group_size: Optional[int] = None, **kwargs):

@@ -17,7 +17,7 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
 def squarest_grid(count: int) -> tuple[int, int]:
     """(rows, columns) with rows * columns = count, columns the largest divisor up to sqrt(count).
 
-    Source: reference `utils_ori.py:333-352`.
+    Source: reference `utils_ori.py:339-358`.
     """
     columns = max(d for d in range(1, int(count**0.5) + 1) if count % d == 0)
     return count // columns, columns

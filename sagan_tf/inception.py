@@ -35,7 +35,7 @@ class Classifier:
         Returns:
           pool_3 float32 [batch, features] and logits float32 [batch, classes].
 
-        Source: reference `utils_ori.py:46-86`.
+        Source: reference `utils_ori.py:50-88`.
         """
         if images.shape[1] != self.input_size:
             images = tf.compat.v1.image.resize_bilinear(images, [self.input_size] * 2)

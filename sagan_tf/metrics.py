@@ -38,7 +38,7 @@ def inception_score(logits: np.ndarray) -> float:
       logits: float [images, classes], before the softmax.
 
     Source: Salimans et al., 2016; TF-GAN `classifier_score_from_logits`, as the reference
-      (`eval_imagenet.py:199`).
+      (`eval_imagenet.py:224`).
     """
     return float(_tfgan_eval.classifier_score_from_logits(tf.constant(logits)))
 
@@ -50,7 +50,7 @@ def frechet_distance(real: np.ndarray, generated: np.ndarray) -> float:
       real, generated: float [images, features], the classifier's `pool_3`.
 
     Source: Heusel et al., 2017; TF-GAN `frechet_classifier_distance_from_activations`, as the
-      reference (`eval_imagenet.py:200-201`).
+      reference (`eval_imagenet.py:225-226`).
     """
     return float(_tfgan_eval.frechet_classifier_distance_from_activations(
         tf.constant(real), tf.constant(generated)))

@@ -22,7 +22,7 @@ class NonLocalBlock(keras.layers.Layer):
     Returns: [batch, height, width, C]; with `return_attention` a pair of that and the attention,
       float32 [batch, height * width, height * width / 4], rows summing to 1.
 
-    Source: paper, section 3; reference `non_local.py:50-84`.
+    Source: paper, section 3; reference `non_local.py:48-80`.
     """
 
     def __init__(self, **kwargs):

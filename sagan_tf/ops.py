@@ -31,7 +31,7 @@ def spectral_normalize(w: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor
     Returns:
       (w / sigma in the shape of w, u' of shape [1, out]).
 
-    Source: reference `ops.py:120-183`; Miyato et al., 2018, algorithm 1.
+    Source: reference `ops.py:120-175`; Miyato et al., 2018, algorithm 1.
     """
     matrix = tf.reshape(w, [-1, w.shape[-1]])
     v = _l2_normalize(tf.matmul(u, matrix, transpose_b=True))
@@ -103,7 +103,7 @@ class SNConv2D(_SpectralNormLayer):
       update_sn: whether the new u is stored.
     Returns: [batch, height, width, filters].
 
-    Source: reference `ops.py:186-217` (with bias) and `non_local.py:34-48` (1x1 without).
+    Source: reference `ops.py:178-208` (with bias) and `non_local.py:33-46` (1x1 without).
     """
 
     def __init__(self, filters: int, kernel_size: int = 3, use_bias: bool = True, **kwargs):
@@ -137,7 +137,7 @@ class SNDense(_SpectralNormLayer):
       update_sn: whether the new u is stored.
     Returns: [batch, units].
 
-    Source: reference `ops.py:220-247`.
+    Source: reference `ops.py:211-236`.
     """
 
     _weight_name = "Matrix"
@@ -171,7 +171,7 @@ class SNEmbedding(_SpectralNormLayer):
       update_sn: whether the new u is stored.
     Returns: [batch, units].
 
-    Source: reference `ops.py:250-275`.
+    Source: reference `ops.py:239-262`.
     """
 
     _weight_name = "embedding_map"
@@ -295,7 +295,7 @@ class ConditionalBatchNorm(_TowerBatchNorm):
       training: batch moments, and the moving statistics move; otherwise the moving statistics.
     Returns: as x.
 
-    Source: reference `ops.py:315-367`.
+    Source: reference `ops.py:304-360`.
     """
 
     _mean_name = "mean"
@@ -336,7 +336,7 @@ class BatchNorm(_TowerBatchNorm):
       training: batch moments, and the moving statistics move; otherwise the moving statistics.
     Returns: as x.
 
-    Source: reference `ops.py:369-385`.
+    Source: reference `ops.py:362-376`.
     """
 
     def __init__(self, decay: float = 0.9999, **kwargs):

@@ -7,7 +7,7 @@
 | `global_step`, `d_step`, `g_step` | `SAGAN.step`, iterations of the optimizers of D and G |
 | `beta1_power`, `beta2_power` (D), `..._1` (G) | follow from the iterations; written, not read |
 
-Source: variable scopes in reference `generator.py`, `discriminator.py`, `model.py:186-196`.
+Source: variable scopes in reference `generator.py`, `discriminator.py`, `model.py:173-187`.
 """
 
 import os

@@ -6,7 +6,7 @@ from sagan_tf import config
 
 
 def test_defaults_are_the_references():
-    """REFERENCE: model.py:31-57, train_imagenet.py:37-75, eval_imagenet.py:28-76."""
+    """REFERENCE: model.py:33-56, train_imagenet.py:35-61, eval_imagenet.py:36-76."""
     model, data, train = config.ModelConfig(), config.DataConfig(), config.TrainConfig()
     assert (model.image_size, model.z_dim, model.gf_dim, model.df_dim, model.number_classes) == (
         128, 128, 64, 64, 1000)

@@ -28,7 +28,7 @@ def attention(name, channels):
 
 
 def expected_generator(attention_channels):
-    """REFERENCE: generator.py:180-306, ops.py, at gf_dim 64 and 1,000 classes."""
+    """REFERENCE: generator.py:137-263, ops.py, at gf_dim 64 and 1,000 classes."""
     weights = {"g_snh0/Matrix": (128, 16384), "g_snh0/bias": (16384,), "g_snh0/u": (1, 16384)}
     channels = [1024, 1024, 512, 256, 128, 64]
     for number in range(1, 6):
@@ -48,7 +48,7 @@ def expected_generator(attention_channels):
 
 
 def expected_discriminator(attention_channels):
-    """REFERENCE: discriminator.py:143-312, at df_dim 64 and 1,000 classes."""
+    """REFERENCE: discriminator.py:133-242, at df_dim 64 and 1,000 classes."""
     weights = {}
     blocks = [("d_optimized_block1", 3, 64), ("d_block2", 64, 128), ("d_block3", 128, 256),
               ("d_block4", 256, 512), ("d_block5", 512, 1024), ("d_block6", 1024, 1024)]

@@ -52,7 +52,7 @@ def test_optimizer_names_are_those_tensorflow_1_makes():
             trainable[group]["model/" + v.path.split("/", 1)[1]] = v.numpy()
     with tf.Graph().as_default():
         v1 = tf.compat.v1
-        for group in ("d", "g"):  # the order of reference model.py:186-196
+        for group in ("d", "g"):  # the order of reference model.py:173-187
             variables = [v1.Variable(value, name=name) for name, value in trainable[group].items()]
             gradients = [(tf.zeros(v.shape), v) for v in variables]
             step = v1.get_variable(f"{group}_step", initializer=0, trainable=False)
