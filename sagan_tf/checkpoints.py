@@ -41,47 +41,53 @@ class Checkpoints:
         with files.writing(self.run_dir):
             return self._manager.save(checkpoint_number=step)
 
-    def restore(self, step: int = -1, names: Optional[str] = None) -> Optional[int]:
+    def restore(self, step: int = -1, complete: bool = True) -> Optional[int]:
         """Reads the checkpoint of `step`, or the latest.
 
         Args:
           step: step of the checkpoint; -1: the latest.
-          names: prefix; only variables whose names begin with it are read. None: all.
+          complete: whether a checkpoint that holds more than the state is refused.
         Returns:
           The step, or None when there is no checkpoint and none was named.
         Raises:
-          config.UserError: there is none of that step, or its variables are not this model's.
+          config.UserError: there is none of that step, it is damaged, or its variables are not
+            this model's.
         """
-        path = self._manager.latest_checkpoint if step == -1 else self._path_of(step)
-        if path is None:
+        if step == -1 and not self.steps:
             return None
-        chosen = {n: v for n, v in self._state.items() if names is None or n.startswith(names)}
-        self._refuse_mismatch(path, chosen, complete=names is None)
-        tf.train.Checkpoint(state=chosen).restore(path).assert_existing_objects_matched() \
-            .expect_partial()
-        return _step_of(path)
-
-    @property
-    def steps(self) -> list[int]:
-        """Steps of the checkpoints that are there, ascending."""
-        return sorted(_step_of(path) for path in self._manager.checkpoints)
-
-    def _path_of(self, step: int) -> str:
-        path = os.path.join(self.run_dir, f"{_PREFIX}-{step}")
-        if not tf.io.gfile.exists(path + ".index"):
+        step = self.steps[-1] if step == -1 else step
+        if step not in self.steps:
             raise config_lib.UserError(
                 f"--checkpoint_step={step}: {self.run_dir} has no checkpoint of that step, but of "
                 + (", ".join(map(str, self.steps)) or "none"))
-        return path
-
-    def _refuse_mismatch(self, path: str, chosen: Mapping[str, tf.Variable],
-                         complete: bool) -> None:
+        path = os.path.join(self.run_dir, f"{_PREFIX}-{step}")
         try:
-            stored = _stored_shapes(path)
-        except (tf.errors.OpError, ValueError, RuntimeError) as error:
-            raise config_lib.UserError(f"{path}: the checkpoint cannot be read "
-                                       f"({str(error).splitlines()[0]})") from error
-        wanted = {name: tuple(v.shape) for name, v in chosen.items()}
+            self._refuse_mismatch(path, complete)
+            self._checkpoint.restore(path).assert_existing_objects_matched().expect_partial()
+        except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
+            others = ", ".join(str(other) for other in self.steps if other != step)
+            raise config_lib.UserError(
+                f"{path}: the checkpoint cannot be read ({_first_line(error)}); "
+                f"there are checkpoints of steps {others or 'none other'}; move this one away to "
+                "use the one before") from error
+        return step
+
+    @property
+    def steps(self) -> list[int]:
+        """Steps of the checkpoints that are there, ascending.
+
+        Read off the files themselves (the index is written last), so that a lost state file does
+        not hide them.
+        """
+        if not tf.io.gfile.isdir(self.run_dir):
+            return []
+        found = (re.fullmatch(_PREFIX + r"-(\d+)\.index", name)
+                 for name in tf.io.gfile.listdir(self.run_dir))
+        return sorted(int(match.group(1)) for match in found if match)
+
+    def _refuse_mismatch(self, path: str, complete: bool) -> None:
+        stored = _stored_shapes(path)
+        wanted = {name: tuple(v.shape) for name, v in self._state.items()}
         faults = [f"no {name} there" for name in wanted if name not in stored]
         faults += [f"{name} is {stored[name]} there, {shape} here"
                    for name, shape in wanted.items() if stored.get(name, shape) != shape]
@@ -99,8 +105,8 @@ def _stored_shapes(path: str) -> dict[str, tuple[int, ...]]:
             if name.startswith("state/") and name.endswith(_VALUE)}
 
 
-def _step_of(path: str) -> int:
-    return int(re.search(r"-(\d+)$", path).group(1))
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def write_config(run_dir: str, **configs: Any) -> None:
@@ -133,9 +139,9 @@ def read_config(run_dir: str, section: str, kind: type) -> Any:
         with tf.io.gfile.GFile(path) as file:
             content = json.loads(file.read())
         if content["version"] > CONFIG_VERSION:
-            raise config_lib.UserError(
-                f"{path}: version {content['version']}, expected at most {CONFIG_VERSION}; it was "
-                "written by a later release")
+            raise ValueError(f"version {content['version']}, expected at most {CONFIG_VERSION}; it "
+                             "was written by a later release")
         return kind(**content[section])
-    except (ValueError, KeyError, TypeError) as error:
-        raise config_lib.UserError(f"{path}: expected a run's settings ({error})") from error
+    except (ValueError, KeyError, TypeError, tf.errors.OpError, config_lib.UserError) as error:
+        raise config_lib.UserError(
+            f"{path}: expected a run's settings ({_first_line(error)})") from error

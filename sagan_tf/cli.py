@@ -59,7 +59,7 @@ def run(main: Callable[[], None]) -> None:
 def _parse(argv: Sequence[str]) -> list[str]:
     try:
         rest = flags.FLAGS(list(argv), known_only=False)
-    except flags.Error as error:
+    except (flags.Error, OSError, UnicodeDecodeError) as error:
         _fail(" ".join(str(error).split()))
     if len(rest) > 1:
         _fail(f"{rest[1]}: expected flags only, as in --name=value")
@@ -72,7 +72,7 @@ def _guarded(main: Callable[[], None]) -> int:
     except config_lib.UserError as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        _fail("interrupted before training began or while saving", 130)
+        _fail("interrupted", 130)
     except config_lib.Interrupted as stop:
         _fail(str(stop), 128 + stop.signal)
     return 0

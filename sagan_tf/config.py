@@ -57,6 +57,10 @@ def _require_not_negative(config: Any, *names: str) -> None:
         _require(getattr(config, name) >= 0, name, getattr(config, name), "0 or more")
 
 
+def _require_seed(config: Any) -> None:
+    _require(0 <= config.seed < 2**32, "seed", config.seed, "a number from 0 to 4294967295")
+
+
 def _require_choices(config: Any) -> None:
     for field in dataclasses.fields(config):
         choices, value = field.metadata.get("choices"), getattr(config, field.name)
@@ -185,8 +189,9 @@ class TrainConfig:
         _require_positive(self, "batch_size", "num_towers", "d_step", "g_step", "max_steps",
                           "discriminator_learning_rate", "generator_learning_rate",
                           "save_summaries_steps", "keep_checkpoints")
-        _require_not_negative(self, "num_devices", "seed", "steps_per_loop",
-                              "save_checkpoint_secs", "sample_every")
+        _require_not_negative(self, "num_devices", "steps_per_loop", "save_checkpoint_secs",
+                              "sample_every")
+        _require_seed(self)
         for name in ("beta1", "beta2"):
             _require(0 <= getattr(self, name) < 1, name, getattr(self, name),
                      "a number from 0 up to, not including, 1")
@@ -230,7 +235,7 @@ class EvalConfig:
     def __post_init__(self):
         _require_choices(self)
         _require_positive(self, "batch_size", "dcgan_generator_batch_size", "shuffle_buffer_size")
-        _require_not_negative(self, "seed")
+        _require_seed(self)
         _require(self.eval_sample_size >= 2, "eval_sample_size", self.eval_sample_size,
                  "2 or more images")
         _require(self.checkpoint_step >= -1, "checkpoint_step", self.checkpoint_step,

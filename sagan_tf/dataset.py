@@ -23,10 +23,13 @@ SUFFIX = ".tfrecords"
 # What TensorFlow raises when a file or record cannot be read or fails a check of `parse`.
 READ_ERRORS = (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.NotFoundError,
                tf.errors.OutOfRangeError, tf.errors.PermissionDeniedError,
-               tf.errors.FailedPreconditionError)
+               tf.errors.FailedPreconditionError, UnicodeDecodeError)
+_EXPECTED = ("expected is a tf.Example with image_raw (uint8 bytes) or image (bytes of a JPEG or "
+             "PNG file), and one int64 label")
+_NO_LABEL = tf.int64.min
 _FEATURES = {"image_raw": tf.io.FixedLenFeature([], tf.string, ""),
              "image": tf.io.FixedLenFeature([], tf.string, ""),
-             "label": tf.io.FixedLenFeature([], tf.int64, -1)}
+             "label": tf.io.FixedLenFeature([], tf.int64, _NO_LABEL)}
 
 
 def encode(image: np.ndarray, label: int, encoding: str = "raw") -> bytes:
@@ -59,7 +62,8 @@ def parse(serialized: tf.Tensor, image_size: int,
     raw, encoded, label = features["image_raw"], features["image"], features["label"]
     expected = image_size * image_size * 3
     _check(tf.strings.length(raw) + tf.strings.length(encoded) > 0,
-           "it holds neither image_raw nor image")
+           f"it holds neither image_raw nor image; {_EXPECTED}")
+    _check(label != _NO_LABEL, f"it holds no label; {_EXPECTED}")
     _check(tf.logical_and(label >= 0, label < number_classes),
            "its label is ", label, f" and expected is 0 to {number_classes - 1}")
 
@@ -99,10 +103,16 @@ class Records:
         return parse(serialized, self.image_size, self.number_classes)
 
     def describe(self) -> dict[str, object]:
-        """Number of files, records and bytes, and the encoding of the first record."""
-        first = tf.train.Example.FromString(next(_serialized(self.files)))
-        return {"files": len(self.files), "records": sum(map(count_records, self.files)),
-                "bytes": sum(tf.io.gfile.stat(name).length for name in self.files),
+        """Number of files, records and bytes, and the encoding of the first record.
+
+        Raises:
+          config.UserError: a file is not made of records.
+        """
+        with reading(self):
+            first = tf.train.Example.FromString(next(_serialized(self.files)))
+            counts = [count_records(name) for name in self.files]
+            sizes = [tf.io.gfile.stat(name).length for name in self.files]
+        return {"files": len(self.files), "records": sum(counts), "bytes": sum(sizes),
                 "encoding": "image_raw" if "image_raw" in first.features.feature else "image"}
 
 
@@ -137,7 +147,11 @@ def _serialized(files) -> Iterator[bytes]:
 
 
 def count_records(filename: str) -> int:
-    """Records in a file, by hopping from header to header; nothing else is read."""
+    """Records in a file, by hopping from header to header; nothing else is read.
+
+    Raises:
+      config.UserError: the file does not end where a record does.
+    """
     count = position = 0
     size = tf.io.gfile.stat(filename).length
     with tf.io.gfile.GFile(filename, "rb") as file:
@@ -146,6 +160,10 @@ def count_records(filename: str) -> int:
             (length,) = struct.unpack("<Q", file.read(8))
             position += 12 + length + 4
             count += position <= size
+    if position != size:
+        raise config_lib.UserError(
+            f"{filename}: record {count} cannot be used: the file is damaged or truncated there; "
+            "make it again")
     return count
 
 
@@ -194,12 +212,17 @@ def _first_fault(filename: str, records: Records) -> Optional[str]:
     return None
 
 
-def _reason(error: tf.errors.OpError) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, tf.errors.DataLossError):
-        return ("the file is damaged or truncated there "
-                f"({error.message.split(' [Op')[0].strip().rstrip(';')}); make it again")
-    own = re.search("<<(.*)>>", error.message)
-    return own.group(1) if own else error.message.splitlines()[0]
+        return ("the file is damaged or truncated there"
+                "; make it again")
+    message = str(getattr(error, "message", error))
+    own = re.search("<<(.*)>>", message)
+    if own:
+        return own.group(1)
+    # TensorFlow's own words, without its remarks on where in its graph that was.
+    reason = re.sub(r"\{\{.*?\}\} ?| ?\[Op:.*", "", message.splitlines()[0])
+    return f"{reason}; {_EXPECTED}"
 
 
 def _read(records: Records, parallelism: int, seed: Optional[int]) -> tf.data.Dataset:

@@ -113,6 +113,8 @@ class Discriminator(keras.Model):
         self.built = True
 
     def call(self, images, labels, update_sn: bool = False, return_attention: bool = False):
+        if return_attention and self.non_local is None:
+            raise ValueError("return_attention=True, but this discriminator has no attention block")
         attention = None
         x = images
         for block in self.blocks:

@@ -47,10 +47,12 @@ def towers_per_replica(config: config_lib.TrainConfig, strategy: tf.distribute.S
 def _cpu_devices(count: int) -> list[str]:
     if count > 1:
         cpu = tf.config.list_physical_devices("CPU")[0]
-        # An error means that TensorFlow has started already: what there is, is counted below.
-        with contextlib.suppress(RuntimeError):
-            tf.config.set_logical_device_configuration(
-                cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+        # Where TensorFlow has started already (an error), or somebody has chosen (a
+        # configuration), what there is, is counted below.
+        if not tf.config.get_logical_device_configuration(cpu):
+            with contextlib.suppress(RuntimeError):
+                tf.config.set_logical_device_configuration(
+                    cpu, [tf.config.LogicalDeviceConfiguration()] * count)
     devices = tf.config.list_logical_devices("CPU")
     if len(devices) < count:
         raise config_lib.UserError(

@@ -41,12 +41,17 @@ def evaluate(config: config_lib.EvalConfig, stream: Optional[TextIO] = None) -> 
     gan = model.SAGAN(model_config)
     state = {name: v for name, v in gan.state().items() if name.startswith("generator/")}
     step = checkpoints.Checkpoints(config.run_dir, state).restore(config.checkpoint_step,
-                                                                  "generator/")
+                                                                  complete=False)
     if step is None:
         raise config_lib.UserError(f"{config.run_dir}: holds no checkpoint to score; train first, "
                                    "or name the run with --checkpoint_dir and --batch_size")
     records = dataset.open_records(config.data_dir, model_config.image_size,
                                    model_config.number_classes)
+    available = records.describe()["records"]
+    if available < config.eval_sample_size:
+        raise config_lib.UserError(
+            f"--eval_sample_size={config.eval_sample_size}: {config.data_dir} holds {available} "
+            "images; give at most that many")
     classifier = inception.load(config.inception)
     writer = metric_writer.MetricWriter(config.eval_dir)
     _say(stream, f"scoring step {step} of {config.run_dir} on {config.eval_sample_size} images")
@@ -58,8 +63,8 @@ def evaluate(config: config_lib.EvalConfig, stream: Optional[TextIO] = None) -> 
         keras.utils.set_random_seed(config.seed)
         untrained = model.SAGAN(model_config)
         scores.append(_score("untrained", untrained, config, classifier, real_pool, stream))
-    grid = _write(config, step, scores, classifier, gan, writer)
     _say(stream, _table(scores))
+    grid = _write(config, step, scores, classifier, gan, writer)
     _say(stream, f"samples: {grid}")
     return scores
 
@@ -93,17 +98,14 @@ def _score(name: str, gan: model.SAGAN, config: config_lib.EvalConfig,
 
 
 def _real_features(config, records, classifier, stream):
-    batches = dataset.evaluation_batches(
-        records, config.eval_sample_size, config.dcgan_generator_batch_size,
-        config.shuffle_buffer_size, config.seed)
-    with dataset.reading(records):
-        pool, logits = _features((images for images, _ in batches), config.eval_sample_size,
-                                 classifier, "real images", stream)
-    if len(pool) < config.eval_sample_size:
-        raise config_lib.UserError(
-            f"--eval_sample_size={config.eval_sample_size}: {config.data_dir} holds {len(pool)} "
-            "images; give at most that many")
-    return pool, logits
+    def batches():
+        with dataset.reading(records):
+            for images, _ in dataset.evaluation_batches(
+                    records, config.eval_sample_size, config.dcgan_generator_batch_size,
+                    config.shuffle_buffer_size, config.seed):
+                yield images
+
+    return _features(batches(), config.eval_sample_size, classifier, "real images", stream)
 
 
 def _features(batches, total: int, classifier: inception.Classifier, name: str,

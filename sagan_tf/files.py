@@ -11,7 +11,7 @@ from sagan_tf import config as config_lib
 _WRITE_ERRORS = (OSError, tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError,
                  tf.errors.UnknownError, tf.errors.FailedPreconditionError,
                  tf.errors.NotFoundError, tf.errors.InternalError, tf.errors.DataLossError,
-                 tf.errors.UnavailableError)
+                 tf.errors.UnavailableError, tf.errors.UnimplementedError)
 
 
 @contextlib.contextmanager

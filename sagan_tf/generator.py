@@ -129,6 +129,8 @@ class Generator(keras.Model):
     def call(self, z, labels, training: bool = False, update_sn: Optional[bool] = None,
              return_attention: bool = False):
         update_sn = training if update_sn is None else update_sn
+        if return_attention and self.non_local is None:
+            raise ValueError("return_attention=True, but this generator has no attention block")
         attention = None
         x = self.snh0(z, update_sn=update_sn)
         x = tf.reshape(x, [-1, 4, 4, self._widths()[0]])

@@ -38,10 +38,11 @@ class Classifier:
         Source: reference `utils_ori.py:50-88`.
         """
         if images.shape[1] != self.input_size:
-            images = tf.compat.v1.image.resize_bilinear(images, [self.input_size] * 2)
+            images = tf.raw_ops.ResizeBilinear(
+                images=images, size=[self.input_size] * 2, align_corners=False,
+                half_pixel_centers=False)
         pool, logits = self._network(images)
-        count = tf.shape(images)[0]
-        return tf.reshape(pool, [count, -1]), tf.reshape(logits, [count, -1])
+        return tuple(tf.reshape(output, [tf.shape(output)[0], -1]) for output in (pool, logits))
 
 
 def load(handle: str) -> Classifier:
@@ -53,60 +54,78 @@ def load(handle: str) -> Classifier:
     Raises:
       config.UserError: it cannot be reached, or has not these outputs.
     """
-    if handle.startswith(("http://", "https://")):
-        return _from_saved_model(handle, _load_hub(handle))
-    if os.path.isfile(os.path.join(handle, "saved_model.pb")):
-        return _from_saved_model(handle, tf.saved_model.load(handle))
-    if os.path.isfile(handle):
-        return _from_graph(handle)
-    raise config_lib.UserError(
-        f"--inception={handle}: expected a TF-Hub handle (https://...), a SavedModel directory or "
-        "a frozen graph file (.pb)")
+    is_hub = handle.startswith(("http://", "https://"))
+    if not is_hub and not os.path.exists(handle):
+        raise config_lib.UserError(
+            f"--inception={handle}: expected a TF-Hub handle (https://...), a SavedModel directory "
+            "or a frozen graph file (.pb)")
+    read = _load_hub if is_hub else _load_graph if os.path.isfile(handle) else _load_saved_model
+    network, size = read(handle)
+    classifier = Classifier(handle, network, size)
+    _try_out(classifier)
+    return classifier
 
 
-def _load_hub(handle: str):
+def _try_out(classifier: Classifier) -> None:
+    """Two blank images, to find an unfit network before anything is generated."""
+    try:
+        pool, logits = classifier(tf.zeros([2, classifier.input_size, classifier.input_size, 3]))
+    except (KeyError, TypeError, ValueError, tf.errors.OpError) as error:
+        raise config_lib.UserError(
+            f"--inception={classifier.handle}: expected a network with outputs pool_3 and logits "
+            f"for any number of images ({_first_line(error)})") from error
+    if len(pool) != 2 or len(logits) != 2:
+        raise config_lib.UserError(
+            f"--inception={classifier.handle}: expected features of each image, got "
+            f"{tuple(pool.shape)} and {tuple(logits.shape)} for two images")
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+def _load_hub(handle: str) -> tuple[Callable, int]:
     import tensorflow_hub as hub  # slow to import, and needed here only
 
     try:
-        return hub.load(handle)
+        return _network_of(hub.load(handle))
     except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise config_lib.UserError(
-            f"--inception={handle}: cannot be loaded from TF-Hub ({reason}); without a network, "
-            "give a SavedModel directory or the frozen graph file") from error
+            f"--inception={handle}: cannot be loaded from TF-Hub ({_first_line(error)}); without a "
+            "network, give a SavedModel directory or the frozen graph file") from error
 
 
-def _from_saved_model(handle: str, loaded) -> Classifier:
+def _load_saved_model(handle: str) -> tuple[Callable, int]:
+    try:
+        return _network_of(tf.saved_model.load(handle))
+    except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
+        raise config_lib.UserError(
+            f"--inception={handle}: expected a SavedModel ({_first_line(error)})") from error
+
+
+def _network_of(loaded) -> tuple[Callable, int]:
+    """(images -> (pool_3, logits), input size) of a loaded SavedModel."""
     signature = getattr(loaded, "signatures", {}).get("serving_default")
-    network = signature or loaded
     size = None
     if signature is not None:
-        (spec,) = signature.structured_input_signature[1].values()
-        size = spec.shape[1]
-        name = next(iter(signature.structured_input_signature[1]))
-
-        def network(images):
-            return signature(**{name: images})
+        inputs = signature.structured_input_signature[1]
+        if len(inputs) != 1:
+            raise ValueError(f"its signature takes {sorted(inputs)}, expected one input, images")
+        ((name, spec),) = inputs.items()
+        size = spec.shape[1] if spec.shape.rank == 4 else None
     elif not callable(loaded):
-        raise config_lib.UserError(
-            f"--inception={handle}: expected a SavedModel with a serving signature")
-    size = size or INCEPTION_SIZE
-    outputs = network(tf.zeros([1, size, size, 3]))
-    missing = [n for n in ("pool_3", "logits") if not isinstance(outputs, dict) or n not in outputs]
-    if missing:
-        raise config_lib.UserError(
-            f"--inception={handle}: expected outputs pool_3 and logits, missing "
-            + " and ".join(missing))
+        raise ValueError("it has no serving signature")
 
-    def features(images):
-        results = network(images)
+    def network(images):
+        results = loaded(images) if signature is None else signature(**{name: images})
         return results["pool_3"], results["logits"]
 
-    features.keep_alive = loaded
-    return Classifier(handle, features, size)
+    network.keep_alive = loaded  # a signature alone does not keep its variables
+    return network, size or INCEPTION_SIZE
 
 
-def _from_graph(handle: str) -> Classifier:
+def _load_graph(handle: str) -> tuple[Callable, int]:
     graph_def = tf.compat.v1.GraphDef()
     try:
         with open(handle, "rb") as file:
@@ -129,4 +148,4 @@ def _from_graph(handle: str) -> Classifier:
 
     network = tf.compat.v1.wrap_function(
         run, [tf.TensorSpec([None, INCEPTION_SIZE, INCEPTION_SIZE, 3], tf.float32)])
-    return Classifier(handle, network, INCEPTION_SIZE)
+    return network, INCEPTION_SIZE

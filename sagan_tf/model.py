@@ -172,7 +172,7 @@ class SAGAN:
         if not self._distributed or (inside and inside.strategy is self.strategy):
             return step(*batch)
         replicas = self.strategy.num_replicas_in_sync
-        if batch[0].shape[0] % replicas:
+        if batch[0].shape[0] is not None and batch[0].shape[0] % replicas:
             raise ValueError(f"a batch of {batch[0].shape[0]} images cannot be split over "
                              f"{replicas} replicas")
         shares = [tf.split(value, replicas) for value in batch]

@@ -74,7 +74,7 @@ class _SpectralNormLayer(keras.layers.Layer):
             self.u.assign(new_u)
         return tf.cast(w_bar, self.compute_dtype)
 
-    def settle(self, max_iterations: int = 1000, tolerance: float = 1e-6) -> None:
+    def settle(self, max_iterations: int = 300, tolerance: float = 1e-5) -> None:
         """Iterates u until no element moves by more than `tolerance`, and stores it.
 
         Evaluation does this once, so that W_bar is the same for every batch after it. (The
@@ -208,11 +208,15 @@ def settle_spectral_norms(network: keras.layers.Layer) -> None:
 def _grouped(x: tf.Tensor, group_size: Optional[int]) -> tf.Tensor:
     """[batch, h, w, c] -> [groups, group_size, h, w, c]; a batch below group_size is one group."""
     batch = tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
-    if group_size is None or (x.shape[0] is not None and x.shape[0] < group_size):
+    if group_size is None:
         group_size = batch
-    elif x.shape[0] is not None and x.shape[0] % group_size:
-        raise ValueError(f"a batch of {x.shape[0]} images cannot be split into towers of "
-                         f"{group_size} (batch_size)")
+    elif x.shape[0] is None:
+        group_size = tf.minimum(group_size, batch)
+    elif batch < group_size:
+        group_size = batch
+    elif batch % group_size:
+        raise ValueError(f"a batch of {batch} images cannot be split into towers of {group_size} "
+                         "(batch_size)")
     # -1 twice is not allowed: the group axis is inferred, the batch axis given.
     return tf.reshape(x, [-1, group_size, *x.shape[1:]])
 

@@ -111,7 +111,7 @@ class Trainer:
             # Save, and leave if asked to.
             due = time.monotonic() - saved_at >= self.config.save_checkpoint_secs
             if due or step == end or stop.number:
-                self.saved.save(step)
+                self._save(step)
                 saved_at = time.monotonic()
             if stop.number and step < end:
                 raise config_lib.Interrupted(stop.number, step)
@@ -138,13 +138,27 @@ class Trainer:
         return min(limit, self.config.max_steps - step, *marks)
 
     def _run_steps(self, batches, step: int, count: int) -> tuple[int, dict[str, float]]:
-        with dataset.reading(self.records, self.progress.note):
-            metrics, bad_step = self._steps(batches, tf.constant(count))
+        try:
+            with dataset.reading(self.records, self.progress.note):
+                metrics, bad_step = self._steps(batches, tf.constant(count))
+        except config_lib.UserError:
+            # The iteration that met the record has changed nothing: what came before is kept.
+            self._save(int(self.gan.step.numpy()))
+            raise
         if int(bad_step) >= 0:
             raise config_lib.UserError(
                 f"the losses of step {int(bad_step)} are not finite; {self.config.run_dir} keeps "
                 f"its checkpoints of steps {self.saved.steps}")
         return step + count, {name: float(value) for name, value in metrics.items()}
+
+    def _save(self, step: int) -> None:
+        """Saves, unless a variable is not finite: its last update may be newer than the losses."""
+        for name, variable in self.gan.state().items():
+            if variable.dtype.is_floating and not tf.reduce_all(tf.math.is_finite(variable)):
+                raise config_lib.UserError(
+                    f"{name} is not finite at step {step}; {self.config.run_dir} keeps its "
+                    f"checkpoints of steps {self.saved.steps}")
+        self.saved.save(step)
 
     def _write_losses(self, step: int, metrics: dict[str, float]) -> None:
         due = step % self.config.save_summaries_steps == 0 or step == self.config.max_steps
@@ -154,7 +168,7 @@ class Trainer:
                 **metrics, **sigma_ratios(self.gan),
                 "d_learning_rate": self.config.discriminator_learning_rate,
                 "g_learning_rate": self.config.generator_learning_rate,
-                "images_per_second": rate}, time=time.time())
+                **({"images_per_second": rate} if rate else {})}, time=time.time())
         self.progress.show(step, {name: metrics[name] for name in _SHOWN}, keep=due)
 
     def _write_samples(self, step: int) -> None:
@@ -179,13 +193,14 @@ def make_train_steps(gan: model.SAGAN) -> Callable:
     config, strategy = gan.train_config, gan.strategy
     towers = distribution.towers_per_replica(config, strategy)
 
+    names = ("g_loss", "d_loss", "d_loss_real", "d_loss_fake", "logit_real", "logit_fake")
+
     def draw(purpose, substep):
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         return noise.draw_towers(config.seed, gan.step, purpose, substep, replica * towers, towers,
                                  config.batch_size, gan.model_config.z_dim,
                                  gan.model_config.number_classes)
 
-    @tf.autograph.experimental.do_not_convert
     def iteration(real):
         metrics = {}
         for substep in range(config.g_step):
@@ -194,24 +209,38 @@ def make_train_steps(gan: model.SAGAN) -> Callable:
             metrics.update(gan.d_step(images, labels, *draw(noise.D_STEP, substep)))
         return metrics
 
-    names = ("g_loss", "d_loss", "d_loss_real", "d_loss_fake", "logit_real", "logit_fake")
+    def count_iteration(real):
+        per_replica = strategy.run(iteration, args=(real,))
+        metrics = {name: strategy.reduce("MEAN", per_replica[name], axis=None) for name in names}
+        with tf.control_dependencies(list(metrics.values())):
+            gan.step.assign_add(1)
+        return metrics
 
     @tf.function
     def train_steps(batches, count):
         metrics = {name: tf.constant(0.0) for name in names}
         bad_step = tf.constant(-1, tf.int64)
         for _ in tf.range(count):
-            per_replica = strategy.run(
-                iteration, args=([next(batches) for _ in range(config.d_step)],))
-            metrics = {name: strategy.reduce("MEAN", per_replica[name], axis=None)
-                       for name in names}
+            # An iteration begins when the one before it has ended and its own images are there
+            # (which is what the condition, always true, is for): a record that cannot be read
+            # leaves the variables as the last whole iteration left them.
+            tf.autograph.experimental.set_loop_options(parallel_iterations=1)
+            real = [next(batches) for _ in range(config.d_step)]
+            metrics = tf.cond(_have_arrived(strategy, real),
+                              lambda real=real: count_iteration(real),
+                              lambda: {name: tf.constant(np.nan) for name in names})
             finite = tf.reduce_all(tf.math.is_finite(tf.stack([metrics[name] for name in names])))
-            gan.step.assign_add(1)
             bad_step = tf.where(tf.logical_or(finite, bad_step >= 0), bad_step,
                                 gan.step.read_value())
         return metrics, bad_step
 
     return train_steps
+
+
+def _have_arrived(strategy: tf.distribute.Strategy, real) -> tf.Tensor:
+    """True, but not before every replica's labels are there."""
+    labels = [share for _, batch in real for share in strategy.experimental_local_results(batch)]
+    return tf.reduce_all([tf.reduce_min(share) >= 0 for share in labels])
 
 
 def sigma_ratios(gan: model.SAGAN) -> dict[str, float]:

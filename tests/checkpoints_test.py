@@ -49,7 +49,7 @@ def test_other_model_is_refused_with_all_differences(tmp_path):
 def test_part_of_a_checkpoint_can_be_read(tmp_path):
     checkpoints.Checkpoints(str(tmp_path), state(3.0)).save(1)
     part = {"net/w": tf.Variable([0.0, 0.0])}
-    assert checkpoints.Checkpoints(str(tmp_path), part).restore(names="net/") == 1
+    assert checkpoints.Checkpoints(str(tmp_path), part).restore(complete=False) == 1
     assert part["net/w"].numpy().tolist() == [3.0, 3.0]
 
 
@@ -58,6 +58,33 @@ def test_damaged_checkpoint_is_named(tmp_path):
     (tmp_path / "ckpt-1.index").write_bytes(b"nothing")
     with pytest.raises(config.UserError, match="ckpt-1: the checkpoint cannot be read"):
         checkpoints.Checkpoints(str(tmp_path), state()).restore()
+
+
+@pytest.mark.parametrize("damage", [
+    lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:-7]),
+    lambda path: path.write_bytes(b"\xff" + path.read_bytes()[1:])],
+    ids=["missing", "truncated", "flipped"])
+def test_damaged_data_file_is_named_with_the_steps_left(tmp_path, damage):
+    saved = checkpoints.Checkpoints(str(tmp_path), state())
+    saved.save(1)
+    saved.save(2)
+    damage(tmp_path / "ckpt-2.data-00000-of-00001")
+    with pytest.raises(config.UserError, match=(
+            "ckpt-2: the checkpoint cannot be read .* there are checkpoints of steps 1; move")):
+        checkpoints.Checkpoints(str(tmp_path), state()).restore()
+    assert saved.restore(1) == 1
+
+
+@pytest.mark.parametrize("text", [None, "garbage"])
+def test_lost_state_file_does_not_hide_the_checkpoints(tmp_path, text):
+    source = state(3.0)
+    checkpoints.Checkpoints(str(tmp_path), source).save(4)
+    (tmp_path / "checkpoint").unlink()
+    if text:
+        (tmp_path / "checkpoint").write_text(text)
+    target = state()
+    assert checkpoints.Checkpoints(str(tmp_path), target).restore() == 4
+    assert target["net/w"].numpy().tolist() == [3.0, 3.0]
 
 
 def test_config_round_trip(tmp_path):
@@ -71,7 +98,9 @@ def test_missing_config_is_none(tmp_path):
     assert checkpoints.read_config(str(tmp_path), "model", config.ModelConfig) is None
 
 
-@pytest.mark.parametrize("text", ["{", '{"version": 1}', '{"version": 1, "model": {"odd": 1}}'])
+@pytest.mark.parametrize("text", [
+    "{", '{"version": 1, "model": {"gf_dim": -1}}', '{"version": 1}',
+    '{"version": 1, "model": {"odd": 1}}'])
 def test_damaged_config_is_named(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(config.UserError, match=r"config.json: expected a run's settings"):

@@ -48,6 +48,7 @@ def test_attention_side(kind, size, resolution, expected):
     (config.TrainConfig, {"loss_type": "wgan"},
      "--loss_type=wgan: expected one of hinge_loss, kl_loss"),
     (config.TrainConfig, {"beta2": 1.0}, "--beta2=1.0: expected a number from 0"),
+    (config.TrainConfig, {"seed": 2**32}, "--seed=4294967296: expected a number from 0"),
     (config.EvalConfig, {"eval_sample_size": 1}, "--eval_sample_size=1: expected 2 or more"),
 ])
 def test_bad_value_names_flag_value_and_what_would_be_right(kind, fields, message):

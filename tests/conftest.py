@@ -13,8 +13,11 @@ import tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4)
 
+tf.config.list_logical_devices()  # the choice is final
+
 TESTDATA = pathlib.Path(__file__).parent / "testdata"
 ROOT = pathlib.Path(__file__).parent.parent
+os.chdir(ROOT)  # tests name data/digits as a user does
 
 
 @pytest.fixture(scope="session")

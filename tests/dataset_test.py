@@ -99,6 +99,53 @@ def test_encoded_record_of_another_size_is_named(tmp_path):
         records_in(tmp_path)
 
 
+def test_record_without_label_is_named(tmp_path):
+    example = jpeg_record(random_images(1)[0], 0)
+    del example.features.feature["label"]
+    with tf.io.TFRecordWriter(str(tmp_path / "a.tfrecords")) as writer:
+        writer.write(example.SerializeToString())
+    with pytest.raises(config.UserError, match="it holds no label; expected is a tf.Example with"):
+        records_in(tmp_path)
+
+
+@pytest.mark.parametrize("payload", [b"\xff\xff\xff", b"not an example"])
+def test_record_that_is_no_example_is_named(tmp_path, payload):
+    with tf.io.TFRecordWriter(str(tmp_path / "a.tfrecords")) as writer:
+        writer.write(payload)
+    with pytest.raises(config.UserError, match="record 0 cannot be used: .*; expected is a tf.Ex"):
+        records_in(tmp_path)
+
+
+def test_image_that_cannot_be_decoded_is_named(tmp_path):
+    example = jpeg_record(random_images(1)[0], 0)
+    example.features.feature["image"].bytes_list.value[0] = b"GARBAGE"
+    with tf.io.TFRecordWriter(str(tmp_path / "a.tfrecords")) as writer:
+        writer.write(example.SerializeToString())
+    with pytest.raises(config.UserError, match="record 0 .*; expected is a tf.Example") as error:
+        records_in(tmp_path)
+    assert "function_node" not in str(error.value)
+    assert "[Op" not in str(error.value)
+
+
+def test_describe_refuses_a_file_that_is_not_made_of_records(tmp_path):
+    make_data(tmp_path)
+    (tmp_path / "z.tfrecords").write_text("this is a text, and rather a long one at that")
+    with pytest.raises(config.UserError, match="z.tfrecords: record 0 cannot be used: the file is"):
+        records_in(tmp_path).describe()
+
+
+def test_describe_refuses_a_directory_with_a_records_name(tmp_path):
+    make_data(tmp_path)
+    (tmp_path / "z.tfrecords").mkdir()
+    with pytest.raises(config.UserError, match=r"z.tfrecords: record 0 cannot be used"):
+        records_in(tmp_path).describe()
+
+
+def test_directory_name_may_hold_glob_characters(tmp_path):
+    make_data(tmp_path / "glob[1]*")
+    assert len(records_in(tmp_path / "glob[1]*").files) == 2
+
+
 def test_record_without_image_is_named(tmp_path):
     with tf.io.TFRecordWriter(str(tmp_path / "a.tfrecords")) as writer:
         writer.write(tf.train.Example().SerializeToString())

@@ -70,6 +70,25 @@ def test_graph_without_the_tensors_is_refused(tmp_path):
         inception.load(str(tmp_path / "g.pb"))
 
 
+def test_graph_for_one_image_only_is_refused(tmp_path):
+    with tf.Graph().as_default() as graph:
+        images = tf.compat.v1.placeholder(tf.float32, [None, 299, 299, 3], name="Mul")
+        pool = tf.reduce_mean(images, [1, 2], keepdims=True)
+        tf.identity(pool, name="pool_3")
+        tf.matmul(tf.reshape(pool, [1, 3]), tf.ones([3, 2]), name="softmax/logits")
+    (tmp_path / "g.pb").write_bytes(graph.as_graph_def().SerializeToString())
+    with pytest.raises(config.UserError, match="pool_3 and logits for any number of images"):
+        inception.load(str(tmp_path / "g.pb"))
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage"])
+def test_damaged_saved_model_is_refused(tmp_path, content):
+    (tmp_path / "saved_model.pb").write_bytes(content)
+    with pytest.raises(config.UserError, match="expected a SavedModel") as error:
+        inception.load(str(tmp_path))
+    assert "\n" not in str(error.value)
+
+
 def test_file_that_is_no_graph_is_refused(tmp_path):
     (tmp_path / "g.pb").write_bytes(b"no graph")
     with pytest.raises(config.UserError, match="not a frozen graph"):
@@ -81,7 +100,7 @@ def test_saved_model_without_the_outputs_is_refused(tmp_path):
     module.serve = tf.function(lambda images: {"pool_3": tf.reduce_mean(images, [1, 2])},
                                input_signature=[tf.TensorSpec([None, 8, 8, 3], tf.float32)])
     tf.saved_model.save(module, str(tmp_path), signatures=module.serve)
-    with pytest.raises(config.UserError, match="expected outputs pool_3 and logits, missing logit"):
+    with pytest.raises(config.UserError, match="outputs pool_3 and logits for any .*logits"):
         inception.load(str(tmp_path))
 
 

@@ -150,6 +150,34 @@ def test_damaged_record_met_in_training_is_named(tmp_path, data):
         train(data, settings(tmp_path))
 
 
+def test_record_met_late_keeps_the_steps_before_it(tmp_path):
+    """70 records in batches of 4 without shuffling: the 18th iteration meets the damaged one."""
+    path = make_data(tmp_path / "data", count=70, shards=1)
+    data = config.DataConfig(data_dir=path, shuffle_buffer_size=1)
+    train(data, settings(tmp_path / "whole", max_steps=17, sample_every=0))
+    file = tmp_path / "data" / "part-0.tfrecords"
+    file.write_bytes(file.read_bytes()[:-3140])
+    broken = settings(tmp_path / "broken", max_steps=30, sample_every=0)
+    with pytest.raises(config.UserError, match=r"part-0.tfrecords: record 68 cannot be used"):
+        train(data, broken)
+    assert checkpoints.Checkpoints(broken.run_dir, {}).steps == [0, 17]
+    kept, expected = stored(broken, 17), stored(settings(tmp_path / "whole"), 17)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(kept[name], value, err_msg=name)
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    gan = model.SAGAN(TINY_MODEL, settings(tmp_path))
+    saved = checkpoints.Checkpoints(gan.train_config.run_dir, gan.state())
+    trainer = train_lib.Trainer(gan, None, None, saved, None, metric_writer.Progress(1, 1))
+    trainer._save(1)
+    gan.discriminator.sn_linear.bias.assign([np.nan])
+    with pytest.raises(config.UserError, match=(
+            r"discriminator/d_sn_linear/bias is not finite at step 2; .* of steps \[1\]")):
+        trainer._save(2)
+    assert saved.steps == [1]
+
+
 def test_loop_stops_at_everything_that_is_to_be_written():
     gan = model.SAGAN(TINY_MODEL, config.TrainConfig(
         save_summaries_steps=200, sample_every=300, max_steps=1000))
