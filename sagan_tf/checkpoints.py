@@ -16,6 +16,7 @@ CONFIG_VERSION = 1
 _PREFIX = "ckpt"
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 
+
 class Checkpoints:
     """The checkpoints of one run, in TensorFlow's object format, keyed by variable name.
 

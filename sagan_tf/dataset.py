@@ -268,7 +268,12 @@ def evaluation_batches(records: Records, count: int, batch_size: int, buffer_siz
             .prefetch(tf.data.AUTOTUNE))
 
 
-def preview(records: Records, count: int) -> np.ndarray:
-    """The first images, files in turn: float32 [up to count, size, size, 3] in [-1, 1]."""
-    images = _read(records, 64, None).take(count).map(records.parse)
-    return np.stack([image.numpy() for image, _ in images])
+def preview(records: Records, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first records, files in turn.
+
+    Returns:
+      Images float32 [up to count, size, size, 3] in [-1, 1], and their labels int32.
+    """
+    pairs = [(image.numpy(), label.numpy())
+             for image, label in _read(records, 64, None).take(count).map(records.parse)]
+    return tuple(np.stack(values) for values in zip(*pairs))

@@ -143,7 +143,9 @@ class Trainer:
                 metrics, bad_step = self._steps(batches, tf.constant(count))
         except config_lib.UserError:
             # The iteration that met the record has changed nothing: what came before is kept.
-            self._save(int(self.gan.step.numpy()))
+            reached = int(self.gan.step.numpy())
+            if reached not in self.saved.steps:
+                self._save(reached)
             raise
         if int(bad_step) >= 0:
             raise config_lib.UserError(
@@ -178,7 +180,8 @@ class Trainer:
 
     def _write_preview(self, step: int) -> None:
         with dataset.reading(self.records, self.progress.note):
-            pixels = images_lib.to_uint8(dataset.preview(self.records, _PREVIEW_IMAGES))
+            images, _ = dataset.preview(self.records, _PREVIEW_IMAGES)
+        pixels = images_lib.to_uint8(images)
         self.writer.write_image(step, "input_image_grid",
                                 images_lib.grid(pixels, *images_lib.squarest_grid(len(pixels))),
                                 "samples/real.png")

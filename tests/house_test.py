@@ -42,6 +42,12 @@ def test_imports_only_from_lower_floors(path):
     assert not too_high
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "sagan_tf" / "tools").glob("*.py")),
+                         ids=lambda p: p.stem)
+def test_tools_do_not_import_each_other(path):
+    assert not {name for name in imports(path) if name.startswith("sagan_tf.tools")}
+
+
 def test_config_uses_the_standard_library_only():
     assert imports(ROOT / "sagan_tf/config.py") <= {
         "dataclasses", "os", "signal", "typing.Any", "typing.Optional"}
