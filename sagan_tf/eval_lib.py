@@ -38,7 +38,7 @@ def evaluate(config: config_lib.EvalConfig, stream: Optional[TextIO] = None) -> 
     """
     stream = stream or sys.stdout
     model_config = _model_config(config)
-    gan = model.SAGAN(model_config)
+    gan = model.SAGAN(model_config, config_lib.TrainConfig(seed=config.seed))
     state = {name: v for name, v in gan.state().items() if name.startswith("generator/")}
     step = checkpoints.Checkpoints(config.run_dir, state).restore(config.checkpoint_step,
                                                                   complete=False)
