@@ -68,7 +68,7 @@ class Checkpoints:
         except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
             others = ", ".join(str(other) for other in self.steps if other != step)
             raise config_lib.UserError(
-                f"{path}: the checkpoint cannot be read ({_first_line(error)}); "
+                f"{path}: the checkpoint cannot be read ({files.first_line(error)}); "
                 f"there are checkpoints of steps {others or 'none other'}; move this one away to "
                 "use the one before") from error
         return step
@@ -106,10 +106,6 @@ def _stored_shapes(path: str) -> dict[str, tuple[int, ...]]:
             if name.startswith("state/") and name.endswith(_VALUE)}
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
 def write_config(run_dir: str, **configs: Any) -> None:
     """Writes `config.json`, whole or not at all.
 
@@ -145,4 +141,4 @@ def read_config(run_dir: str, section: str, kind: type) -> Any:
         return kind(**content[section])
     except (ValueError, KeyError, TypeError, tf.errors.OpError, config_lib.UserError) as error:
         raise config_lib.UserError(
-            f"{path}: expected a run's settings ({_first_line(error)})") from error
+            f"{path}: expected a run's settings ({files.first_line(error)})") from error

@@ -26,6 +26,7 @@ READ_ERRORS = (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.error
                tf.errors.FailedPreconditionError, UnicodeDecodeError)
 _EXPECTED = ("expected is a tf.Example with image_raw (uint8 bytes) or image (bytes of a JPEG or "
              "PNG file), and one int64 label")
+_DAMAGED = "the file is damaged or truncated there; make it again"
 _NO_LABEL = tf.int64.min
 _FEATURES = {"image_raw": tf.io.FixedLenFeature([], tf.string, ""),
              "image": tf.io.FixedLenFeature([], tf.string, ""),
@@ -161,9 +162,7 @@ def count_records(filename: str) -> int:
             position += 12 + length + 4
             count += position <= size
     if position != size:
-        raise config_lib.UserError(
-            f"{filename}: record {count} cannot be used: the file is damaged or truncated there; "
-            "make it again")
+        raise config_lib.UserError(f"{filename}: record {count} cannot be used: {_DAMAGED}")
     return count
 
 
@@ -214,8 +213,7 @@ def _first_fault(filename: str, records: Records) -> Optional[str]:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, tf.errors.DataLossError):
-        return ("the file is damaged or truncated there"
-                "; make it again")
+        return _DAMAGED
     message = str(getattr(error, "message", error))
     own = re.search("<<(.*)>>", message)
     if own:

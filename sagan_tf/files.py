@@ -14,16 +14,21 @@ _WRITE_ERRORS = (OSError, tf.errors.ResourceExhaustedError, tf.errors.Permission
                  tf.errors.UnavailableError, tf.errors.UnimplementedError)
 
 
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
+    lines = str(getattr(error, "message", None) or error).splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 @contextlib.contextmanager
 def writing(directory: str) -> Iterator[None]:
     """Turns an error of writing below `directory` into a `config.UserError` of one line."""
     try:
         yield
     except _WRITE_ERRORS as error:
-        reason = str(getattr(error, "message", None) or error).splitlines()[0]
         raise config_lib.UserError(
-            f"{directory}: cannot be written to ({reason}); free space, or choose another "
-            "--checkpoint_dir. Checkpoints written before stay as they are") from error
+            f"{directory}: cannot be written to ({first_line(error)}); free space, or choose "
+            "another --checkpoint_dir. Checkpoints written before stay as they are") from error
 
 
 def write_whole(path: str, text: str) -> None:
