@@ -17,15 +17,17 @@ setuptools.setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=setuptools.find_packages(include=["sagan_tf", "sagan_tf.*"]),
+    package_data={"sagan_tf": ["imagenet_names.txt"]},
     python_requires=">=3.10,<3.14",
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "keras>=3.12,<4",
         "numpy>=1.26",
         "absl-py>=2",
-        "pillow>=10",
+        "pillow>=10.1",
         "tensorboard>=2.20",  # tf.summary is made of it, but TensorFlow does not require it
         "tensorflow-datasets>=4.9.9",
+        "tqdm>=4.60",
         # What tensorflow-metadata, below datasets, wants on 3.10; said here, because pip
         # would search for it.
         "protobuf>=6.31.1,<=6.32; python_version < '3.11'",

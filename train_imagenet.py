@@ -4,10 +4,11 @@ from sagan_tf import cli, config
 
 
 def main() -> None:
-    configs = [cli.make(kind) for kind in KINDS]
-    from sagan_tf import train_lib  # TensorFlow starts here, after the flags have been checked
+    data_config, train_config = cli.make(config.DataConfig), cli.make(config.TrainConfig)
+    from sagan_tf import dataset, train_lib  # TensorFlow starts here, after most flags are checked
 
-    train_lib.train(*configs, dry_run=cli.value("dry_run"))
+    model_config = cli.make(config.ModelConfig, dataset.settings(data_config.data_dir))
+    train_lib.train(model_config, data_config, train_config, dry_run=cli.value("dry_run"))
 
 
 KINDS = (config.ModelConfig, config.DataConfig, config.TrainConfig)

@@ -4,8 +4,8 @@ import dataclasses
 import os
 import sys
 import typing
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Optional
 
 from absl import app, flags
 
@@ -37,32 +37,45 @@ def value(name: str) -> Any:
     return flags.FLAGS[name].value
 
 
-def make(kind: type) -> Any:
+def make(kind: type, known: Optional[Mapping[str, Any]] = None) -> Any:
     """A config of class `kind` from the flags.
 
+    Args:
+      kind: a config dataclass.
+      known: values, by field, of flags that were not given.
     Raises:
       config.UserError: a value fails its check.
     """
-    return kind(**{field.name: value(field.name) for field in dataclasses.fields(kind)})
+    known = known or {}
+    return kind(**{name: known[name] if name in known and not flags.FLAGS[name].present
+                   else value(name) for name in (field.name for field in dataclasses.fields(kind))})
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], argument: Optional[str] = None) -> None:
     """Parses the command line, calls `main` and leaves.
 
     Exit code 0 when done; 1 after `config.UserError` or a wrong flag, with its one line on
     standard error; 128 + the signal's number when a signal ended the run.
+
+    Args:
+      main: the command.
+      argument: name of the flag that a word without a flag stands for, as in `command DIRECTORY`.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own remarks
-    app.run(lambda _: sys.exit(_guarded(main)), flags_parser=_parse)
+    app.run(lambda _: sys.exit(_guarded(main)),
+            flags_parser=lambda argv: _parse(argv, argument))
 
 
-def _parse(argv: Sequence[str]) -> list[str]:
+def _parse(argv: Sequence[str], argument: Optional[str]) -> list[str]:
     try:
         rest = flags.FLAGS(list(argv), known_only=False)
     except (flags.Error, OSError, UnicodeDecodeError) as error:
         _fail(" ".join(str(error).split()))
+    if argument and len(rest) == 2 and not flags.FLAGS[argument].present:
+        flags.FLAGS[argument].value = rest.pop()
     if len(rest) > 1:
-        _fail(f"{rest[1]}: expected flags only, as in --name=value")
+        _fail(f"{rest[-1]}: expected flags only, as in --name=value"
+              + (f", and one {argument}" if argument else ""))
     return rest
 
 

@@ -140,12 +140,18 @@ class ModelConfig:
 class DataConfig:
     """Where the records are and how they are read for training."""
 
-    data_dir: str = _option("data", "Directory that holds the *.tfrecords; may be gs://.")
+    data_dir: str = _option(
+        "data", "Directory that holds the *.tfrecords, or that TensorFlow Datasets prepared; may "
+        "be gs://.")
     shuffle_buffer_size: int = _option(100000, "Records held in memory to be shuffled.")
-    data_parallelism: int = _option(64, "Record files read at the same time.")
+    shuffle_memory_mb: int = _option(
+        5000, "Megabytes of records held in memory to be shuffled: fewer than "
+        "--shuffle_buffer_size where that many would take more. (Not in the reference: its "
+        "100,000 records take 4,920.)")
+    data_parallelism: int = _option(64, "Places of the record files read at the same time.")
 
     def __post_init__(self):
-        _require_positive(self, "shuffle_buffer_size", "data_parallelism")
+        _require_positive(self, "shuffle_buffer_size", "shuffle_memory_mb", "data_parallelism")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,8 +219,6 @@ class EvalConfig:
     eval_sample_size: int = _option(50000, "Generated images, and as many real ones.")
     dcgan_generator_batch_size: int = _option(
         100, "Images generated, and classified, at a time. The scores do not depend on it.")
-    shuffle_buffer_size: int = _option(
-        5000, "Records held in memory to choose the real images from.")
     checkpoint_step: int = _option(
         -1, "Step of the checkpoint to score; -1: the latest. (Not in the reference.)")
     inception: str = _option(
@@ -234,7 +238,7 @@ class EvalConfig:
 
     def __post_init__(self):
         _require_choices(self)
-        _require_positive(self, "batch_size", "dcgan_generator_batch_size", "shuffle_buffer_size")
+        _require_positive(self, "batch_size", "dcgan_generator_batch_size")
         _require_seed(self)
         _require(self.eval_sample_size >= 2, "eval_sample_size", self.eval_sample_size,
                  "2 or more images")
@@ -250,6 +254,63 @@ class EvalConfig:
     def eval_dir(self) -> str:
         """Where the results go (reference `eval_imagenet.py:82-85`)."""
         return run_directory(os.path.join(self.checkpoint_dir, "eval"), self.batch_size)
+
+
+@dataclasses.dataclass(frozen=True)
+class PrepareConfig:
+    """From pictures to records (`prepare_data`; not in the reference, which names a private one).
+    """
+
+    source: str = _option(
+        "", "The pictures: a folder of class folders, ILSVRC2012_img_train.tar (a tar of tars, "
+        "which is not unpacked), tfds:NAME, or a directory that TensorFlow Datasets prepared.")
+    out: str = _option("", "Directory for the records; new, or that of the same command before.")
+    size: int = _option(128, "Side of the square images in pixels.", IMAGE_SIZES)
+    encoding: str = _option(
+        "raw", "How a record holds its image: raw pixels as in the reference, png (the same "
+        "pixels, about half the space) or jpeg (about a fifth, nearly the same).",
+        ("raw", "png", "jpeg"))
+    quality: int = _option(95, "Quality of JPEG, 1 to 100.")
+    resize: str = _option(
+        "legacy", "legacy: bit for bit what the reference's records were made with (each image "
+        "stretched to the full range, then bilinear); clean: centre crop and Lanczos, no stretch.",
+        ("legacy", "clean"))
+    shards: int = _option(0, "Record files; 0: one for each 1,250 pictures, at most 1,024.")
+    workers: int = _option(0, "Processes; 0: one for each core. The bytes do not depend on it.")
+    limit_per_class: int = _option(0, "Pictures of each class, the first by name; 0: all.")
+    classes: str = _option(
+        "", "A file with the name of one class a line: take these, labelled in this order. Without "
+        "it labels follow the sorted names of all classes.")
+    seed: int = _option(0, "Seed of the order of the records.")
+    max_bad: float = _option(
+        0.001, "Share of the pictures, 0 to 1, that may be damaged; they are left out and listed.")
+
+    def __post_init__(self):
+        _require(bool(self.source), "source", self.source, "the pictures")
+        _require(bool(self.out), "out", self.out, "a directory for the records")
+        _require_choices(self)
+        _require_not_negative(self, "shards", "workers", "limit_per_class")
+        _require_seed(self)
+        _require(1 <= self.quality <= 100, "quality", self.quality, "a number from 1 to 100")
+        _require(0 <= self.max_bad <= 1, "max_bad", self.max_bad, "a share from 0 to 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckConfig:
+    """The check of a directory of records (`check_data`)."""
+
+    data_dir: str = _option("data", "Directory that holds the *.tfrecords.")
+    image_size: int = _option(
+        0, "Side that the images must have; 0: what dataset.json says, or the first record has.")
+    number_classes: int = _option(
+        0, "Number of classes; 0: what dataset.json says, or the highest label plus 1.")
+    grid: str = _option("check_data.png", "The picture to write: one image a class, with names.")
+    max_duplicates: int = _option(0, "Duplicates that are no fault (ImageNet has some).")
+    max_constant: int = _option(0, "Images of one colour that are no fault.")
+
+    def __post_init__(self):
+        _require_not_negative(self, "image_size", "number_classes", "max_duplicates",
+                              "max_constant")
 
 
 def run_directory(checkpoint_dir: str, batch_size: int) -> str:

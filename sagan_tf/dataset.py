@@ -3,13 +3,16 @@
 A record is a `tf.train.Example` with `label` (int64) and one of
 - `image_raw`: uint8 bytes, size * size * 3, height x width x RGB (the reference's, `dataset.py`);
 - `image`: the bytes of a JPEG or PNG file of size x size pixels.
+
+A directory of such records, or one that TensorFlow Datasets prepared, is opened by `open_records`.
+Pipelines give uint8 images; `to_float` makes them what the networks see, on the device.
 """
 
 import contextlib
 import dataclasses
+import functools
 import os
 import re
-import struct
 from collections.abc import Callable, Iterator
 from typing import Optional
 
@@ -17,16 +20,21 @@ import numpy as np
 import tensorflow as tf
 
 from sagan_tf import config as config_lib
+from sagan_tf import dataset_info, order, prepared_by_tfds, record_index
 from sagan_tf import images as images_lib
 
 SUFFIX = ".tfrecords"
-# What TensorFlow raises when a file or record cannot be read or fails a check of `parse`.
+# What TensorFlow raises when a file or record cannot be read or fails a check.
 READ_ERRORS = (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.NotFoundError,
                tf.errors.OutOfRangeError, tf.errors.PermissionDeniedError,
-               tf.errors.FailedPreconditionError, UnicodeDecodeError)
+               tf.errors.FailedPreconditionError, OSError, UnicodeDecodeError)
+# Neighbours that are read at once. More would make the shuffle of class-sorted files worse, fewer
+# would ask the disk more often.
+BLOCK = record_index.TURN
+# Records read by an evaluation at the same time.
+_EVALUATION_PARALLELISM = 64
 _EXPECTED = ("expected is a tf.Example with image_raw (uint8 bytes) or image (bytes of a JPEG or "
              "PNG file), and one int64 label")
-_DAMAGED = "the file is damaged or truncated there; make it again"
 _NO_LABEL = tf.int64.min
 _FEATURES = {"image_raw": tf.io.FixedLenFeature([], tf.string, ""),
              "image": tf.io.FixedLenFeature([], tf.string, ""),
@@ -39,69 +47,137 @@ def encode(image: np.ndarray, label: int, encoding: str = "raw") -> bytes:
     Args:
       image: uint8 [size, size, 3].
       label: class, 0 or more.
-      encoding: "raw" (`image_raw`) or "png" (`image`).
+      encoding: "raw" (`image_raw`), "png" or "jpeg" (`image`).
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"expected a uint8 image [size, size, 3], got {image.dtype} {image.shape}")
-    name, data = (("image_raw", image.tobytes()) if encoding == "raw"
-                  else ("image", images_lib.encode_png(image)))
+    return serialize(images_lib.encode(image, encoding), label, encoding)
+
+
+def serialize(data: bytes, label: int, encoding: str) -> bytes:
+    """One serialised record of an image that `images.encode` made bytes of."""
+    name = "image_raw" if encoding == "raw" else "image"
     return tf.train.Example(features=tf.train.Features(feature={
         name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[data])),
         "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
     })).SerializeToString(deterministic=True)
 
 
+def to_float(pixels: tf.Tensor) -> tf.Tensor:
+    """uint8 to float32 in [-1, 1]: x * 2/255 - 1 (reference `utils_ori.py:237`)."""
+    return tf.cast(pixels, tf.float32) * (2.0 / 255) - 1.0
+
+
 def parse(serialized: tf.Tensor, image_size: int,
           number_classes: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """One record, checked: image float32 [size, size, 3] in [-1, 1], label int32.
+    """Records, checked: images uint8 [n, size, size, 3], labels int32 [n].
 
-    uint8 pixels become x * 2/255 - 1 (reference `utils_ori.py:237`).
+    A batch at a time, because an op call for every record costs more than decoding it.
 
-    Raises (when it runs): tf.errors.InvalidArgumentError with a message that says what is wrong.
+    Args:
+      serialized: string [n].
+      image_size, number_classes: what the records must be.
+    Raises (when it runs): tf.errors.InvalidArgumentError with a message that says what is wrong
+      with the first unfit record.
     """
-    features = tf.io.parse_single_example(serialized, _FEATURES)
+    features = tf.io.parse_example(serialized, _FEATURES)
     raw, encoded, label = features["image_raw"], features["image"], features["label"]
-    expected = image_size * image_size * 3
-    _check(tf.strings.length(raw) + tf.strings.length(encoded) > 0,
-           f"it holds neither image_raw nor image; {_EXPECTED}")
-    _check(label != _NO_LABEL, f"it holds no label; {_EXPECTED}")
-    _check(tf.logical_and(label >= 0, label < number_classes),
-           "its label is ", label, f" and expected is 0 to {number_classes - 1}")
+    is_raw = tf.strings.length(raw) > 0
+    checks = [
+        _check(is_raw | (tf.strings.length(encoded) > 0),
+               f"it holds neither image_raw nor image; {_EXPECTED}"),
+        _check(label != _NO_LABEL, f"it holds no label; {_EXPECTED}"),
+        _check((label >= 0) & (label < number_classes), "its label is ", label,
+               f" and expected is 0 to {number_classes - 1}")]
+    with tf.control_dependencies(checks):
+        images = tf.cond(
+            tf.reduce_all(is_raw), lambda: _decode_raw(raw, image_size),
+            lambda: tf.map_fn(lambda one: _decode(*one, image_size), (raw, encoded),
+                              fn_output_signature=tf.uint8))
+    images.set_shape([serialized.shape[0], image_size, image_size, 3])
+    return images, tf.cast(label, tf.int32)
 
-    def from_raw():
-        size = tf.strings.length(raw)
-        _check(size == expected, "its image_raw has ", size,
-               f" bytes and expected are {image_size} x {image_size} x 3 = {expected}")
-        return tf.reshape(tf.io.decode_raw(raw, tf.uint8), [image_size, image_size, 3])
 
+def _decode_raw(raw: tf.Tensor, size: int) -> tf.Tensor:
+    length, expected = tf.strings.length(raw), size * size * 3
+    fits = _check(length == expected, "its image_raw has ", length,
+                  f" bytes and expected are {size} x {size} x 3 = {expected}")
+    with tf.control_dependencies([fits]):
+        return tf.reshape(tf.io.decode_raw(raw, tf.uint8), [-1, size, size, 3])
+
+
+def _decode(raw: tf.Tensor, encoded: tf.Tensor, size: int) -> tf.Tensor:
+    """One image of either kind."""
     def from_encoded():
         pixels = tf.io.decode_image(encoded, channels=3, expand_animations=False)
         height, width = tf.shape(pixels)[0], tf.shape(pixels)[1]
-        _check(tf.logical_and(height == image_size, width == image_size), "its image has ", height,
-               " x ", width, f" pixels and expected are {image_size} x {image_size}")
-        return tf.reshape(pixels, [image_size, image_size, 3])
+        fits = _check((height == size) & (width == size), "its image has ", height, " x ", width,
+                      f" pixels and expected are {size} x {size}")
+        with tf.control_dependencies([fits]):
+            return tf.reshape(pixels, [size, size, 3])
 
-    pixels = tf.cond(tf.strings.length(raw) > 0, from_raw, from_encoded)
-    image = tf.cast(pixels, tf.float32) * (2.0 / 255) - 1.0
-    return image, tf.cast(label, tf.int32)
+    return tf.cond(tf.strings.length(encoded) > 0, from_encoded,
+                   lambda: _decode_raw(raw[None], size)[0])
 
 
-def _check(condition: tf.Tensor, *message) -> None:
-    parts = [part if isinstance(part, str) else tf.strings.as_string(part) for part in message]
-    tf.debugging.Assert(condition, [tf.strings.join(["<<", *parts, ">>"])])
+def _check(fits: tf.Tensor, *message) -> tf.Operation:
+    """Asserts that all fit; the message tells of the first that does not."""
+    first = tf.argmin(tf.cast(tf.reshape(fits, [-1]), tf.int32))
+    parts = [part if isinstance(part, str) else tf.strings.as_string(tf.reshape(part, [-1])[first])
+             for part in message]
+    text = tf.cond(tf.reduce_all(fits), lambda: "", lambda: tf.strings.join(["<<", *parts, ">>"]))
+    return tf.debugging.Assert(tf.reduce_all(fits), [text])
 
 
 @dataclasses.dataclass(frozen=True)
 class Records:
-    """The record files of a directory, and what their records must be."""
+    """The record files of a directory, and what their records must be.
+
+    Attributes:
+      files: names of the record files.
+      image_size, number_classes: what the model needs.
+      info: the directory's `dataset.json`, if it has one.
+      parse_one: for records of another kind, string [] -> (uint8 [size, size, 3], int32 []).
+    """
 
     files: tuple[str, ...]
     image_size: int
     number_classes: int
+    info: Optional[dataset_info.DatasetInfo] = None
+    parse_one: Optional[Callable] = None
 
     def parse(self, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """`parse` with this data's size and number of classes."""
-        return parse(serialized, self.image_size, self.number_classes)
+        """One record: image uint8 [size, size, 3], label int32 []."""
+        if self.parse_one is not None:
+            return self.parse_one(serialized)
+        images, labels = parse(serialized[None], self.image_size, self.number_classes)
+        return images[0], labels[0]
+
+    def batches(self, serialized: tf.data.Dataset, batch_size: int,
+                drop_remainder: bool = False) -> tf.data.Dataset:
+        """Parsed batches of serialised records, in their order."""
+        if self.parse_one is not None:
+            parsed = serialized.map(self.parse_one, num_parallel_calls=tf.data.AUTOTUNE)
+            return parsed.batch(batch_size, drop_remainder)
+        return serialized.batch(batch_size, drop_remainder).map(
+            lambda batch: parse(batch, self.image_size, self.number_classes),
+            num_parallel_calls=tf.data.AUTOTUNE)
+
+    @functools.cached_property
+    def index(self) -> record_index.Index:
+        """Where each record is.
+
+        Raises:
+          config.UserError: a file is not made of records, or not what `dataset.json` says.
+        """
+        if self.info is None:
+            return record_index.build(self.files)
+        directory = os.path.dirname(self.files[0])
+        stored = dataset_info.read_index(directory, self.info)
+        if stored is None:
+            return record_index.build(self.files)
+        sizes = np.array([shard.bytes for shard in self.info.shards], np.int64)
+        return record_index.Index(self.files, sizes, stored["counts"], stored["offsets"])
 
     def describe(self) -> dict[str, object]:
         """Number of files, records and bytes, and the encoding of the first record.
@@ -110,60 +186,105 @@ class Records:
           config.UserError: a file is not made of records.
         """
         with reading(self):
+            index = self.index
             first = tf.train.Example.FromString(next(_serialized(self.files)))
-            counts = [count_records(name) for name in self.files]
-            sizes = [tf.io.gfile.stat(name).length for name in self.files]
-        return {"files": len(self.files), "records": sum(counts), "bytes": sum(sizes),
-                "encoding": "image_raw" if "image_raw" in first.features.feature else "image"}
+        facts = {"files": len(self.files), "records": len(index.offsets),
+                 "bytes": int(index.sizes.sum()),
+                 "encoding": "image_raw" if "image_raw" in first.features.feature else "image"}
+        if self.info is not None:
+            facts["fingerprint"] = self.info.fingerprint
+        return facts
+
+
+def settings(data_dir: str) -> dict[str, int]:
+    """What a directory says of itself, by flag: image_size, number_classes; {} if nothing.
+
+    Raises:
+      config.UserError: what it says cannot be read.
+    """
+    info = dataset_info.read(data_dir)
+    if info is not None:
+        return {"image_size": info.image_size, "number_classes": info.number_classes}
+    if prepared_by_tfds.is_one(data_dir):
+        return {"number_classes": prepared_by_tfds.open_directory(data_dir).number_classes}
+    return {}
 
 
 def open_records(data_dir: str, image_size: int, number_classes: int) -> Records:
-    """Finds the record files and checks that the first record is what the model needs.
+    """Finds the record files and checks that they are what the model needs.
 
     Raises:
-      config.UserError: no directory, no files, no records, or an unreadable or unfit first record.
+      config.UserError: no directory, no files, no records, an unreadable or unfit first record,
+        files that are not those of `dataset.json`, or a contradiction to it.
     """
     hint = ("make records first (data/README.md), or take the embedded digits: "
             "--flagfile=configs/digits.flags")
     if not tf.io.gfile.isdir(data_dir):
         raise config_lib.UserError(f"--data_dir={data_dir}: no such directory; {hint}")
-    # Listed rather than globbed: the directory's own name may hold brackets or stars.
-    files = tuple(os.path.join(data_dir, name) for name in sorted(tf.io.gfile.listdir(data_dir))
-                  if name.endswith(SUFFIX))
-    if not files:
-        raise config_lib.UserError(f"--data_dir={data_dir}: it holds no *{SUFFIX}; {hint}")
-    records = Records(files, image_size, number_classes)
+    if prepared_by_tfds.is_one(data_dir):
+        records = _open_tfds(data_dir, image_size, number_classes)
+    else:
+        records = _open_directory(data_dir, image_size, number_classes, hint)
     with reading(records):
-        first = next(_serialized(files), None)
+        first = next(_serialized(records.files), None)
         if first is not None:
-            records.parse(first)
-    if first is None:
+            records.parse(tf.constant(first))
+        is_empty = len(records.index.offsets) == 0
+    if is_empty:
         raise config_lib.UserError(
-            f"--data_dir={data_dir}: its {len(files)} *{SUFFIX} hold no records; {hint}")
+            f"--data_dir={data_dir}: its {len(records.files)} *{SUFFIX} hold no records; {hint}")
     return records
+
+
+def list_files(data_dir: str) -> list[str]:
+    """Names of the record files in a directory, sorted."""
+    # Listed rather than globbed: the directory's own name may hold brackets or stars.
+    return sorted(name for name in tf.io.gfile.listdir(data_dir) if name.endswith(SUFFIX))
+
+
+def _open_directory(data_dir: str, image_size: int, number_classes: int, hint: str) -> Records:
+    info = dataset_info.read(data_dir)
+    dataset_info.check(data_dir, info, image_size, number_classes)
+    if info is None and tf.io.gfile.isdir(os.path.join(data_dir, dataset_info.WORK_DIRECTORY)):
+        raise config_lib.UserError(
+            f"--data_dir={data_dir}: its preparation has not ended; run the same prepare_data "
+            "again, it finishes what is missing")
+    names = list_files(data_dir)
+    if not names:
+        raise config_lib.UserError(f"--data_dir={data_dir}: it holds no *{SUFFIX}; {hint}")
+    for path, fault in shard_faults(data_dir, info) if info is not None else ():
+        raise config_lib.UserError(f"{path}: {fault}; put back what belongs together, or prepare "
+                                   "the data again")
+    files = tuple(os.path.join(data_dir, name) for name in names)
+    return Records(files, image_size, number_classes, info)
+
+
+def _open_tfds(data_dir: str, image_size: int, number_classes: int) -> Records:
+    prepared = prepared_by_tfds.open_directory(data_dir)
+    if prepared.number_classes != number_classes:
+        raise config_lib.UserError(
+            f"--number_classes={number_classes}: {data_dir} has {prepared.number_classes} classes; "
+            "leave the flag out to train on this data")
+    return Records(prepared.files, image_size, number_classes,
+                   parse_one=prepared.parser(image_size))
+
+
+def shard_faults(data_dir: str, info: dataset_info.DatasetInfo) -> Iterator[tuple[str, str]]:
+    """(file, what is wrong) for each record file that is not as `dataset.json` says."""
+    said = {shard.file: shard.bytes for shard in info.shards}
+    there = list_files(data_dir)
+    for name in sorted({*said, *there}):
+        path = os.path.join(data_dir, name)
+        if name not in there:
+            yield path, f"missing, but in {dataset_info.FILENAME}"
+        elif name not in said:
+            yield path, f"there, but not in {dataset_info.FILENAME}"
+        elif (size := tf.io.gfile.stat(path).length) != said[name]:
+            yield path, f"has {size} bytes, and {dataset_info.FILENAME} says {said[name]}"
 
 
 def _serialized(files) -> Iterator[bytes]:
     return (record.numpy() for record in tf.data.TFRecordDataset(list(files)))
-
-
-def count_records(filename: str) -> int:
-    """Records in a file, by hopping from header to header; nothing else is read.
-
-    Raises:
-      config.UserError: the file does not end where a record does.
-    """
-    count = position = 0
-    size = tf.io.gfile.stat(filename).length
-    with tf.io.gfile.GFile(filename, "rb") as file:
-        while position + 12 <= size:
-            file.seek(position)
-            (length,) = struct.unpack("<Q", file.read(8))
-            position += 12 + length + 4
-            count += position <= size
-    if position != size:
-        raise config_lib.UserError(f"{filename}: record {count} cannot be used: {_DAMAGED}")
-    return count
 
 
 @contextlib.contextmanager
@@ -190,10 +311,8 @@ def reading(records: Records, note: Callable[[str], None] = lambda _: None) -> I
 def find_fault(records: Records) -> Optional[str]:
     """The first unreadable or unfit record as a line that names it, or None."""
     for filename in records.files:
-        checked = tf.data.TFRecordDataset(filename).map(
-            records.parse, num_parallel_calls=tf.data.AUTOTUNE)
         try:
-            for _ in checked:
+            for _ in records.batches(tf.data.TFRecordDataset(filename), 64):
                 pass
         except READ_ERRORS:
             return _first_fault(filename, records)
@@ -207,71 +326,101 @@ def _first_fault(filename: str, records: Records) -> Optional[str]:
             records.parse(serialized)
             index += 1
     except READ_ERRORS as error:
-        return f"{filename}: record {index} cannot be used: {_reason(error)}"
+        return f"{filename}: record {index} cannot be used: {reason(error)}"
     return None
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Why a record could not be used, from the error that said so."""
     if isinstance(error, tf.errors.DataLossError):
-        return _DAMAGED
+        return record_index.DAMAGED
     message = str(getattr(error, "message", error))
     own = re.search("<<(.*)>>", message)
     if own:
         return own.group(1)
     # TensorFlow's own words, without its remarks on where in its graph that was.
-    reason = re.sub(r"\{\{.*?\}\} ?| ?\[Op:.*", "", message.splitlines()[0])
-    return f"{reason}; {_EXPECTED}"
+    words = re.sub(r"\{\{.*?\}\} ?| ?\[Op:.*", "", message.splitlines()[0])
+    return f"{words}; {_EXPECTED}"
 
 
-def _read(records: Records, parallelism: int, seed: Optional[int]) -> tf.data.Dataset:
-    """Serialised records of all files, `parallelism` files at a time, one record of each in turn.
+def training_batches(records: Records, config: config_lib.DataConfig, batch_size: int, seed: int,
+                     start: int = 0) -> tf.data.Dataset:
+    """Endless shuffled batches: images uint8 [batch, size, size, 3], labels int32 [batch].
+
+    The order is that of `order.windows`: a function of the seed, the epoch and the two sizes of
+    the shuffle, and of no number of devices, threads or files read at a time. An epoch's remainder
+    carries over. No flips (reference `utils_ori.py:189-265`).
+
+    While one window is used, the next is read, so each is half of `shuffle_buffer_size` records,
+    or of `shuffle_memory_mb`, whichever is smaller.
+
+    Args:
+      records: what to read.
+      config: sizes of the shuffle; files read at the same time.
+      batch_size: images of a step, over all devices.
+      seed: of the order, 0 .. 2**32 - 1.
+      start: images used before.
     """
-    names = tf.data.Dataset.from_tensor_slices(list(records.files))
-    if seed is not None:
-        names = names.shuffle(len(records.files), seed=seed)
-    return names.interleave(tf.data.TFRecordDataset,
-                            cycle_length=min(parallelism, len(records.files)),
-                            num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    index = records.index
+    blocks = index.blocks(BLOCK)
+    blocks_per_window = max(shuffled_records(index, config) // 2 // BLOCK, 1)
+
+    def windows():
+        for window in order.windows(blocks.count, blocks_per_window, seed, start):
+            chosen = window.blocks
+            yield (blocks.file[chosen], blocks.offset[chosen], blocks.length[chosen],
+                   blocks.count[chosen], window.seed, window.skip)
+
+    numbers, number = tf.TensorSpec([None], tf.int64), tf.TensorSpec([], tf.int64)
+    read = functools.partial(_read_window, tf.constant(records.files), config.data_parallelism)
+    serialized = tf.data.Dataset.from_generator(
+        windows, output_signature=(numbers, numbers, numbers, numbers, number, number)
+    ).interleave(read, cycle_length=1, num_parallel_calls=1, deterministic=True)
+    return records.batches(serialized, batch_size, drop_remainder=True).prefetch(2)
 
 
-def training_batches(records: Records, config: config_lib.DataConfig, batch_size: int,
-                     seed: int) -> tf.data.Dataset:
-    """Endless shuffled batches: images float32 [batch, size, size, 3] in [-1, 1], labels int32.
-
-    Files are shuffled, interleaved, records shuffled in a buffer of `shuffle_buffer_size`
-    serialised records, anew each epoch; an epoch's remainder carries over. No flips.
-
-    Source: reference `utils_ori.py:189-265`.
-    """
-    return (_read(records, config.data_parallelism, seed)
-            .shuffle(config.shuffle_buffer_size, seed=seed)
-            .repeat()
-            .map(records.parse, num_parallel_calls=tf.data.AUTOTUNE)
-            .batch(batch_size, drop_remainder=True)
-            .prefetch(tf.data.AUTOTUNE))
+def shuffled_records(index: record_index.Index, config: config_lib.DataConfig) -> int:
+    """Records that the shuffle holds in memory at the same time."""
+    size = index.sizes.sum() / len(index.offsets)
+    return min(config.shuffle_buffer_size, int(config.shuffle_memory_mb * 1e6 / size))
 
 
-def evaluation_batches(records: Records, count: int, batch_size: int, buffer_size: int,
+def _read_window(names, parallelism, file, offset, length, count, seed, skip) -> tf.data.Dataset:
+    records = record_index.read(tf.gather(names, file), offset, length, count, parallelism)
+    # Dataset.shuffle would mix TensorFlow's global seed into ours.
+    shuffled = tf.raw_ops.ShuffleDataset(
+        input_dataset=tf.data.experimental.to_variant(records), buffer_size=tf.reduce_sum(count),
+        seed=seed, seed2=1, reshuffle_each_iteration=False, output_types=[tf.string],
+        output_shapes=[[]])
+    return tf.data.experimental.from_variant(shuffled, records.element_spec).skip(skip)
+
+
+def _read_records(records: Records, numbers: np.ndarray) -> tf.data.Dataset:
+    """The records of these numbers (counted through all files), serialised, in this order."""
+    blocks = records.index.records(numbers)
+    names = tf.gather(tf.constant(records.files), blocks.file)
+    return record_index.read(names, blocks.offset, blocks.length, blocks.count,
+                             _EVALUATION_PARALLELISM)
+
+
+def evaluation_batches(records: Records, count: int, batch_size: int,
                        seed: int) -> tf.data.Dataset:
     """`count` real images in batches (the last may be smaller), chosen by `seed`.
 
-    Files are read in shuffled order, 64 at a time, through a shuffle buffer, once, so that no
-    image comes twice.
+    Every set of `count` images is equally likely, and no image comes twice. They come in the order
+    of the files, which is quick to read. uint8 [batch, size, size, 3] and int32 [batch].
     """
-    return (_read(records, 64, seed)
-            .shuffle(buffer_size, seed=seed)
-            .take(count)
-            .map(records.parse, num_parallel_calls=tf.data.AUTOTUNE)
-            .batch(batch_size)
-            .prefetch(tf.data.AUTOTUNE))
+    chosen = np.sort(order.permutation(len(records.index.offsets), seed)[:count])
+    return records.batches(_read_records(records, chosen), batch_size).prefetch(2)
 
 
 def preview(records: Records, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The first records, files in turn.
 
     Returns:
-      Images float32 [up to count, size, size, 3] in [-1, 1], and their labels int32.
+      Images uint8 [up to count, size, size, 3], and their labels int32.
     """
-    pairs = [(image.numpy(), label.numpy())
-             for image, label in _read(records, 64, None).take(count).map(records.parse)]
-    return tuple(np.stack(values) for values in zip(*pairs))
+    index = records.index
+    numbers = np.lexsort((index.file_of, index.number_in_file))[:count]
+    pairs = list(records.batches(_read_records(records, numbers), 64).as_numpy_iterator())
+    return tuple(np.concatenate(values) for values in zip(*pairs))

@@ -102,8 +102,8 @@ def _real_features(config, records, classifier, stream):
         with dataset.reading(records):
             for images, _ in dataset.evaluation_batches(
                     records, config.eval_sample_size, config.dcgan_generator_batch_size,
-                    config.shuffle_buffer_size, config.seed):
-                yield images
+                    config.seed):
+                yield dataset.to_float(images)
 
     return _features(batches(), config.eval_sample_size, classifier, "real images", stream)
 

@@ -118,10 +118,11 @@ class Trainer:
         self.progress.note(f"done: step {step}, {self.config.run_dir}")
 
     def _batches(self, step: int):
-        """Batches of all devices; a continued run does not see an epoch's beginning again."""
+        """Batches of all devices, from where the run has got to."""
         global_batch = self.config.batch_size * self.config.num_towers
         batches = dataset.training_batches(
-            self.records, self.data_config, global_batch, seed=self.config.seed + step)
+            self.records, self.data_config, global_batch, self.config.seed,
+            start=step * self.config.d_step * global_batch)
         options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
         return iter(self.gan.strategy.experimental_distribute_dataset(
@@ -180,8 +181,7 @@ class Trainer:
 
     def _write_preview(self, step: int) -> None:
         with dataset.reading(self.records, self.progress.note):
-            images, _ = dataset.preview(self.records, _PREVIEW_IMAGES)
-        pixels = images_lib.to_uint8(images)
+            pixels, _ = dataset.preview(self.records, _PREVIEW_IMAGES)
         self.writer.write_image(step, "input_image_grid",
                                 images_lib.grid(pixels, *images_lib.squarest_grid(len(pixels))),
                                 "samples/real.png")
@@ -190,6 +190,7 @@ class Trainer:
 def make_train_steps(gan: model.SAGAN) -> Callable:
     """The inner loop: a function of (iterator of real batches, count) that runs `count` iterations.
 
+    The batches hold uint8 images: they become floats on the device, a quarter of the way there.
     It returns the losses of the last iteration and the first iteration whose losses were not
     finite (-1: none). Nothing is asked of the host in between.
     """
@@ -209,7 +210,8 @@ def make_train_steps(gan: model.SAGAN) -> Callable:
         for substep in range(config.g_step):
             metrics.update(gan.g_step(*draw(noise.G_STEP, substep)))
         for substep, (images, labels) in enumerate(real):
-            metrics.update(gan.d_step(images, labels, *draw(noise.D_STEP, substep)))
+            metrics.update(gan.d_step(dataset.to_float(images), labels,
+                                      *draw(noise.D_STEP, substep)))
         return metrics
 
     def count_iteration(real):

@@ -8,12 +8,13 @@ from tests.conftest import ROOT
 
 FLOORS = [
     {"config"},
-    {"ops", "losses", "images", "noise", "files"},
-    {"non_local", "dataset", "metrics", "inception", "distribution", "checkpoints",
-     "metric_writer"},
+    {"ops", "losses", "images", "noise", "files", "order", "imagenet", "workers"},
+    {"non_local", "record_index", "dataset_info", "prepared_by_tfds", "pictures", "metrics",
+     "inception", "distribution", "checkpoints", "metric_writer"},
+    {"dataset", "sources"},
     {"generator", "discriminator"},
     {"model"},
-    {"reference_checkpoint", "train_lib", "eval_lib"},
+    {"reference_checkpoint", "train_lib", "eval_lib", "prepare_lib", "check_lib"},
     {"cli"},
 ]
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
@@ -59,3 +60,10 @@ def test_only_cli_imports_flags():
 
 def test_only_metrics_knows_tfgan():
     assert [path.stem for path in MODULES if "tensorflow_gan" in path.read_text()] == ["metrics"]
+
+
+@pytest.mark.parametrize("name", ["pictures", "images", "workers", "config"])
+def test_worker_processes_start_without_tensorflow(name):
+    """A worker imports `pictures`; TensorFlow would cost it seconds and hundreds of megabytes."""
+    assert not {found for found in imports(ROOT / f"sagan_tf/{name}.py")
+                if found.startswith(("tensorflow", "keras"))}

@@ -35,8 +35,8 @@ def test_digits_classifier_recognises_the_digits():
 
     classifier = inception.load("data/digits_classifier")
     records = dataset.open_records("data/digits", 32, 10)
-    ((images, labels),) = dataset.evaluation_batches(records, 200, 200, 2000, seed=0)
-    pool, logits = classifier(images)
+    ((images, labels),) = dataset.evaluation_batches(records, 200, 200, seed=0)
+    pool, logits = classifier(dataset.to_float(images))
     assert pool.shape == (200, 64)
     assert logits.shape == (200, 10)
     assert (logits.numpy().argmax(1) == labels.numpy()).mean() >= 0.97

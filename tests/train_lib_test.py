@@ -1,6 +1,8 @@
 import io
+import itertools
 import json
 import os
+import pathlib
 import signal
 import threading
 
@@ -9,7 +11,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from sagan_tf import checkpoints, config, metric_writer, model, train_lib
+from sagan_tf import checkpoints, config, metric_writer, model, order, train_lib
 from tests.testing import TINY_MODEL, make_data
 
 
@@ -41,10 +43,17 @@ def stored(train_config, step):
             if name.startswith("state/")}
 
 
-def test_run_directory_holds_everything(tmp_path, data):
-    train_config = settings(tmp_path)
-    printed = train(data, train_config)
-    run = tmp_path / "runs" / "imagenet_2"
+@pytest.fixture(name="finished", scope="module")
+def fixture_finished(tmp_path_factory):
+    """A whole run of four steps: (its data, its settings, what it printed)."""
+    path = tmp_path_factory.mktemp("finished")
+    data = config.DataConfig(data_dir=make_data(path / "data"), shuffle_buffer_size=100)
+    return data, settings(path), train(data, settings(path))
+
+
+def test_run_directory_holds_everything(finished):
+    _, train_config, printed = finished
+    run = pathlib.Path(train_config.run_dir)
     assert f"{run}: starting" in printed
     assert "step 2/4  g_loss" in printed
     assert printed.endswith(f"done: step 4, {run}\n")
@@ -63,33 +72,25 @@ def test_run_directory_holds_everything(tmp_path, data):
     assert list(run.glob("events.out.tfevents.*"))
 
 
-def test_steps_per_loop_does_not_change_the_numbers(tmp_path, data):
-    results = []
-    for name, loop in (("a", 1), ("b", 4)):
-        train_config = settings(tmp_path / name, steps_per_loop=loop)
-        train(data, train_config)
-        results.append(rows(train_config)[0]["d_loss"])
-    assert results[0] == pytest.approx(results[1], rel=1e-4)
+def test_steps_per_loop_does_not_change_the_numbers(tmp_path, finished):
+    data, train_config, _ = finished
+    other = settings(tmp_path, steps_per_loop=1)
+    train(data, other)
+    assert rows(other)[1]["d_loss"] == pytest.approx(rows(train_config)[1]["d_loss"], rel=1e-3)
 
 
-def test_same_command_continues(tmp_path, data):
-    train(data, settings(tmp_path))
-    printed = train(data, settings(tmp_path, max_steps=6))
-    assert "continuing from step 4" in printed
-    assert "changed since this run began: max_steps: 4 there, 6 here" in printed
-    assert [row["step"] for row in rows(settings(tmp_path))] == [2, 4, 6]
-    assert "nothing to do: step 6" in train(data, settings(tmp_path, max_steps=6))
-
-
-def test_continued_run_draws_what_an_unbroken_one_draws(tmp_path):
-    """With one image, the data's order does not matter, and a broken run equals a whole one."""
-    data = config.DataConfig(data_dir=make_data(tmp_path / "one", count=1, shards=1))
-    whole, broken = settings(tmp_path / "a"), settings(tmp_path / "b")
-    train(data, whole)
-    train(data, settings(tmp_path / "b", max_steps=2))
-    train(data, broken)
-    assert rows(broken)[1]["g_loss"] == pytest.approx(rows(whole)[1]["g_loss"], rel=1e-3)
-    assert rows(broken)[1]["d_loss"] == pytest.approx(rows(whole)[1]["d_loss"], rel=1e-3)
+def test_same_command_continues_as_if_it_had_never_stopped(tmp_path, finished):
+    """The images (12, in epochs of three steps), z, and fake labels go on where they were."""
+    data, whole, _ = finished
+    train(data, settings(tmp_path, max_steps=2))
+    printed = train(data, settings(tmp_path))
+    assert "continuing from step 2" in printed
+    assert "changed since this run began: max_steps: 2 there, 4 here" in printed
+    broken = rows(settings(tmp_path))
+    assert [row["step"] for row in broken] == [2, 4]
+    for name in ("g_loss", "d_loss", "logit_real"):
+        assert broken[1][name] == pytest.approx(rows(whole)[1][name], rel=1e-3), name
+    assert "nothing to do: step 4" in train(data, settings(tmp_path))
 
 
 def test_more_steps_per_iteration(tmp_path, data):
@@ -120,12 +121,12 @@ def test_signal_saves_and_leaves(tmp_path, data):
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
-def test_other_model_is_refused(tmp_path, data):
-    train(data, settings(tmp_path))
+def test_other_model_is_refused(finished):
+    data, train_config, _ = finished
     other = config.ModelConfig(image_size=32, z_dim=8, gf_dim=16, df_dim=8, number_classes=3,
                                attention_resolution=16)
     with pytest.raises(config.UserError, match=r"another model \(gf_dim: 8 there, 16 here\)"):
-        train(data, settings(tmp_path), other)
+        train(data, train_config, other)
 
 
 def test_losses_that_are_not_finite_stop_the_run(tmp_path, data):
@@ -151,17 +152,24 @@ def test_damaged_record_met_in_training_is_named(tmp_path, data):
 
 
 def test_record_met_late_keeps_the_steps_before_it(tmp_path):
-    """70 records in batches of 4 without shuffling: the 18th iteration meets the damaged one."""
-    path = make_data(tmp_path / "data", count=70, shards=1)
+    """A damaged record stops the run when its window is read, and the steps before are kept."""
+    path = make_data(tmp_path / "data", count=96, shards=1)
     data = config.DataConfig(data_dir=path, shuffle_buffer_size=1)
-    train(data, settings(tmp_path / "whole", max_steps=17, sample_every=0))
+    # Six blocks of 16 records, each shuffled for itself. The preview shows the first 64 records.
+    blocks = [int(window.blocks[0])
+              for window in itertools.islice(order.windows(np.full(6, 16), 1, 0, 0), 6)]
+    place = max(blocks.index(4), blocks.index(5))
+    steps, number = place * 16 // 4, blocks[place] * 16 + 3
+    train(data, settings(tmp_path / "whole", max_steps=steps, sample_every=0))
     file = tmp_path / "data" / "part-0.tfrecords"
-    file.write_bytes(file.read_bytes()[:-3140])
+    content = bytearray(file.read_bytes())
+    content[len(content) // 96 * number + 50] ^= 1
+    file.write_bytes(content)
     broken = settings(tmp_path / "broken", max_steps=30, sample_every=0)
-    with pytest.raises(config.UserError, match=r"part-0.tfrecords: record 68 cannot be used"):
+    with pytest.raises(config.UserError, match=f"part-0.tfrecords: record {number} cannot be used"):
         train(data, broken)
-    assert checkpoints.Checkpoints(broken.run_dir, {}).steps == [0, 17]
-    kept, expected = stored(broken, 17), stored(settings(tmp_path / "whole"), 17)
+    assert checkpoints.Checkpoints(broken.run_dir, {}).steps == [0, steps]
+    kept, expected = stored(broken, steps), stored(settings(tmp_path / "whole"), steps)
     for name, value in expected.items():
         np.testing.assert_array_equal(kept[name], value, err_msg=name)
 
@@ -194,7 +202,7 @@ def test_loop_stops_at_everything_that_is_to_be_written():
 def test_inner_loop_is_traced_once(tmp_path, data):
     gan = model.SAGAN(TINY_MODEL, settings(tmp_path))
     steps = train_lib.make_train_steps(gan)
-    images = tf.zeros([4, 32, 32, 3])
+    images = tf.zeros([4, 32, 32, 3], tf.uint8)
     batches = iter(tf.data.Dataset.from_tensors((images, tf.zeros([4], tf.int32))).repeat())
     for count in (1, 3, 2):
         steps(batches, tf.constant(count))

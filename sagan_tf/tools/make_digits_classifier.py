@@ -63,7 +63,8 @@ def export(network: keras.Model, directory: str) -> None:
 def main(directory: str) -> None:
     keras.utils.set_random_seed(0)
     tf.config.experimental.enable_op_determinism()
-    images, labels = dataset.preview(dataset.open_records("data/digits", SIDE, 10), 1797)
+    pixels, labels = dataset.preview(dataset.open_records("data/digits", SIDE, 10), 1797)
+    images = dataset.to_float(pixels).numpy()
     network = build()
     train(network, images[:-HELD_OUT], labels[:-HELD_OUT])
     export(network, directory)

@@ -1,0 +1,273 @@
+"""Reads every record of a directory and says what is wrong, record by record."""
+
+import collections
+import dataclasses
+import hashlib
+import os
+import sys
+from typing import Optional, TextIO
+
+import numpy as np
+import tensorflow as tf
+import tqdm
+from google.protobuf import message
+
+from sagan_tf import config as config_lib
+from sagan_tf import dataset, dataset_info, prepared_by_tfds, record_index
+from sagan_tf import files as files_lib
+from sagan_tf import images as images_lib
+
+_BATCH = 64
+_ANY = 2**31 - 1  # As many classes as a label can tell apart.
+_GRID_COLUMNS = 10
+_GRID_CLASSES = 40
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """Something wrong.
+
+    Attributes:
+      kind: a few words, the same for all faults of the kind.
+      where: file and record index, or what else it concerns.
+      what: what is wrong there.
+    """
+
+    kind: str
+    where: str
+    what: str
+
+
+@dataclasses.dataclass
+class Findings:
+    """What was found in a directory.
+
+    Attributes:
+      faults: all of them.
+      counts: records of each label.
+      grid: label -> its first image, uint8 [size, size, 3].
+    """
+
+    faults: list[Fault] = dataclasses.field(default_factory=list)
+    counts: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    grid: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
+    seen: dict[bytes, str] = dataclasses.field(default_factory=dict)
+    bytes: int = 0
+
+    def add(self, kind: str, where: str, what: str) -> None:
+        """Notes a fault."""
+        self.faults.append(Fault(kind, where, what))
+
+    def look_at(self, where: str, image: np.ndarray, label: int) -> None:
+        """Notes a readable record: its class, and whether it is constant or was there before."""
+        self.counts[label] += 1
+        self.grid.setdefault(label, image)
+        if (image == image[0, 0]).all():
+            self.add("constant image", where, f"every pixel is {tuple(image[0, 0].tolist())}")
+        digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+        before = self.seen.setdefault(digest, where)
+        if before is not where:
+            self.add("duplicate", where, f"the same pixels as {before}")
+
+
+def check(config: config_lib.CheckConfig, stream: Optional[TextIO] = None) -> list[Fault]:
+    """Reads every record of `config.data_dir`, prints a summary and writes a grid.
+
+    Checksums, decodability, size, label range, counts against `dataset.json`, files against it,
+    empty classes, duplicates by hash of their pixels, constant images.
+
+    Returns:
+      The faults that are not allowed; none: the data is sound.
+    Raises:
+      config.UserError: there are no records to check.
+    """
+    stream = stream or sys.stdout
+    info, names = _open(config.data_dir)
+    size, classes = _expected(config, info, names)
+    files = tuple(os.path.join(config.data_dir, name) for name in names)
+    records = dataset.Records(files, size, classes, info)
+    findings = Findings()
+    total = sum(tf.io.gfile.stat(name).length for name in files)
+    with tqdm.tqdm(total=total, unit="B", unit_scale=True,
+                   mininterval=0.5 if sys.stderr.isatty() else 30) as bar:
+        for filename in files:
+            _check_file(filename, records, findings)
+            bar.update(tf.io.gfile.stat(filename).length)
+    findings.bytes = total
+    if classes == _ANY:
+        classes = max(findings.counts, default=0) + 1
+    _check_counts(config.data_dir, findings, info, classes)
+    grid = _write_grid(config, findings, info)
+    print(_report(config, findings, info, len(files), size, classes, grid), file=stream)
+    return _intolerable(config, findings)
+
+
+def _open(data_dir: str) -> tuple[Optional[dataset_info.DatasetInfo], list[str]]:
+    if not tf.io.gfile.isdir(data_dir):
+        raise config_lib.UserError(f"--data_dir={data_dir}: no such directory; expected one that "
+                                   f"holds *{dataset.SUFFIX}")
+    info, names = dataset_info.read(data_dir), dataset.list_files(data_dir)
+    if not names:
+        raise config_lib.UserError(f"--data_dir={data_dir}: it holds no *{dataset.SUFFIX}")
+    return info, names
+
+
+def expected(data_dir: str) -> tuple[int, int]:
+    """Image size and number of classes of a directory: what it says, or its first record has.
+
+    Raises:
+      config.UserError: it holds no records.
+    """
+    if prepared_by_tfds.is_one(data_dir):
+        return 128, prepared_by_tfds.open_directory(data_dir).number_classes
+    return _expected(config_lib.CheckConfig(data_dir=data_dir), *_open(data_dir))
+
+
+def _expected(config: config_lib.CheckConfig, info: Optional[dataset_info.DatasetInfo],
+              names: list[str]) -> tuple[int, int]:
+    """Image size and number of classes: flag, `dataset.json`, or the first record and any."""
+    if info is not None:
+        size, classes = config.image_size or info.image_size, (
+            config.number_classes or info.number_classes)
+        dataset_info.check(config.data_dir, info, size, classes)
+        return size, classes
+    size = config.image_size or _first_size(
+        [os.path.join(config.data_dir, name) for name in names])
+    return size, config.number_classes or _ANY
+
+
+def _first_size(files: list[str]) -> int:
+    """Side of the image in the first readable record; 128, the reference's, when none is."""
+    for filename in files:
+        try:
+            for serialized in tf.data.TFRecordDataset(filename).take(1):
+                features = tf.train.Example.FromString(serialized.numpy()).features.feature
+                raw = b"".join(features["image_raw"].bytes_list.value[:1])
+                if raw:
+                    return round((len(raw) / 3)**0.5)
+                encoded = features["image"].bytes_list.value[0]
+                return int(tf.io.decode_image(encoded, 3, expand_animations=False).shape[0])
+        except (*dataset.READ_ERRORS, message.DecodeError, IndexError):
+            continue
+    return 128
+
+
+def _check_file(filename: str, records: dataset.Records, findings: Findings) -> None:
+    try:
+        offsets, size = record_index.scan(filename)
+    except dataset.READ_ERRORS as error:
+        findings.add("unreadable file", filename, files_lib.first_line(error))
+        return
+    whole = len(offsets) - 1 - (offsets[-1] > size)
+    first = 0
+    while first < whole:
+        first = _check_run(filename, records, offsets, first, whole, findings)
+    if offsets[-1] != size:
+        findings.add("damaged file", f"{filename}: record {whole}", record_index.DAMAGED)
+
+
+def _check_run(filename: str, records: dataset.Records, offsets: np.ndarray, first: int,
+               whole: int, findings: Findings) -> int:
+    """Reads records from `first` on, in batches, up to the first faulty batch, which it reads one
+    by one; returns the record to go on with."""
+    span = record_index.read([filename], offsets[first:first + 1], np.array([1 << 20]),
+                             np.array([whole - first]))
+    try:
+        for images, labels in records.batches(span, _BATCH).prefetch(2).as_numpy_iterator():
+            for image, label in zip(images, labels):
+                findings.look_at(_where(filename, first), image, int(label))
+                first += 1
+    except dataset.READ_ERRORS:
+        for number in range(first, min(first + _BATCH, whole)):
+            _check_record(filename, records, int(offsets[number]), number, findings)
+        return min(first + _BATCH, whole)
+    return whole
+
+
+def _check_record(filename: str, records: dataset.Records, offset: int, number: int,
+                  findings: Findings) -> None:
+    where = _where(filename, number)
+    try:
+        (serialized,) = record_index.read([filename], np.array([offset]), np.array([1 << 16]),
+                                          np.array([1]))
+        image, label = records.parse(serialized)
+    except dataset.READ_ERRORS as error:
+        kind = "damaged record" if isinstance(error, tf.errors.DataLossError) else "unfit record"
+        findings.add(kind, where, dataset.reason(error))
+        return
+    except ValueError:  # The block ended: its header, too, is damaged.
+        findings.add("damaged record", where, record_index.DAMAGED)
+        return
+    findings.look_at(where, image.numpy(), int(label))
+
+
+def _where(filename: str, number: int) -> str:
+    return f"{filename}: record {number}"
+
+
+def _check_counts(data_dir: str, findings: Findings, info: Optional[dataset_info.DatasetInfo],
+                  classes: int) -> None:
+    """Counts of each class, and the shards, against `dataset.json`."""
+    for label in range(classes):
+        name = f"class {label}" + (f" ({info.label_text(label)})" if info else "")
+        found = findings.counts[label]
+        if not found:
+            findings.add("empty class", f"{data_dir}: {name}", "no readable record")
+        if info is not None and found != info.class_counts[label]:
+            findings.add("wrong count", f"{data_dir}: {name}",
+                         f"{found} readable records and {dataset_info.FILENAME} says "
+                         f"{info.class_counts[label]}")
+    for where, what in (dataset.shard_faults(data_dir, info) if info is not None else ()):
+        findings.add("wrong file", where, what)
+
+
+def _write_grid(config: config_lib.CheckConfig, findings: Findings,
+                info: Optional[dataset_info.DatasetInfo]) -> Optional[str]:
+    """A grid of one image of each of some classes with their names; returns its path."""
+    labels = sorted(findings.grid)
+    if not labels:
+        return None
+    step = max(len(labels) / _GRID_CLASSES, 1)
+    labels = [labels[int(i * step)] for i in range(int(len(labels) / step))]
+    captions = [info.label_text(label) if info else f"class {label}" for label in labels]
+    picture = images_lib.labelled_grid([findings.grid[label] for label in labels], captions,
+                                       _GRID_COLUMNS)
+    try:
+        with tf.io.gfile.GFile(config.grid, "wb") as file:
+            file.write(images_lib.encode_png(picture))
+    except (OSError, tf.errors.OpError) as error:
+        raise config_lib.UserError(f"--grid={config.grid}: cannot be written "
+                                   f"({files_lib.first_line(error)})") from error
+    return config.grid
+
+
+def _intolerable(config: config_lib.CheckConfig, findings: Findings) -> list[Fault]:
+    """The faults, less as many duplicates and constant images as are allowed."""
+    kinds = collections.Counter(fault.kind for fault in findings.faults)
+    allowed = {kind for kind, limit in (("duplicate", config.max_duplicates),
+                                        ("constant image", config.max_constant))
+               if kinds[kind] <= limit}
+    return [fault for fault in findings.faults if fault.kind not in allowed]
+
+
+def _report(config: config_lib.CheckConfig, findings: Findings,
+            info: Optional[dataset_info.DatasetInfo], file_count: int, size: int, classes: int,
+            grid: Optional[str]) -> str:
+    counts = [findings.counts[label] for label in range(classes)]
+    lines = [f"{fault.where}: {fault.kind}: {fault.what}" for fault in findings.faults]
+    lines += [f"{sum(counts)} readable records in {file_count} files, "
+              f"{findings.bytes / 1e6:.1f} MB, {size} x {size} pixels, {classes} classes",
+              f"records of a class: {min(counts)} to {max(counts)}, median {np.median(counts):g}",
+              f"{dataset_info.FILENAME}: " + (f"fingerprint {info.fingerprint}" if info else
+                                              "none")]
+    if grid:
+        lines.append(f"one image a class: {grid}")
+    kinds = collections.Counter(fault.kind for fault in findings.faults)
+    said = ", ".join(f"{kind}: {count}" for kind, count in sorted(kinds.items()))
+    if not kinds:
+        lines.append("sound")
+    else:
+        lines.append(("FAULTY: " if _intolerable(config, findings) else "sound, allowing ") + said)
+    return "\n".join(lines)
+
+
