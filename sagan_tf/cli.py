@@ -7,7 +7,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Optional
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from sagan_tf import config as config_lib
 
@@ -62,6 +62,7 @@ def run(main: Callable[[], None], argument: Optional[str] = None) -> None:
       argument: name of the flag that a word without a flag stands for, as in `command DIRECTORY`.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own remarks
+    sys.stdout.reconfigure(errors="backslashreplace")  # File names need not be UTF-8.
     app.run(lambda _: sys.exit(_guarded(main)),
             flags_parser=lambda argv: _parse(argv, argument))
 
@@ -80,6 +81,8 @@ def _parse(argv: Sequence[str], argument: Optional[str]) -> list[str]:
 
 
 def _guarded(main: Callable[[], None]) -> int:
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)  # TensorFlow Datasets tells of all it does.
     try:
         main()
     except config_lib.UserError as error:

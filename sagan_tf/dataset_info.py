@@ -131,8 +131,7 @@ def _from_json(content: dict[str, Any]) -> DatasetInfo:
                          "written by a later release")
     names = {field.name for field in dataclasses.fields(DatasetInfo)}
     values = {name: _tuples(value) for name, value in content.items() if name in names}
-    values["shards"] = tuple(Shard(**{name: _tuples(value) for name, value in shard.items()})
-                             for shard in content["shards"])
+    values["shards"] = tuple(map(shard_from_json, content["shards"]))
     info = DatasetInfo(**values)
     if len(info.class_counts) != info.number_classes:
         raise ValueError(f"{info.number_classes} class_names and {len(info.class_counts)} "
@@ -141,6 +140,11 @@ def _from_json(content: dict[str, Any]) -> DatasetInfo:
         raise ValueError(f"image_size {info.image_size}, {info.records} records in its shards and "
                          f"{sum(info.class_counts)} in its class_counts")
     return info
+
+
+def shard_from_json(values: dict[str, Any]) -> Shard:
+    """A `Shard` from its fields as JSON keeps them."""
+    return Shard(**{name: _tuples(value) for name, value in values.items()})
 
 
 def _tuples(value: Any) -> Any:

@@ -61,8 +61,8 @@ def prepare(config: config_lib.PrepareConfig,
     Raises:
       config.UserError: the source or the directory cannot be used, or too much is damaged.
     """
-    def say(text: str) -> None:
-        print(_printable(text), file=stream or sys.stdout, flush=True)
+    def say(*lines: str) -> None:
+        print(*map(_printable, lines), sep="\n", file=stream or sys.stdout, flush=True)
 
     classes = None if not config.classes else _read_classes(config.classes)
     _refuse_other_data(config.out)
@@ -79,7 +79,7 @@ def prepare(config: config_lib.PrepareConfig,
         info = run.info()
         _finish(config.out, info, run.facts)
         shutil.rmtree(work)
-    say(_summary(info))
+    say(*_summary(info))
     return info
 
 
@@ -208,7 +208,7 @@ def _facts(out: str, work: str, number: int, count: int) -> Optional[ShardFacts]
     path = os.path.join(out, shard_name(number, count))
     if content is None or not os.path.exists(path):
         return None
-    facts = ShardFacts(dataset_info.Shard(**content["shard"]), content["offsets"],
+    facts = ShardFacts(dataset_info.shard_from_json(content["shard"]), content["offsets"],
                        content["labels"], [tuple(entry) for entry in content["damaged"]])
     return facts if os.path.getsize(path) == facts.shard.bytes else None
 
@@ -285,7 +285,7 @@ class _Run:
         if len(damaged) <= self._config.max_bad * len(self._source):
             return
         path = os.path.join(self._config.out, REPORT)
-        _write_report(path, "stopped: too many damaged pictures", damaged)
+        _write_report(path, ["stopped: too many damaged pictures"], damaged)
         key, why = damaged[-1]
         raise config_lib.UserError(_printable(
             f"--max_bad={self._config.max_bad:g}: {len(damaged)} of {len(self._source)} pictures "
@@ -376,15 +376,15 @@ def _finish(out: str, info: dataset_info.DatasetInfo, facts: list[ShardFacts]) -
     dataset_info.write(out, info)
 
 
-def _write_report(path: str, summary: str, damaged: list[tuple[str, str]]) -> None:
-    lines = [summary, f"damaged pictures: {len(damaged)}"]
-    lines += [_printable(f"{key}: {why}") for key, why in damaged]
+def _write_report(path: str, summary: list[str], damaged: list[tuple[str, str]]) -> None:
+    lines = [*summary, f"damaged pictures: {len(damaged)}"]
+    lines += [f"{key}: {why}" for key, why in damaged]
     with open(path + ".tmp", "w", encoding="utf-8") as file:
-        file.write("\n".join(lines) + "\n")
+        file.writelines(_printable(line) + "\n" for line in lines)
     os.replace(path + ".tmp", path)
 
 
-def _summary(info: dataset_info.DatasetInfo) -> str:
+def _summary(info: dataset_info.DatasetInfo) -> list[str]:
     size = sum(shard.bytes for shard in info.shards)
     empty = [name for name, count in zip(info.class_names, info.class_counts) if not count]
     lines = [f"{info.records} records of {info.number_classes} classes in {len(info.shards)} "
@@ -395,10 +395,10 @@ def _summary(info: dataset_info.DatasetInfo) -> str:
              f"fingerprint {info.fingerprint}"]
     if empty:
         lines.append(f"classes without a record: {', '.join(empty)}")
-    return "\n".join(lines)
+    return lines
 
 
-def _printable(text: str) -> str:
-    """File names need not be UTF-8, or fit into a line."""
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+def _printable(line: str) -> str:
+    """A line that fits everywhere: file names need not be UTF-8, and may hold anything."""
+    line = line.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)

@@ -266,12 +266,17 @@ def _examples(builder: Any, image: str, first: int, last: int) -> Iterator[dict[
     """Examples of the split, in its order, pictures as the bytes of their files."""
     import tensorflow_datasets as tfds
 
-    # One file after the other: the order is the data set's own.
-    config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
+    split, skip = prepared_by_tfds.SPLIT, {image: tfds.decode.SkipDecoding()}
     with prepared_by_tfds.errors_of(f"--source={builder.info.full_name}"):
+        if builder.info.file_format.value == "array_record":
+            examples = builder.as_data_source(split, decoders=skip)
+            yield from (examples[i] for i in range(first, last))
+            return
+        # One file after the other: the order is the data set's own.
+        config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
         yield from tfds.as_numpy(builder.as_dataset(
-            split=f"{prepared_by_tfds.SPLIT}[{first}:{last}]", shuffle_files=False,
-            read_config=config, decoders={image: tfds.decode.SkipDecoding()}))
+            split=f"{split}[{first}:{last}]", shuffle_files=False, read_config=config,
+            decoders=skip))
 
 
 def _from_tfds(source: str, classes: Optional[Sequence[str]], limit_per_class: int) -> FromTfds:

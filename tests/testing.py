@@ -1,7 +1,11 @@
 """Helpers that several tests share."""
 
+import io
+import tarfile
+
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from sagan_tf import config, dataset
 
@@ -37,3 +41,30 @@ def make_data(directory, count: int = 12, classes: int = 3, size: int = 32, shar
         write_records(directory / f"part-{shard}.tfrecords", images[shard::shards],
                       labels[shard::shards])
     return str(directory)
+
+
+def make_pictures(directory, counts: dict[str, int], side: int = 40) -> str:
+    """A folder of class folders with PNG pictures 0.png, 1.png, ..., all different."""
+    seed = 0
+    for name, count in counts.items():
+        (directory / name).mkdir(parents=True)
+        for i in range(count):
+            seed += 1
+            pixels = random_images(1, side, seed)[0][:side - i % 3]
+            Image.fromarray(pixels).save(directory / name / f"{i}.png")
+    return str(directory)
+
+
+def make_tar(directory, path):
+    """A tar of one tar for each folder, as ILSVRC2012_img_train.tar is; returns its path."""
+    with tarfile.open(path, "w") as outer:
+        for folder in sorted(directory.iterdir()):
+            buffer = io.BytesIO()
+            with tarfile.open(fileobj=buffer, mode="w") as inner:
+                for file in sorted(folder.iterdir()):
+                    inner.add(file, file.name)
+            member = tarfile.TarInfo(folder.name + ".tar")
+            member.size = buffer.tell()
+            buffer.seek(0)
+            outer.addfile(member, buffer)
+    return path
