@@ -27,6 +27,7 @@ setuptools.setup(
         "pillow>=10.1",
         "tensorboard>=2.20",  # tf.summary is made of it, but TensorFlow does not require it
         "tensorflow-datasets>=4.9.9",
+        "importlib_resources>=6",  # tensorflow-datasets' builders import it, and do not ask for it
         "tqdm>=4.60",
         # What tensorflow-metadata, below datasets, wants on 3.10; said here, because pip
         # would search for it.

@@ -129,7 +129,8 @@ def open_directory(directory: str) -> Prepared:
 def crop_and_resize(pixels: tf.Tensor, size: int) -> tf.Tensor:
     """Centre crop to a square and Lanczos-3 with antialiasing, as `pictures.clean` does it.
 
-    Rounding differs by one of 255 here and there, because Pillow computes in fixed point.
+    As in Pillow: rows first, rounded and clipped to 8 bits, then columns. What is left is Pillow's
+    fixed-point arithmetic, which rounds one of 255 differently here and there.
 
     Args:
       pixels: uint8 [height, width, 3].
@@ -141,5 +142,7 @@ def crop_and_resize(pixels: tf.Tensor, size: int) -> tf.Tensor:
     side = tf.minimum(height, width)
     square = tf.image.crop_to_bounding_box(pixels, (height - side) // 2, (width - side) // 2,
                                            side, side)
-    resized = tf.image.resize(square, [size, size], tf.image.ResizeMethod.LANCZOS3, antialias=True)
-    return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+    for shape in ([side, size], [size, size]):
+        resized = tf.image.resize(square, shape, tf.image.ResizeMethod.LANCZOS3, antialias=True)
+        square = tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+    return square

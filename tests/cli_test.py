@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.conftest import ROOT
-from tests.testing import make_data
+from tests.testing import make_data, make_pictures
 
 TINY = ("--image_size=32", "--z_dim=8", "--gf_dim=8", "--df_dim=8", "--number_classes=3",
         "--attention_resolution=16", "--batch_size=2", "--num_towers=2", "--sample_every=0",
@@ -17,7 +17,8 @@ TINY = ("--image_size=32", "--z_dim=8", "--gf_dim=8", "--df_dim=8", "--number_cl
 
 
 def start(script, *flags, **options):
-    return subprocess.Popen([sys.executable, str(ROOT / script), *flags], stdout=subprocess.PIPE,
+    command = [script] if script == "-m" else [str(ROOT / script)]
+    return subprocess.Popen([sys.executable, *command, *flags], stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, text=True, **options)
 
 
@@ -77,6 +78,46 @@ def test_help_lists_the_flags():
     assert code in (0, 1)
     assert "--generator_type" in out
     assert "--[no]dry_run" in out
+
+
+@pytest.fixture(name="prepared", scope="module")
+def fixture_prepared(tmp_path_factory):
+    """A directory that prepare_data made: 32 px, two classes."""
+    path = tmp_path_factory.mktemp("prepared")
+    make_pictures(path / "source", {"ant": 6, "bee": 5})
+    code, _, err = run("-m", "sagan_tf.tools.prepare_data", f"--source={path}/source", "--size=32",
+                       f"--out={path}/out", "--encoding=jpeg", cwd=ROOT)
+    assert code == 0, err
+    return path / "out"
+
+
+NETWORKS = ("--gf_dim=8", "--df_dim=8", "--attention_resolution=16")
+
+
+def test_size_and_classes_need_no_flag_where_the_data_says_them(prepared):
+    code, out, err = run("train_imagenet.py", f"--data_dir={prepared}", *NETWORKS, "--dry_run")
+    assert code == 0, err
+    assert "image_size: 32\n" in out
+    assert "number_classes: 2\n" in out
+    assert "data records: 11\n" in out
+
+
+@pytest.mark.parametrize(("flag", "there"), [
+    ("--number_classes=10", "2"), ("--image_size=64", "32")])
+def test_contradiction_to_the_data_is_an_error_with_both(prepared, flag, there):
+    line = error_line(run("train_imagenet.py", f"--data_dir={prepared}", *NETWORKS, flag,
+                          "--dry_run"))
+    assert line.startswith(f"error: {flag}: {prepared}/dataset.json says {there};")
+
+
+def test_input_benchmark_prints_a_row_for_each_pipeline(prepared):
+    code, out, err = run("-m", "sagan_tf.tools.benchmark_input", str(prepared), "--batch_size=4",
+                         "--rounds=1", "--seconds=0.1", cwd=ROOT)
+    assert code == 0, err
+    rows = [line.split() for line in out.splitlines()[2:]]
+    assert [row[3] for row in rows] == ["ours", "ours,", "plain"]
+    assert all(float(row[-6].replace(",", "")) > 0 for row in rows)
+    assert rows[-1][-1] == "1.00"
 
 
 def test_sigterm_saves_and_the_same_command_continues_on_two_devices(tmp_path, data):
