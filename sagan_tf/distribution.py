@@ -30,7 +30,7 @@ def make_strategy(config: config_lib.TrainConfig) -> tf.distribute.MirroredStrat
         # TensorFlow's collectives allow one group size per process; a plain sum on one device
         # suits CPUs as well and has no such limit.
         reduction = tf.distribute.ReductionToOneDevice()
-        _keep_freed_memory()
+    keep_freed_memory()
     if config.num_towers % len(devices):
         raise config_lib.UserError(
             f"--num_towers={config.num_towers}: the towers do not divide evenly over "
@@ -60,12 +60,12 @@ def _cpu_devices(count: int) -> list[str]:
     return [device.name for device in devices[:count]]
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Tells glibc's allocator to reuse freed memory instead of handing it back to the system.
 
-    A step on a CPU allocates and frees hundreds of megabytes. By default glibc maps and unmaps
-    large blocks every time, and the page faults take about half of the step. Does nothing where
-    the C library has no `mallopt`.
+    A step on a CPU allocates and frees hundreds of megabytes, and so does reading raw records. By
+    default glibc maps and unmaps large blocks every time, and the page faults take about half of
+    the time. Does nothing where the C library has no `mallopt`.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
