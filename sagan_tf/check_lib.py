@@ -1,6 +1,7 @@
 """Reads every record of a directory and says what is wrong, record by record."""
 
 import collections
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -19,6 +20,8 @@ from sagan_tf import images as images_lib
 
 _BATCH = 64
 _ANY = 2**31 - 1  # As many classes as a label can tell apart.
+_TRIED = 64  # Records of a file that are tried for the size of the images.
+_LISTED = 100  # Empty classes that are named one by one.
 _GRID_COLUMNS = 10
 _GRID_CLASSES = 40
 
@@ -45,12 +48,15 @@ class Findings:
     Attributes:
       faults: all of them.
       counts: records of each label.
-      grid: label -> its first image, uint8 [size, size, 3].
+      grid, first: label -> its first image, uint8 [size, size, 3], and where that is.
+      seen: hash of an image's pixels -> where it was first.
+      bytes: of all files.
     """
 
     faults: list[Fault] = dataclasses.field(default_factory=list)
     counts: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     grid: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
+    first: dict[int, str] = dataclasses.field(default_factory=dict)
     seen: dict[bytes, str] = dataclasses.field(default_factory=dict)
     bytes: int = 0
 
@@ -62,6 +68,7 @@ class Findings:
         """Notes a readable record: its class, and whether it is constant or was there before."""
         self.counts[label] += 1
         self.grid.setdefault(label, image)
+        self.first.setdefault(label, where)
         if (image == image[0, 0]).all():
             self.add("constant image", where, f"every pixel is {tuple(image[0, 0].tolist())}")
         digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
@@ -87,19 +94,30 @@ def check(config: config_lib.CheckConfig, stream: Optional[TextIO] = None) -> li
     files = tuple(os.path.join(config.data_dir, name) for name in names)
     records = dataset.Records(files, size, classes, info)
     findings = Findings()
-    total = sum(tf.io.gfile.stat(name).length for name in files)
-    with tqdm.tqdm(total=total, unit="B", unit_scale=True,
+    sizes = [_size(name) for name in files]
+    with tqdm.tqdm(total=sum(sizes), unit="B", unit_scale=True,
                    mininterval=0.5 if sys.stderr.isatty() else 30) as bar:
-        for filename in files:
+        for filename, length in zip(files, sizes):
             _check_file(filename, records, findings)
-            bar.update(tf.io.gfile.stat(filename).length)
-    findings.bytes = total
+            bar.update(length)
+    findings.bytes = sum(sizes)
+    if not findings.counts and not findings.faults:
+        raise config_lib.UserError(f"--data_dir={config.data_dir}: its {len(files)} "
+                                   f"*{dataset.SUFFIX} hold no records")
     if classes == _ANY:
         classes = max(findings.counts, default=0) + 1
     _check_counts(config.data_dir, findings, info, classes)
     grid = _write_grid(config, findings, info)
     print(_report(config, findings, info, len(files), size, classes, grid), file=stream)
     return _intolerable(config, findings)
+
+
+def _size(filename: str) -> int:
+    """Bytes of a file; 0 where it cannot be read, which its check will say."""
+    try:
+        return tf.io.gfile.stat(filename).length
+    except tf.errors.OpError:
+        return 0
 
 
 def _open(data_dir: str) -> tuple[Optional[dataset_info.DatasetInfo], list[str]]:
@@ -137,19 +155,33 @@ def _expected(config: config_lib.CheckConfig, info: Optional[dataset_info.Datase
 
 
 def _first_size(files: list[str]) -> int:
-    """Side of the image in the first readable record; 128, the reference's, when none is."""
+    """Side of the image in the first readable record; 128, the reference's, when none is found."""
     for filename in files:
         try:
-            for serialized in tf.data.TFRecordDataset(filename).take(1):
-                features = tf.train.Example.FromString(serialized.numpy()).features.feature
-                raw = b"".join(features["image_raw"].bytes_list.value[:1])
-                if raw:
-                    return round((len(raw) / 3)**0.5)
-                encoded = features["image"].bytes_list.value[0]
-                return int(tf.io.decode_image(encoded, 3, expand_animations=False).shape[0])
-        except (*dataset.READ_ERRORS, message.DecodeError, IndexError):
+            offsets, _ = record_index.scan(filename)
+        except dataset.READ_ERRORS:
             continue
+        for offset in offsets[:-1][:_TRIED]:
+            with contextlib.suppress(*dataset.READ_ERRORS, message.DecodeError, ValueError,
+                                     IndexError):
+                return _side(_read_one(filename, int(offset)).numpy())
     return 128
+
+
+def _side(serialized: bytes) -> int:
+    features = tf.train.Example.FromString(serialized).features.feature
+    raw = b"".join(features["image_raw"].bytes_list.value[:1])
+    if raw:
+        return round((len(raw) / 3)**0.5)
+    encoded = features["image"].bytes_list.value[0]
+    return int(tf.io.decode_image(encoded, 3, expand_animations=False).shape[0])
+
+
+def _read_one(filename: str, offset: int) -> tf.Tensor:
+    """The record that begins there. Raises ValueError where there is none."""
+    (serialized,) = record_index.read([filename], np.array([offset]), np.array([1 << 16]),
+                                      np.array([1]))
+    return serialized
 
 
 def _check_file(filename: str, records: dataset.Records, findings: Findings) -> None:
@@ -188,9 +220,7 @@ def _check_record(filename: str, records: dataset.Records, offset: int, number: 
                   findings: Findings) -> None:
     where = _where(filename, number)
     try:
-        (serialized,) = record_index.read([filename], np.array([offset]), np.array([1 << 16]),
-                                          np.array([1]))
-        image, label = records.parse(serialized)
+        image, label = records.parse(_read_one(filename, offset))
     except dataset.READ_ERRORS as error:
         kind = "damaged record" if isinstance(error, tf.errors.DataLossError) else "unfit record"
         findings.add(kind, where, dataset.reason(error))
@@ -208,17 +238,30 @@ def _where(filename: str, number: int) -> str:
 def _check_counts(data_dir: str, findings: Findings, info: Optional[dataset_info.DatasetInfo],
                   classes: int) -> None:
     """Counts of each class, and the shards, against `dataset.json`."""
-    for label in range(classes):
-        name = f"class {label}" + (f" ({info.label_text(label)})" if info else "")
-        found = findings.counts[label]
-        if not found:
-            findings.add("empty class", f"{data_dir}: {name}", "no readable record")
-        if info is not None and found != info.class_counts[label]:
-            findings.add("wrong count", f"{data_dir}: {name}",
-                         f"{found} readable records and {dataset_info.FILENAME} says "
-                         f"{info.class_counts[label]}")
-    for where, what in (dataset.shard_faults(data_dir, info) if info is not None else ()):
+    _check_empty(data_dir, findings, info, classes)
+    if info is None:
+        return
+    for label, expected_count in enumerate(info.class_counts):
+        if findings.counts[label] != expected_count:
+            findings.add("wrong count", f"{data_dir}: class {label} ({info.label_text(label)})",
+                         f"{findings.counts[label]} readable records and "
+                         f"{dataset_info.FILENAME} says {expected_count}")
+    for where, what in dataset.shard_faults(data_dir, info):
         findings.add("wrong file", where, what)
+
+
+def _check_empty(data_dir: str, findings: Findings, info: Optional[dataset_info.DatasetInfo],
+                 classes: int) -> None:
+    empty = [label for label in range(classes) if not findings.counts[label]]
+    if len(empty) > _LISTED and findings.counts:
+        highest = max(findings.counts)
+        findings.add("empty class", data_dir, (
+            f"{len(empty)} of {classes} classes hold no readable record, the first is "
+            f"{empty[0]}; the highest label, {highest}, is that of {findings.first[highest]}"))
+        return
+    for label in empty:
+        name = f"class {label}" + (f" ({info.label_text(label)})" if info else "")
+        findings.add("empty class", f"{data_dir}: {name}", "no readable record")
 
 
 def _write_grid(config: config_lib.CheckConfig, findings: Findings,

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-import zipfile
 from collections.abc import Sequence
 from typing import Any, Optional
 
@@ -18,6 +17,7 @@ INDEX_FILENAME = "index.npz"
 # A preparation that has not ended keeps its notes here.
 WORK_DIRECTORY = ".prepare"
 VERSION = 1
+_INDEX = ("fingerprint", "counts", "offsets", "labels")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,9 +133,10 @@ def _from_json(content: dict[str, Any]) -> DatasetInfo:
     values = {name: _tuples(value) for name, value in content.items() if name in names}
     values["shards"] = tuple(map(shard_from_json, content["shards"]))
     info = DatasetInfo(**values)
-    if len(info.class_counts) != info.number_classes:
-        raise ValueError(f"{info.number_classes} class_names and {len(info.class_counts)} "
-                         "class_counts")
+    for name in ("class_counts", "class_titles"):
+        values = getattr(info, name)
+        if values is not None and len(values) != info.number_classes:
+            raise ValueError(f"{info.number_classes} class_names and {len(values)} {name}")
     if info.image_size < 1 or sum(info.class_counts) != info.records:
         raise ValueError(f"image_size {info.image_size}, {info.records} records in its shards and "
                          f"{sum(info.class_counts)} in its class_counts")
@@ -168,10 +169,10 @@ def read_index(directory: str, info: DatasetInfo) -> Optional[dict[str, np.ndarr
     path = os.path.join(directory, INDEX_FILENAME)
     try:
         with tf.io.gfile.GFile(path, "rb") as file, np.load(file) as archive:
-            index = dict(archive)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, tf.errors.OpError):
+            index = {name: archive[name] for name in _INDEX}
+    except Exception:  # A damaged zip makes zipfile raise of every kind.
         return None
-    return index if str(index.get("fingerprint")) == info.fingerprint else None
+    return index if str(index["fingerprint"]) == info.fingerprint else None
 
 
 def check(directory: str, info: Optional[DatasetInfo], image_size: int,

@@ -65,7 +65,7 @@ def labelled_grid(images: Sequence[np.ndarray], captions: Sequence[str],
     for i, (image, caption) in enumerate(zip(images, captions)):
         x, y = i % columns * (side + 4) + 2, i // columns * (side + _CAPTION_HEIGHT + 4) + 2
         canvas.paste(Image.fromarray(image).resize((side, side), Image.Resampling.NEAREST), (x, y))
-        text = caption
+        text = " ".join(caption.split())
         while text and draw.textlength(text, font) > side:
             text = text[:-2].rstrip() + "…" if len(text) > 2 else ""
         draw.text((x, y + side), text, "black", font)
