@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import os
 import sys
+from collections.abc import Callable
 from typing import Optional, TextIO
 
 import numpy as np
@@ -22,6 +23,7 @@ _BATCH = 64
 _ANY = 2**31 - 1  # As many classes as a label can tell apart.
 _TRIED = 64  # Records of a file that are tried for the size of the images.
 _LISTED = 100  # Empty classes that are named one by one.
+_TOLERABLE = ("duplicate", "constant image")  # Kinds of which some may be allowed.
 _GRID_COLUMNS = 10
 _GRID_CLASSES = 40
 
@@ -93,12 +95,13 @@ def check(config: config_lib.CheckConfig, stream: Optional[TextIO] = None) -> li
     size, classes = _expected(config, info, names)
     files = tuple(os.path.join(config.data_dir, name) for name in names)
     records = dataset.Records(files, size, classes, info)
+    parse = tf.function(records.parse, input_signature=[tf.TensorSpec([], tf.string)])
     findings = Findings()
     sizes = [_size(name) for name in files]
     with tqdm.tqdm(total=sum(sizes), unit="B", unit_scale=True,
                    mininterval=0.5 if sys.stderr.isatty() else 30) as bar:
         for filename, length in zip(files, sizes):
-            _check_file(filename, records, findings)
+            _check_file(filename, records, parse, findings)
             bar.update(length)
     findings.bytes = sum(sizes)
     if not findings.counts and not findings.faults:
@@ -125,6 +128,7 @@ def _open(data_dir: str) -> tuple[Optional[dataset_info.DatasetInfo], list[str]]
         raise config_lib.UserError(f"--data_dir={data_dir}: no such directory; expected one that "
                                    f"holds *{dataset.SUFFIX}")
     info, names = dataset_info.read(data_dir), dataset.list_files(data_dir)
+    dataset.refuse_unfinished(data_dir, info)
     if not names:
         raise config_lib.UserError(f"--data_dir={data_dir}: it holds no *{dataset.SUFFIX}")
     return info, names
@@ -162,8 +166,7 @@ def _first_size(files: list[str]) -> int:
         except dataset.READ_ERRORS:
             continue
         for offset in offsets[:-1][:_TRIED]:
-            with contextlib.suppress(*dataset.READ_ERRORS, message.DecodeError, ValueError,
-                                     IndexError):
+            with contextlib.suppress(*dataset.READ_ERRORS, message.DecodeError, IndexError):
                 return _side(_read_one(filename, int(offset)).numpy())
     return 128
 
@@ -177,56 +180,61 @@ def _side(serialized: bytes) -> int:
     return int(tf.io.decode_image(encoded, 3, expand_animations=False).shape[0])
 
 
-def _read_one(filename: str, offset: int) -> tf.Tensor:
-    """The record that begins there. Raises ValueError where there is none."""
-    (serialized,) = record_index.read([filename], np.array([offset]), np.array([1 << 16]),
-                                      np.array([1]))
-    return serialized
+@tf.function(input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int64)])
+def _read_one(filename: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+    """The record that begins there; raises one of `dataset.READ_ERRORS` where there is none."""
+    return record_index.read([filename], [offset], tf.constant([1 << 16], tf.int64),
+                             tf.constant([1], tf.int64)).get_single_element()
 
 
-def _check_file(filename: str, records: dataset.Records, findings: Findings) -> None:
+def _check_file(filename: str, records: dataset.Records, parse: Callable,
+                findings: Findings) -> None:
+    """Looks at every record of a file; `parse` is `records.parse`, traced once for all files."""
     try:
         offsets, size = record_index.scan(filename)
     except dataset.READ_ERRORS as error:
         findings.add("unreadable file", filename, files_lib.first_line(error))
         return
     whole = len(offsets) - 1 - (offsets[-1] > size)
-    first = 0
-    while first < whole:
-        first = _check_run(filename, records, offsets, first, whole, findings)
+    first, span = 0, _BATCH
+    while (first := _check_run(filename, records, offsets, first, whole, findings)) < whole:
+        # Somewhere in the batch that begins here is a fault: one by one for a while, and longer
+        # each time, because where faults are many, beginning again costs more.
+        last = min(first + span, whole)
+        for number in range(first, last):
+            _check_record(filename, parse, int(offsets[number]), number, findings)
+        first, span = last, 2 * span
     if offsets[-1] != size:
-        findings.add("damaged file", f"{filename}: record {whole}", record_index.DAMAGED)
+        findings.add("damaged file", _where(filename, whole), record_index.DAMAGED)
 
 
 def _check_run(filename: str, records: dataset.Records, offsets: np.ndarray, first: int,
                whole: int, findings: Findings) -> int:
-    """Reads records from `first` on, in batches, up to the first faulty batch, which it reads one
-    by one; returns the record to go on with."""
+    """Reads records from `first` on, up to a faulty batch; returns the first it did not read."""
+    if first == whole:
+        return whole
     span = record_index.read([filename], offsets[first:first + 1], np.array([1 << 20]),
                              np.array([whole - first]))
-    try:
+    with contextlib.suppress(*dataset.READ_ERRORS):
         for images, labels in records.batches(span, _BATCH).prefetch(2).as_numpy_iterator():
             for image, label in zip(images, labels):
                 findings.look_at(_where(filename, first), image, int(label))
                 first += 1
-    except dataset.READ_ERRORS:
-        for number in range(first, min(first + _BATCH, whole)):
-            _check_record(filename, records, int(offsets[number]), number, findings)
-        return min(first + _BATCH, whole)
-    return whole
+    return first
 
 
-def _check_record(filename: str, records: dataset.Records, offset: int, number: int,
+def _check_record(filename: str, parse: Callable, offset: int, number: int,
                   findings: Findings) -> None:
     where = _where(filename, number)
     try:
-        image, label = records.parse(_read_one(filename, offset))
-    except dataset.READ_ERRORS as error:
-        kind = "damaged record" if isinstance(error, tf.errors.DataLossError) else "unfit record"
-        findings.add(kind, where, dataset.reason(error))
-        return
-    except ValueError:  # The block ended: its header, too, is damaged.
+        serialized = _read_one(filename, offset)
+    except dataset.READ_ERRORS:
         findings.add("damaged record", where, record_index.DAMAGED)
+        return
+    try:
+        image, label = parse(serialized)
+    except dataset.READ_ERRORS as error:
+        findings.add("unfit record", where, dataset.reason(error))
         return
     findings.look_at(where, image.numpy(), int(label))
 
@@ -246,7 +254,13 @@ def _check_counts(data_dir: str, findings: Findings, info: Optional[dataset_info
             findings.add("wrong count", f"{data_dir}: class {label} ({info.label_text(label)})",
                          f"{findings.counts[label]} readable records and "
                          f"{dataset_info.FILENAME} says {expected_count}")
-    for where, what in dataset.shard_faults(data_dir, info):
+    faults = dict(dataset.shard_faults(data_dir, info))
+    if not faults and not {fault.kind for fault in findings.faults} - set(_TOLERABLE):
+        # All looks well: are these the very files, then?
+        faults = {path: f"its SHA-256 is not the one in {dataset_info.FILENAME}"
+                  for shard in info.shards
+                  if files_lib.sha256(path := os.path.join(data_dir, shard.file)) != shard.sha256}
+    for where, what in faults.items():
         findings.add("wrong file", where, what)
 
 
@@ -287,9 +301,8 @@ def _write_grid(config: config_lib.CheckConfig, findings: Findings,
 def _intolerable(config: config_lib.CheckConfig, findings: Findings) -> list[Fault]:
     """The faults, less as many duplicates and constant images as are allowed."""
     kinds = collections.Counter(fault.kind for fault in findings.faults)
-    allowed = {kind for kind, limit in (("duplicate", config.max_duplicates),
-                                        ("constant image", config.max_constant))
-               if kinds[kind] <= limit}
+    limits = dict(zip(_TOLERABLE, (config.max_duplicates, config.max_constant)))
+    allowed = {kind for kind, limit in limits.items() if kinds[kind] <= limit}
     return [fault for fault in findings.faults if fault.kind not in allowed]
 
 

@@ -31,6 +31,8 @@ READ_ERRORS = (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.error
 # Neighbours that are read at once. More would make the shuffle of class-sorted files worse, fewer
 # would ask the disk more often.
 BLOCK = record_index.TURN
+# Windows of the shuffle in memory: the one that is used, and two that `interleave` reads ahead.
+_WINDOWS = 3
 # Records read by an evaluation at the same time.
 _EVALUATION_PARALLELISM = 64
 _EXPECTED = ("expected is a tf.Example with image_raw (uint8 bytes) or image (bytes of a JPEG or "
@@ -242,13 +244,18 @@ def list_files(data_dir: str) -> list[str]:
     return sorted(name for name in tf.io.gfile.listdir(data_dir) if name.endswith(SUFFIX))
 
 
-def _open_directory(data_dir: str, image_size: int, number_classes: int, hint: str) -> Records:
-    info = dataset_info.read(data_dir)
-    dataset_info.check(data_dir, info, image_size, number_classes)
+def refuse_unfinished(data_dir: str, info: Optional[dataset_info.DatasetInfo]) -> None:
+    """Raises config.UserError for a directory that prepare_data has begun and not ended."""
     if info is None and tf.io.gfile.isdir(os.path.join(data_dir, dataset_info.WORK_DIRECTORY)):
         raise config_lib.UserError(
             f"--data_dir={data_dir}: its preparation has not ended; run the same prepare_data "
             "again, it finishes what is missing")
+
+
+def _open_directory(data_dir: str, image_size: int, number_classes: int, hint: str) -> Records:
+    info = dataset_info.read(data_dir)
+    dataset_info.check(data_dir, info, image_size, number_classes)
+    refuse_unfinished(data_dir, info)
     names = list_files(data_dir)
     if not names:
         raise config_lib.UserError(f"--data_dir={data_dir}: it holds no *{SUFFIX}; {hint}")
@@ -275,10 +282,10 @@ def shard_faults(data_dir: str, info: dataset_info.DatasetInfo) -> Iterator[tupl
     there = list_files(data_dir)
     for name in sorted({*said, *there}):
         path = os.path.join(data_dir, name)
-        if name not in there:
-            yield path, f"missing, but in {dataset_info.FILENAME}"
-        elif name not in said:
+        if name not in said:
             yield path, f"there, but not in {dataset_info.FILENAME}"
+        elif not tf.io.gfile.exists(path):  # Also a link to nowhere.
+            yield path, f"missing, but in {dataset_info.FILENAME}"
         elif (size := tf.io.gfile.stat(path).length) != said[name]:
             yield path, f"has {size} bytes, and {dataset_info.FILENAME} says {said[name]}"
 
@@ -351,8 +358,8 @@ def training_batches(records: Records, config: config_lib.DataConfig, batch_size
     the shuffle, and of no number of devices, threads or files read at a time. An epoch's remainder
     carries over. No flips (reference `utils_ori.py:189-265`).
 
-    While one window is used, the next is read, so each is half of `shuffle_buffer_size` records,
-    or of `shuffle_memory_mb`, whichever is smaller.
+    While one window is used, the next ones are read, so each is a third of `shuffle_buffer_size`
+    records, or of `shuffle_memory_mb`, whichever is smaller.
 
     Args:
       records: what to read.
@@ -363,7 +370,7 @@ def training_batches(records: Records, config: config_lib.DataConfig, batch_size
     """
     index = records.index
     blocks = index.blocks(BLOCK)
-    blocks_per_window = max(shuffled_records(index, config) // 2 // BLOCK, 1)
+    blocks_per_window = max(shuffled_records(index, config) // _WINDOWS // BLOCK, 1)
 
     def windows():
         for window in order.windows(blocks.count, blocks_per_window, seed, start):

@@ -1,6 +1,7 @@
 """Writing to a run directory: whole or not at all, and one clear line when it cannot be done."""
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -36,3 +37,12 @@ def write_whole(path: str, text: str) -> None:
     with tf.io.gfile.GFile(path + ".tmp", "w") as file:
         file.write(text)
     tf.io.gfile.rename(path + ".tmp", path, overwrite=True)
+
+
+def sha256(path: str) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with tf.io.gfile.GFile(path, "rb") as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()

@@ -23,6 +23,7 @@ import tqdm
 
 from sagan_tf import config as config_lib
 from sagan_tf import dataset, dataset_info, imagenet, pictures, record_index, sources, workers
+from sagan_tf import files as files_lib
 
 _RECORDS_PER_SHARD = 1250
 _MOST_SHARDS = 1024
@@ -350,14 +351,11 @@ class _ShardWriter:
 
     def publish(self, out: str) -> ShardFacts:
         """Puts facts and shard on the disk, in this order, and returns the facts."""
-        digest = hashlib.sha256()
         with open(self._path, "rb+") as file:
-            while part := file.read(1 << 20):
-                digest.update(part)
             os.fsync(file.fileno())
         offsets, size = record_index.scan(self._path)
         shard = dataset_info.Shard(self._name, len(self._labels), size,
-                                   digest.hexdigest(),
+                                   files_lib.sha256(self._path),
                                    *(tuple(row) for row in self._sums.tolist()))
         facts = ShardFacts(shard, offsets[:-1].tolist(), self._labels, self.damaged)
         _write_facts(self._work, self._number, facts)

@@ -584,3 +584,23 @@ def test_command_leaves_with_1_and_names_the_fault(results):
     assert lines[-1] == "FAULTY: damaged record: 1"
     assert "Traceback" not in err
     assert grid.exists()
+
+
+def test_other_pictures_of_the_same_size_in_bytes_are_named(told):
+    """Only the SHA-256 tells."""
+    directory, path = told[0], sorted(told[0].glob("*.tfrecords"))[0]
+    labels = [tf.train.Example.FromString(record.numpy()).features.feature["label"]
+              .int64_list.value[0] for record in tf.data.TFRecordDataset(str(path))]
+    size = path.stat().st_size
+    write_records(path, random_images(len(labels), seed=99), labels)
+    assert path.stat().st_size == size
+    faults, _ = check(directory)
+    assert [(fault.where, fault.what) for fault in faults] == [
+        (str(path), "its SHA-256 is not the one in dataset.json")]
+
+
+def test_unfinished_preparation_is_refused(data):
+    six(data)
+    (data / ".prepare").mkdir()
+    with pytest.raises(config.UserError, match="its preparation has not ended"):
+        check(data)
