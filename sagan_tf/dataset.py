@@ -151,7 +151,11 @@ class Records:
     def parse(self, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """One record: image uint8 [size, size, 3], label int32 []."""
         if self.parse_one is not None:
-            return self.parse_one(serialized)
+            image, label = self.parse_one(serialized)
+            fits = _check((label >= 0) & (label < self.number_classes), "its label is ", label,
+                          f" and expected is 0 to {self.number_classes - 1}")
+            with tf.control_dependencies([fits]):
+                return tf.identity(image), label
         images, labels = parse(serialized[None], self.image_size, self.number_classes)
         return images[0], labels[0]
 
@@ -159,7 +163,7 @@ class Records:
                 drop_remainder: bool = False) -> tf.data.Dataset:
         """Parsed batches of serialised records, in their order."""
         if self.parse_one is not None:
-            parsed = serialized.map(self.parse_one, num_parallel_calls=tf.data.AUTOTUNE)
+            parsed = serialized.map(self.parse, num_parallel_calls=tf.data.AUTOTUNE)
             return parsed.batch(batch_size, drop_remainder)
         return serialized.batch(batch_size, drop_remainder).map(
             lambda batch: parse(batch, self.image_size, self.number_classes),

@@ -137,6 +137,8 @@ def _from_json(content: dict[str, Any]) -> DatasetInfo:
         values = getattr(info, name)
         if values is not None and len(values) != info.number_classes:
             raise ValueError(f"{info.number_classes} class_names and {len(values)} {name}")
+    if not isinstance(info.settings, dict):
+        raise ValueError(f"settings is {info.settings}")
     if info.image_size < 1 or sum(info.class_counts) != info.records:
         raise ValueError(f"image_size {info.image_size}, {info.records} records in its shards and "
                          f"{sum(info.class_counts)} in its class_counts")
@@ -185,4 +187,4 @@ def check(directory: str, info: Optional[DatasetInfo], image_size: int,
         if there != here:
             raise config_lib.UserError(
                 f"--{name}={here}: {os.path.join(directory, FILENAME)} says {there}; leave the "
-                "flag out to train on this data, or give the data that this run was made for")
+                "flag out to train on this data; a run goes with the data it was made for")

@@ -11,8 +11,9 @@ import warnings
 from typing import Optional
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from sagan_tf import config as config_lib
 from sagan_tf import images as images_lib
 
 
@@ -85,11 +86,23 @@ def clean(data: bytes, size: int) -> np.ndarray:
     Raises:
       Damaged: it cannot be decoded.
     """
-    image = to_rgb(ImageOps.exif_transpose(load(data)))
+    image = _upright(load(data))
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    square = image.crop((left, top, left + side, top + side))
+    square = to_rgb(image.crop((left, top, left + side, top + side)))
     return np.asarray(square.resize((size, size), Image.Resampling.LANCZOS))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as its EXIF orientation says; other tags, which may be damaged, are not looked at."""
+    turn = Image.Transpose
+    turns = {2: turn.FLIP_LEFT_RIGHT, 3: turn.ROTATE_180, 4: turn.FLIP_TOP_BOTTOM,
+             5: turn.TRANSPOSE, 6: turn.ROTATE_270, 7: turn.TRANSVERSE, 8: turn.ROTATE_90}
+    try:
+        orientation = image.getexif().get(0x0112)
+    except Exception:  # Damaged EXIF data make Pillow raise of every kind.
+        return image
+    return image.transpose(turns[orientation]) if orientation in turns else image
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -131,7 +144,7 @@ def legacy(data: bytes, size: int) -> np.ndarray:
       under Python 2.7, with SciPy 0.19 to 1.2 (`imread`, `bytescale`, `toimage`, `imresize`) and
       Pillow 3.3 or later.
     """
-    square = _channels_last(_stretch(_centre(_as_read_by_scipy(load(data)))))
+    square = _channels_last(_stretch(_as_read_by_scipy(_centre(load(data)))))
     image = Image.fromarray(square.squeeze(2) if square.shape[2] == 1 else square)
     resized = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
     if resized.ndim == 2:
@@ -140,28 +153,30 @@ def legacy(data: bytes, size: int) -> np.ndarray:
 
 
 def _as_read_by_scipy(image: Image.Image) -> np.ndarray:
-    """float64 [height, width, channels]."""
+    """[height, width, channels] of the numbers that the file holds."""
     if image.mode == "P":
         image = image.convert("RGBA" if "transparency" in image.info else "RGB")
     elif image.mode == "1":
         image = image.convert("L")
-    pixels = np.asarray(image, np.float64)
+    pixels = np.asarray(image)
     return pixels.reshape(*pixels.shape[:2], -1)
 
 
-def _centre(pixels: np.ndarray) -> np.ndarray:
+def _centre(image: Image.Image) -> Image.Image:
     """The centre square; halves are rounded up, as Python 2 did."""
-    height, width = pixels.shape[:2]
-    side = min(height, width)
-    top, left = (height - side + 1) // 2, (width - side + 1) // 2
-    return pixels[top:top + side, left:left + side]
+    side = min(image.size)
+    left, top = (image.width - side + 1) // 2, (image.height - side + 1) // 2
+    return image.crop((left, top, left + side, top + side))
 
 
 def _stretch(pixels: np.ndarray) -> np.ndarray:
     """min..max over all channels to 0..255, uint8; constant images become 0."""
-    low, high = pixels.min(), pixels.max()
-    scaled = (pixels - low) * (255.0 / ((high - low) or 1.0))
-    return (np.clip(scaled, 0, 255) + 0.5).astype(np.uint8)
+    low, high = float(pixels.min()), float(pixels.max())
+    # Of 8-bit values only 256 are to be computed, whatever the size of the picture.
+    values = np.arange(256) if pixels.dtype == np.uint8 else pixels
+    scaled = (values - low) * (255.0 / ((high - low) or 1.0))
+    stretched = (np.clip(scaled, 0, 255) + 0.5).astype(np.uint8)
+    return stretched[pixels] if pixels.dtype == np.uint8 else stretched
 
 
 def _channels_last(pixels: np.ndarray) -> np.ndarray:
@@ -199,8 +214,10 @@ def prepare(place: Place, resize: str, size: int, encoding: str, quality: int) -
         pixels = _RESIZE[resize](place.read(), size)
     except Damaged as damage:
         return Picture(None, reason=str(damage))
-    except MemoryError:
-        raise
+    except MemoryError as error:
+        raise config_lib.UserError(
+            f"--workers: {place.path}: a picture there (byte {place.offset}) needs more memory "
+            f"than is left ({error}); fewer workers leave more for each") from error
     except Exception as error:  # One picture in a million may surprise; it must not stop the rest.
         words = " ".join(str(error).split())
         return Picture(None, reason=f"cannot be used: {type(error).__name__}: {words}")

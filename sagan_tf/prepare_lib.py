@@ -28,6 +28,8 @@ from sagan_tf import files as files_lib
 _RECORDS_PER_SHARD = 1250
 _MOST_SHARDS = 1024
 REPORT = "report.txt"
+# So many damaged pictures above the share are listed before the work stops.
+_MORE_LISTED = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +69,7 @@ def prepare(config: config_lib.PrepareConfig,
 
     classes = None if not config.classes else _read_classes(config.classes)
     _refuse_other_data(config.out)
+    _refuse_out_in_source(config)
     source = sources.open_source(config.source, classes, config.limit_per_class)
     with _writing(config.out), _locked(config.out) as work:
         settings = _settings(config, source)
@@ -86,7 +89,7 @@ def prepare(config: config_lib.PrepareConfig,
 
 def _read_classes(path: str) -> list[str]:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
             names = [line.rstrip("\r\n") for line in file if line.strip()]
     except OSError as error:
         raise config_lib.UserError(
@@ -144,6 +147,14 @@ def _refuse_other_data(out: str) -> None:
             "does not exist")
 
 
+def _refuse_out_in_source(config: config_lib.PrepareConfig) -> None:
+    out, source = os.path.realpath(config.out), os.path.realpath(config.source)
+    if os.path.isdir(source) and os.path.commonpath([out, source]) == source:
+        raise config_lib.UserError(
+            f"--out={config.out}: it lies in --source={config.source}, and would be taken for a "
+            "class; give a directory elsewhere")
+
+
 def _settings(config: config_lib.PrepareConfig, source: Any) -> dict[str, Any]:
     """All that decides the bytes of the records."""
     shards = config.shards or min(max(round(len(source) / _RECORDS_PER_SHARD), 1), _MOST_SHARDS)
@@ -157,11 +168,15 @@ def _resume(out: str, work: str, settings: dict[str, Any]) -> dict[int, ShardFac
     """Facts of the shards that are there, by number; refuses shards made with other settings."""
     path, info = os.path.join(work, "settings.json"), dataset_info.read(out)
     before = info.settings if info is not None else _read_json(path)
-    if before is not None:
+    own = {shard_name(number, settings["shards"]) for number in range(settings["shards"])}
+    if isinstance(before, dict):
         _refuse_other_settings(out, before, settings)
-    elif dataset.list_files(out):
-        raise config_lib.UserError(f"--out={out}: it holds other data "
-                                   f"({dataset.list_files(out)[0]}); give an empty directory")
+    else:
+        own = set()
+    for name in dataset.list_files(out):
+        if name not in own:
+            raise config_lib.UserError(f"--out={out}: it holds other data ({name}); give an empty "
+                                       "directory")
     _write_json(path, settings)
     if info is not None:
         _unpack(out, work, info)
@@ -259,7 +274,6 @@ class _Run:
     def write_shards(self) -> None:
         """Makes the shards that are missing."""
         missing = [n for n in range(self._settings["shards"]) if n not in self._finished]
-        self._check_damaged()
         done = sum(f.shard.records + len(f.damaged) for f in self._finished.values())
         items = ((number, item) for number in missing for item in self._source.shard(
             number, self._settings["shards"], self._config.seed))
@@ -277,13 +291,14 @@ class _Run:
                         writer.add(item, picture)
                         bar.update()
                         if picture.data is None:
-                            self._check_damaged(writer.damaged)
+                            self._check_damaged(writer.damaged, _MORE_LISTED)
                         pending = next(made, None)
                 self._finished[number] = writer.publish(self._config.out)
+        self._check_damaged()
 
-    def _check_damaged(self, more: Iterable[tuple[str, str]] = ()) -> None:
+    def _check_damaged(self, more: Iterable[tuple[str, str]] = (), margin: int = 0) -> None:
         damaged = [e for facts in self._finished.values() for e in facts.damaged] + list(more)
-        if len(damaged) <= self._config.max_bad * len(self._source):
+        if len(damaged) <= self._config.max_bad * len(self._source) + margin:
             return
         path = os.path.join(self._config.out, REPORT)
         _write_report(path, ["stopped: too many damaged pictures"], damaged)

@@ -3,6 +3,8 @@
 import dataclasses
 import hashlib
 import os
+import pathlib
+import posixpath
 import tarfile
 from collections.abc import Iterator, Sequence
 from typing import Any, Optional
@@ -122,10 +124,12 @@ _Entry = tuple[str, Place, int]
 
 
 def _folders(source: str) -> dict[str, list[_Entry]]:
+    parents = pathlib.Path(source).resolve()
+    above = frozenset(_identity(folder) for folder in (parents, *parents.parents))
     found = {}
     for entry in os.scandir(source):
         if _is_folder(entry) and not entry.name.startswith("."):
-            found[entry.name] = list(_files_below(entry.path, entry.path, frozenset()))
+            found[entry.name] = list(_files_below(entry.path, entry.path, above))
     if not found:
         raise config_lib.UserError(
             f"--source={source}: it holds no folders; expected one for each class, with its "
@@ -135,8 +139,7 @@ def _folders(source: str) -> dict[str, list[_Entry]]:
 
 def _files_below(folder: str, top: str, above: frozenset) -> Iterator[_Entry]:
     """Files in a folder and below it; a link that leads back up is not followed."""
-    status = os.stat(folder)
-    identity = (status.st_dev, status.st_ino)
+    identity = _identity(folder)
     if identity in above:
         return
     for entry in os.scandir(folder):
@@ -146,6 +149,11 @@ def _files_below(folder: str, top: str, above: frozenset) -> Iterator[_Entry]:
             yield from _files_below(entry.path, top, above | {identity})
         else:
             yield os.path.relpath(entry.path, top), Place(entry.path), _size(entry)
+
+
+def _identity(folder: Any) -> tuple[int, int]:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
 
 
 def _is_folder(entry: os.DirEntry) -> bool:
@@ -166,29 +174,43 @@ def _tar(source: str) -> dict[str, list[_Entry]]:
     """Class -> pictures of a tar of class tars (ImageNet's), or of class folders; nothing is
     unpacked."""
     found: dict[str, list[_Entry]] = {}
+    loose: list[_Entry] = []
     try:
         with open(source, "rb") as file:
             for name, offset, size in _members(file, 0):
-                folder, base = os.path.split(name)
-                if base.endswith(".tar"):
-                    within = found.setdefault(base[:-len(".tar")], [])
+                if name.endswith(".tar"):
+                    within = found.setdefault(os.path.basename(name)[:-len(".tar")], [])
                     within += [(inner, Place(source, start, length), length)
                                for inner, start, length in _members(file, offset, size)]
-                elif folder:
-                    within = found.setdefault(os.path.basename(folder), [])
-                    within.append((base, Place(source, offset, size), size))
+                elif "/" in name:
+                    loose.append((name, Place(source, offset, size), size))
     except (tarfile.TarError, OSError, EOFError) as error:
         raise config_lib.UserError(
             f"--source={source}: not a tar, or a damaged one ({error}); expected an uncompressed "
             "tar of one tar, or one folder, for each class") from error
+    skip = _common_folder(loose) if loose else 0
+    for name, *rest in loose:
+        folder, _, inner = name[skip:].partition("/")
+        found.setdefault(folder, []).append((inner, *rest))
     if not found:
         raise config_lib.UserError(
             f"--source={source}: it holds no classes; expected one tar, or one folder, for each")
     return found
 
 
+def _common_folder(entries: list[_Entry]) -> int:
+    """Length of the folder, as in "train/", that all classes lie in."""
+    folders = {os.path.dirname(entry[0]) for entry in entries}
+    common = os.path.commonpath(folders)
+    if common in folders:  # It holds pictures: it is a class.
+        common = os.path.dirname(common)
+    return len(common) + 1 if common else 0
+
+
 def _members(file: Any, begin: int, size: Optional[int] = None) -> Iterator[tuple[str, int, int]]:
     """Name, place in the file and size of each file in the tar that begins at `begin`."""
+    if size == 0:
+        return
     file.seek(begin)
     with tarfile.open(fileobj=file, mode="r:") as archive:
         end = None if size is None else begin + size
@@ -197,8 +219,11 @@ def _members(file: Any, begin: int, size: Optional[int] = None) -> Iterator[tupl
             name = os.path.basename(member.name)
             if end is not None and member.offset_data + member.size > end:
                 raise tarfile.ReadError(f"{member.name} reaches past the end of its tar")
+            if member.issym() or member.islnk() or member.issparse():
+                raise tarfile.ReadError(f"{member.name} is a link or sparse; pack the files "
+                                        "themselves: --dereference --hard-dereference")
             if member.isfile() and not name.startswith(".") and name not in _LITTER:
-                yield member.name, member.offset_data, member.size
+                yield posixpath.normpath(member.name), member.offset_data, member.size
         # A whole tar ends with a block of zeros. One that was cut does not, and neither does
         # something that is no tar; tarfile itself takes both for the end.
         file.seek(archive.offset)
@@ -257,9 +282,12 @@ class FromTfds:
         return [items[i] for i in order.permutation(len(items), seed, number)]
 
     def _item(self, number: int, example: dict[str, Any]) -> Item:
-        key = f"{prepared_by_tfds.SPLIT}[{number}]"
-        return Item(key, self.label_of[int(example[self.label])],
-                    Place(data=bytes(example[self.image])))
+        key, label = f"{prepared_by_tfds.SPLIT}[{number}]", int(example[self.label])
+        if not 0 <= label < len(self.label_of):
+            raise config_lib.UserError(
+                f"--source={self.builder.info.full_name}: the label of {key} is {label}; expected "
+                f"0 to {len(self.label_of) - 1}")
+        return Item(key, self.label_of[label], Place(data=bytes(example[self.image])))
 
 
 def _examples(builder: Any, image: str, first: int, last: int) -> Iterator[dict[str, Any]]:
@@ -297,7 +325,8 @@ def _choose(found: FromTfds, limit_per_class: int) -> np.ndarray:
     left = [limit_per_class or len(found)] * len(found.class_names)
     chosen = []
     for number, example in enumerate(_examples(found.builder, found.image, 0, len(found))):
-        label = found.label_of[int(example[found.label])]
+        theirs = int(example[found.label])
+        label = found.label_of[theirs] if 0 <= theirs < len(found.label_of) else -1
         if label >= 0 and left[label]:
             left[label] -= 1
             chosen.append(number)

@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import struct
 
 import numpy as np
 import pytest
@@ -101,6 +102,16 @@ def test_clean_turns_as_exif_says():
     turned = pictures.clean(file_of(pixels, "JPEG", exif=exif, quality=95), 32)
     assert turned[:, 20:].min() > 245
     assert turned[:, :12].max() < 10
+
+
+def test_clean_turns_also_where_another_tag_is_damaged():
+    # Two tags: the width, a text instead of a number, which Pillow could not write back; and 6.
+    exif = b"Exif\0\0II*\0" + struct.pack(
+        "<IHHHI4sHHIII", 8, 2, 0x0100, 2, 4, b"abc", 0x0112, 3, 1, 6, 0)
+    pixels = np.zeros((40, 40, 3), np.uint8)
+    pixels[:20] = 255
+    data = file_of(pixels, "JPEG", exif=exif, quality=95)
+    assert pictures.clean(data, 32)[:, 20:].min() > 245
 
 
 def test_clean_turns_nothing_with_damaged_exif():

@@ -165,6 +165,27 @@ def test_other_data_is_refused(source, tmp_path):
         prepare(source, tmp_path / "letters.txt")
 
 
+def test_out_within_the_source_is_refused(tmp_path):
+    source = make_pictures(tmp_path / "source", {"ant": 1})
+    with pytest.raises(config.UserError, match="it lies in --source=.*, and would be taken for a"):
+        prepare(source, tmp_path / "source" / "out")
+    assert os.listdir(source) == ["ant"]
+
+
+def test_records_of_somebody_else_beside_ours_are_refused(source, tmp_path):
+    prepare(source, tmp_path / "out")
+    (tmp_path / "out" / "extra.tfrecords").touch()
+    with pytest.raises(config.UserError, match=r"it holds other data \(extra.tfrecords\)"):
+        prepare(source, tmp_path / "out")
+
+
+@pytest.mark.parametrize("text", ["\ufeffn02012849\r\n\r\nn01440764\r\n", "n02012849\nn01440764"])
+def test_classes_may_come_from_any_editor(source, tmp_path, text):
+    (tmp_path / "classes").write_bytes(text.encode())
+    info = prepare(source, tmp_path / "out", limit_per_class=1, classes=str(tmp_path / "classes"))
+    assert info.class_names == ("n02012849", "n01440764")
+
+
 def damaged_source(path, bad):
     make_pictures(path, {"ant": 20, "bee": 20})
     for i in range(bad):

@@ -120,3 +120,19 @@ def test_damaged_directory_is_one_line(prepared, tmp_path):
     (tmp_path / "features.json").write_text("{}")
     with pytest.raises(config.UserError, match="TensorFlow Datasets cannot use it"):
         dataset.open_records(str(tmp_path), 32, 3)
+
+
+def test_examples_without_a_label_are_named(folder, tmp_path):
+    """TensorFlow Datasets writes -1 for them."""
+    make_pictures(tmp_path / "folder", {"ant": 2, "unlabelled": 1})
+    directory = tfds_builder.prepare(tmp_path / "folder", tmp_path / "tfds")
+    with pytest.raises(config.UserError, match=r"the label of train\[\d\] is -1; expected 0 to 2"):
+        prepare(directory, tmp_path / "out")
+
+    def read():
+        records = dataset.open_records(directory, 32, 3)
+        with dataset.reading(records):
+            next(iter(dataset.training_batches(records, config.DataConfig(), 3, 0)))
+
+    with pytest.raises(config.UserError, match="its label is -1 and expected is 0 to 2"):
+        read()

@@ -44,6 +44,7 @@ def test_odd_files_and_folders(tmp_path):
     for name in ("a\nb.png", "ä 1.JPEG", ".hidden.png", "Thumbs.db", "no suffix"):
         (below / name).write_bytes(b"x")
     (below / "up").symlink_to(tmp_path / "ant")
+    (below / "top").symlink_to(tmp_path)  # would make every picture an ant
     (below / "self").symlink_to(below / "self")
     with open(os.fsencode(below) + b"/\xff\xfe.png", "wb") as file:
         file.write(b"y")
@@ -95,6 +96,34 @@ def test_tar_of_class_folders(tmp_path):
     with tarfile.open(tmp_path / "all.tar", "w") as archive:
         archive.add(tmp_path / "train", "train")
     assert names(tmp_path / "all.tar") == [("ant/0.png", 0), ("ant/1.png", 0), ("bee/0.png", 1)]
+
+
+def test_folders_within_a_tars_class_folders_count_as_in_a_folder(tmp_path):
+    make_pictures(tmp_path / "train", {"cat": 1, "dog": 1})
+    make_pictures(tmp_path / "train" / "cat", {"sub": 1})
+    make_pictures(tmp_path / "train" / "dog", {"sub": 1})
+    with tarfile.open(tmp_path / "all.tar", "w") as archive:
+        archive.add(tmp_path / "train", ".")
+    assert names(tmp_path / "all.tar") == names(tmp_path / "train") == [
+        ("cat/0.png", 0), ("cat/sub/0.png", 0), ("dog/0.png", 1), ("dog/sub/0.png", 1)]
+
+
+def test_tar_of_links_is_refused(tmp_path):
+    make_pictures(tmp_path / "train", {"ant": 1, "bee": 1})
+    os.link(tmp_path / "train" / "ant" / "0.png", tmp_path / "train" / "bee" / "twin.png")
+    with tarfile.open(tmp_path / "all.tar", "w") as archive:
+        archive.add(tmp_path / "train", "train")
+    with pytest.raises(config.UserError, match="is a link or sparse; pack the files themselves"):
+        sources.open_source(str(tmp_path / "all.tar"))
+
+
+def test_class_tar_of_no_bytes_is_an_empty_class(tmp_path):
+    make_pictures(tmp_path / "train", {"ant": 1})
+    with tarfile.open(make_tar(tmp_path / "train", tmp_path / "x.tar"), "a") as archive:
+        archive.addfile(tarfile.TarInfo("bee.tar"))
+        archive.addfile(tarfile.TarInfo("cat.tar"))
+    with pytest.raises(config.UserError, match="class 'bee' holds no files"):
+        sources.open_source(str(tmp_path / "x.tar"))
 
 
 def whole_tar(tmp_path):

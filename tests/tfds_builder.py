@@ -27,7 +27,8 @@ class Pets(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self):
         for path in sorted(self.folder.glob("*/*")):
             yield f"{path.parent.name}/{path.name}", {
-                "file": path.name, "image": str(path), "label": path.parent.name}
+                "file": path.name, "image": str(path),
+                "label": -1 if path.parent.name == "unlabelled" else path.parent.name}
 
 
 def prepare(folder, data_dir, file_format="tfrecord", names=("ant", "bee", "cat")) -> str:
