@@ -69,8 +69,8 @@ class Findings:
     def look_at(self, where: str, image: np.ndarray, label: int) -> None:
         """Notes a readable record: its class, and whether it is constant or was there before."""
         self.counts[label] += 1
-        self.grid.setdefault(label, image)
-        self.first.setdefault(label, where)
+        if label not in self.grid:
+            self.grid[label], self.first[label] = image.copy(), where  # Not its batch.
         if (image == image[0, 0]).all():
             self.add("constant image", where, f"every pixel is {tuple(image[0, 0].tolist())}")
         digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
