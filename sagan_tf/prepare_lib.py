@@ -168,11 +168,10 @@ def _resume(out: str, work: str, settings: dict[str, Any]) -> dict[int, ShardFac
     """Facts of the shards that are there, by number; refuses shards made with other settings."""
     path, info = os.path.join(work, "settings.json"), dataset_info.read(out)
     before = info.settings if info is not None else _read_json(path)
-    own = {shard_name(number, settings["shards"]) for number in range(settings["shards"])}
+    own = set()
     if isinstance(before, dict):
         _refuse_other_settings(out, before, settings)
-    else:
-        own = set()
+        own = {shard_name(number, settings["shards"]) for number in range(settings["shards"])}
     for name in dataset.list_files(out):
         if name not in own:
             raise config_lib.UserError(f"--out={out}: it holds other data ({name}); give an empty "
@@ -187,9 +186,9 @@ def _resume(out: str, work: str, settings: dict[str, Any]) -> dict[int, ShardFac
 def _refuse_other_settings(out: str, before: dict[str, Any], settings: dict[str, Any]) -> None:
     for name, value in settings.items():
         if before.get(name) != value:
-            there, here = before.get(name), value
-            if name in ("source", "classes"):
-                name, there, here = name, "other " + name, "these"
+            # Of a source only a hash is known, and of classes there may be a thousand.
+            is_long = name in ("source", "classes")
+            there, here = (f"other {name}", "these") if is_long else (before.get(name), value)
             raise config_lib.UserError(
                 f"--out={out}: it holds records made with other settings ({name}: {there} there, "
                 f"{here} here); give the same settings, or another --out")
@@ -392,9 +391,7 @@ def _finish(out: str, info: dataset_info.DatasetInfo, facts: list[ShardFacts]) -
 def _write_report(path: str, summary: list[str], damaged: list[tuple[str, str]]) -> None:
     lines = [*summary, f"damaged pictures: {len(damaged)}"]
     lines += [f"{key}: {why}" for key, why in damaged]
-    with open(path + ".tmp", "w", encoding="utf-8") as file:
-        file.writelines(_printable(line) + "\n" for line in lines)
-    os.replace(path + ".tmp", path)
+    files_lib.write_whole(path, "".join(_printable(line) + "\n" for line in lines))
 
 
 def _summary(info: dataset_info.DatasetInfo) -> list[str]:

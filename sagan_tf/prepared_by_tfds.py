@@ -86,11 +86,6 @@ class Prepared:
     files: tuple[str, ...]
 
     @property
-    def class_names(self) -> tuple[str, ...]:
-        """One for each label, in order."""
-        return tuple(self.builder.info.features[self.label].names)
-
-    @property
     def number_classes(self) -> int:
         """Number of classes."""
         return self.builder.info.features[self.label].num_classes

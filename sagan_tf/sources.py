@@ -1,6 +1,7 @@
 """Where pictures with labels come from: class folders, a tar of tars, TensorFlow Datasets."""
 
 import dataclasses
+import functools
 import hashlib
 import os
 import pathlib
@@ -58,7 +59,11 @@ class Listing:
     def shard(self, number: int, of: int, seed: int) -> list[Item]:
         """The pictures of one of `of` shards, in their order: a random permutation of all, cut."""
         first, last = _cut(len(self.items), number, of)
-        return [self.items[i] for i in order.permutation(len(self.items), seed)[first:last]]
+        return [self.items[i] for i in _permutation(len(self.items), seed)[first:last]]
+
+
+# Every shard is cut out of the same one; of a million pictures it takes some time.
+_permutation = functools.lru_cache(maxsize=1)(order.permutation)
 
 
 def _cut(count: int, number: int, of: int) -> tuple[int, int]:

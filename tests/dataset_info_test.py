@@ -215,8 +215,8 @@ def test_index_with_a_wrong_number_is_none(indexed):
 
 
 def test_asking_for_what_the_data_are_is_no_contradiction(tmp_path):
-    dataset_info.check(str(tmp_path), make_info(), 32, 3)
-    dataset_info.check(str(tmp_path), None, 128, 1000)
+    assert dataset_info.check(str(tmp_path), make_info(), 32, 3) is None
+    assert dataset_info.check(str(tmp_path), None, 128, 1000) is None
 
 
 @pytest.mark.parametrize(("size", "classes", "message"), [
