@@ -4,81 +4,115 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Optional
 
+import numpy as np
 import tensorflow as tf
 
 from sagan_tf import config as config_lib
 from sagan_tf import files
 
 CONFIG_VERSION = 1
+# Beginnings of names that a checkpoint may have or not have, whatever the state has: the moving
+# average of the generator, which a flag switches on, and what later releases added.
+OPTIONAL = ("ema/", "rollbacks")
 _PREFIX = "ckpt"
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
+# What TensorFlow raises for a checkpoint that is not whole.
+_READ_ERRORS = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
 
 
 class Checkpoints:
     """The checkpoints of one run, in TensorFlow's object format, keyed by variable name.
 
+    A checkpoint is there when its index is, which is written last. The format is stable: names and
+    shapes of an older release's state load for ever.
+
     Args:
       run_dir: directory of the run.
       state: name -> variable, everything that a continued run needs.
       keep: newest checkpoints that are kept.
+
+    Attributes:
+      missing: names of the state that the restored checkpoint has not; they stayed as they were.
     """
 
     def __init__(self, run_dir: str, state: Mapping[str, tf.Variable], keep: int = 5):
         self.run_dir = run_dir
         self._state = dict(state)
         self._checkpoint = tf.train.Checkpoint(state=self._state)
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint, run_dir, max_to_keep=keep, checkpoint_name=_PREFIX)
+        self._keep = keep
+        self.missing: list[str] = []
 
     def save(self, step: int) -> str:
-        """Writes the checkpoint of `step` and returns its path.
+        """Writes the checkpoint of `step`, reads it back, and only then drops the oldest ones.
 
+        Returns:
+          Its path.
         Raises:
           config.UserError: the directory cannot be written; earlier checkpoints stay.
         """
+        path = self.path(step)
         with files.writing(self.run_dir):
-            return self._manager.save(checkpoint_number=step)
+            self._remove(step)  # A damaged one: an index of old data would lie.
+            try:
+                self._checkpoint.write(path)
+                for _ in _read(path):  # Checksums are compared.
+                    pass
+            except BaseException:
+                self._remove(step)
+                raise
+            files.sync(*self._files_of(step), self.run_dir)
+            # Newer ones than this are damaged: a restart has passed them over.
+            kept = [other for other in self.steps if other <= step][-self._keep:]
+            self._point_to(path, kept)
+            for other in self.steps:
+                if other < kept[0]:
+                    self._remove(other)
+        return path
 
-    def restore(self, step: int = -1, complete: bool = True) -> Optional[int]:
-        """Reads the checkpoint of `step`, or the latest.
+    def restore(self, step: int = -1, complete: bool = True,
+                note: Callable[[str], None] = lambda _: None) -> Optional[int]:
+        """Reads the checkpoint of `step`, or the newest one that can be read.
 
         Args:
-          step: step of the checkpoint; -1: the latest.
+          step: step of the checkpoint; -1: the newest.
           complete: whether a checkpoint that holds more than the state is refused.
+          note: told of each newer checkpoint that was damaged and passed over.
         Returns:
           The step, or None when there is no checkpoint and none was named.
         Raises:
-          config.UserError: there is none of that step, it is damaged, or its variables are not
+          config.UserError: there is none of that step, all are damaged, or its variables are not
             this model's.
         """
-        if step == -1 and not self.steps:
-            return None
-        step = self.steps[-1] if step == -1 else step
-        if step not in self.steps:
+        if step != -1 and step not in self.steps:
             raise config_lib.UserError(
                 f"--checkpoint_step={step}: {self.run_dir} has no checkpoint of that step, but of "
                 + (", ".join(map(str, self.steps)) or "none"))
-        path = os.path.join(self.run_dir, f"{_PREFIX}-{step}")
-        try:
-            self._refuse_mismatch(path, complete)
-            self._checkpoint.restore(path).assert_existing_objects_matched().expect_partial()
-        except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
+        faults = []
+        for candidate in [step] if step != -1 else reversed(self.steps):
+            try:
+                self._assign(self.path(candidate), complete)
+            except _READ_ERRORS as error:
+                faults.append(f"{self.path(candidate)}: the checkpoint cannot be read "
+                              f"({files.first_line(error)})")
+                continue
+            for fault in faults:
+                note(f"{fault}; passed over")
+            return candidate
+        if faults:
             others = ", ".join(str(other) for other in self.steps if other != step)
-            raise config_lib.UserError(
-                f"{path}: the checkpoint cannot be read ({files.first_line(error)}); "
-                f"there are checkpoints of steps {others or 'none other'}; move this one away to "
-                "use the one before") from error
-        return step
+            raise config_lib.UserError("; ".join(faults) + (
+                f"; there are checkpoints of steps {others or 'none other'}" if step != -1 else
+                f"; no checkpoint of {self.run_dir} is left: move it away to begin again"))
+        return None
 
     @property
     def steps(self) -> list[int]:
         """Steps of the checkpoints that are there, ascending.
 
-        Read off the files themselves (the index is written last), so that a lost state file does
-        not hide them.
+        Read off the files themselves, so that a lost state file does not hide them.
         """
         if not tf.io.gfile.isdir(self.run_dir):
             return []
@@ -86,24 +120,65 @@ class Checkpoints:
                  for name in tf.io.gfile.listdir(self.run_dir))
         return sorted(int(match.group(1)) for match in found if match)
 
-    def _refuse_mismatch(self, path: str, complete: bool) -> None:
-        stored = _stored_shapes(path)
+    def path(self, step: int) -> str:
+        """The checkpoint's name, without the endings of its files."""
+        return os.path.join(self.run_dir, f"{_PREFIX}-{step}")
+
+    def clear_unfinished(self) -> None:
+        """Removes what a save left that was killed; for the run's only writer."""
+        steps = self.steps
+        for name in tf.io.gfile.listdir(self.run_dir) if steps else ():
+            match = re.match(_PREFIX + r"-(\d+)[._]", name)
+            if match and int(match.group(1)) not in steps:
+                self._remove(int(match.group(1)))
+
+    def _remove(self, step: int) -> None:
+        """Removes a checkpoint: the index first, so that it is never half there."""
+        for name in sorted(self._files_of(step), key=lambda name: not name.endswith(".index")):
+            if tf.io.gfile.isdir(name):
+                tf.io.gfile.rmtree(name)
+            else:
+                tf.io.gfile.remove(name)
+
+    def _files_of(self, step: int) -> list[str]:
+        names = tf.io.gfile.listdir(self.run_dir) if tf.io.gfile.isdir(self.run_dir) else []
+        return [os.path.join(self.run_dir, name) for name in names
+                if name.startswith((f"{_PREFIX}-{step}.", f"{_PREFIX}-{step}_"))]
+
+    def _point_to(self, path: str, kept: list[int]) -> None:
+        """TensorFlow's own file, for tools that ask it for the latest checkpoint."""
+        lines = [f'model_checkpoint_path: "{os.path.basename(path)}"']
+        lines += [f'all_model_checkpoint_paths: "{_PREFIX}-{step}"' for step in kept]
+        files.write_whole(os.path.join(self.run_dir, "checkpoint"), "\n".join(lines) + "\n")
+
+    def _assign(self, path: str, complete: bool) -> None:
+        """Sets the state; nothing is set when anything cannot be read."""
+        values = dict(_read(path))
         wanted = {name: tuple(v.shape) for name, v in self._state.items()}
-        faults = [f"no {name} there" for name in wanted if name not in stored]
-        faults += [f"{name} is {stored[name]} there, {shape} here"
-                   for name, shape in wanted.items() if stored.get(name, shape) != shape]
+
+        self.missing = [name for name in wanted if name not in values]
+        faults = [f"no {name} there" for name in self.missing if not name.startswith(OPTIONAL)]
+        faults += [f"{name} is {values[name].shape} there, {shape} here"
+                   for name, shape in wanted.items()
+                   if name in values and values[name].shape != shape]
         if complete:
-            faults += [f"{name} there only" for name in stored if name not in wanted]
+            faults += [f"{name} there only" for name in values
+                       if name not in wanted and not name.startswith(OPTIONAL)]
         if faults:
             raise config_lib.UserError(
                 f"{path}: a checkpoint of another model; it differs in " + "; ".join(faults))
+        for name, variable in self._state.items():
+            if name in values:
+                variable.assign(values[name])
 
 
-def _stored_shapes(path: str) -> dict[str, tuple[int, ...]]:
-    shapes = tf.train.load_checkpoint(path).get_variable_to_shape_map()
-    return {name[len("state/"):-len(_VALUE)].replace(".S", "/").replace("..", "."): tuple(shape)
-            for name, shape in shapes.items()
-            if name.startswith("state/") and name.endswith(_VALUE)}
+def _read(path: str) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and value of every variable of a checkpoint, their checksums compared."""
+    reader = tf.train.load_checkpoint(path)
+    for key in reader.get_variable_to_shape_map():
+        if key.startswith("state/") and key.endswith(_VALUE):
+            name = key[len("state/"):-len(_VALUE)].replace(".S", "/").replace("..", ".")
+            yield name, np.asarray(reader.get_tensor(key))
 
 
 def write_config(run_dir: str, **configs: Any) -> None:

@@ -55,7 +55,8 @@ def run(main: Callable[[], None], argument: Optional[str] = None) -> None:
     """Parses the command line, calls `main` and leaves.
 
     Exit code 0 when done; 1 after `config.UserError` or a wrong flag, with its one line on
-    standard error; 128 + the signal's number when a signal ended the run.
+    standard error; 128 + the signal's number when a signal ended the run; 75 when another worker
+    was lost.
 
     Args:
       main: the command.
@@ -89,6 +90,8 @@ def _guarded(main: Callable[[], None]) -> int:
         _fail(str(error))
     except KeyboardInterrupt:
         _fail("interrupted", 130)
+    except config_lib.WorkerLost as lost:
+        _fail(str(lost), config_lib.RESTART)
     except config_lib.Interrupted as stop:
         _fail(str(stop), 128 + stop.signal)
     return 0

@@ -15,6 +15,12 @@ from typing import Any, Optional
 ATTENTION_OF_TYPE = {"test": 32, "test_64": 64, "baseline": None}
 LOSS_TYPES = ("hinge_loss", "kl_loss")
 IMAGE_SIZES = (32, 64, 128, 256)
+STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
+PRECISIONS = ("float32", "bfloat16")
+
+
+# Exit code of a run that has to be started again as it was (EX_TEMPFAIL of sysexits.h).
+RESTART = 75
 
 
 class UserError(Exception):
@@ -25,16 +31,24 @@ class UserError(Exception):
     """
 
 
+class WorkerLost(Exception):
+    """Another worker of this run has died or does not answer.
+
+    Nothing has to be mended here: the same command on every worker continues. Entry points leave
+    with exit code `RESTART`.
+    """
+
+
 class Interrupted(Exception):
-    """A run was asked to stop, has saved, and leaves.
+    """A run was asked to stop, has saved what there was to save, and leaves.
 
     Attributes:
       signal: number of the signal. Entry points leave with exit code 128 + this.
     """
 
-    def __init__(self, number: int, step: int):
-        super().__init__(f"{signal.Signals(number).name}: saved step {step}; the same command "
-                         "continues")
+    def __init__(self, number: int, step: Optional[int] = None):
+        what = "nothing was under way yet" if step is None else f"saved step {step}"
+        super().__init__(f"{signal.Signals(number).name}: {what}; the same command continues")
         self.signal = number
 
 
@@ -166,10 +180,32 @@ class TrainConfig:
     num_towers: int = _option(
         4, "Towers per step; batch_size * num_towers images make one step, on any number of "
         "devices that divides num_towers.")
+    strategy: str = _option(
+        "auto", "Devices: one_device; mirrored, those of this machine; multi_worker, those of all "
+        "machines that TF_CONFIG names; tpu; auto: multi_worker where TF_CONFIG names several, tpu "
+        "where TPU_NAME is set, else mirrored. (Not in the reference.)", STRATEGIES)
     num_devices: int = _option(
         0, "Devices to train on; 0: every GPU, or one CPU device where there is none. On a machine "
         "without GPU, a number above 1 makes that many logical CPU devices. (Not in the "
         "reference: its towers were its devices.)")
+    tpu: str = _option(
+        "local", "With --strategy=tpu: local on a TPU VM, or the name or grpc:// address of one. "
+        "(Not in the reference.)")
+    worker_timeout: int = _option(
+        300, "With --strategy=multi_worker: seconds to wait for the other workers to appear, and "
+        "for one that hangs. (Not in the reference.)")
+    bn_group: int = _option(
+        0, "Images that batch norm takes its moments over: a multiple of batch_size, which may "
+        "span devices; 0: batch_size, as in the reference.")
+    accumulate: int = _option(
+        1, "Parts in which a device runs its towers, one after the other, adding up gradients: "
+        "less memory, the same result. (Not in the reference.)")
+    mixed_precision: str = _option(
+        "float32", "What convolutions and activations compute in; variables, SN, batch moments, "
+        "softmax, logits, losses and Adam are float32. (Not in the reference.)", PRECISIONS)
+    deterministic: bool = _option(
+        False, "Use deterministic kernels only: slower, and a repeated run is the same to the last "
+        "bit on the same machine. (Not in the reference.)")
     d_step: int = _option(1, "Discriminator steps per iteration.")
     g_step: int = _option(1, "Generator steps per iteration.")
     discriminator_learning_rate: float = _option(4e-4, "Adam's learning rate of D.")
@@ -177,6 +213,13 @@ class TrainConfig:
     beta1: float = _option(0.0, "Adam's beta1, of both optimizers.")
     beta2: float = _option(
         0.999, "Adam's beta2, of both optimizers (the reference's code; the paper says 0.9).")
+    ema_decay: float = _option(
+        0.0, "Decay of an exponential moving average of the generator, one step an iteration; 0: "
+        "none, as in the reference. 0.999 is what the best public run used.")
+    ema_start: int = _option(
+        0, "Iteration up to which the average just follows the generator. (Not in the reference.)")
+    use_ema: bool = _option(
+        False, "Draw the sample grids from the average. (Not in the reference.)")
     loss_type: str = _option("hinge_loss", "Loss: hinge_loss or kl_loss.", LOSS_TYPES)
     max_steps: int = _option(
         1_000_000, "Iteration to stop at, counted from the start of the run (paper: 1,000,000; "
@@ -189,18 +232,47 @@ class TrainConfig:
     save_checkpoint_secs: int = _option(1200, "Seconds between two checkpoints.")
     sample_every: int = _option(1000, "Iterations between two sample grids; 0: none.")
     keep_checkpoints: int = _option(5, "Newest checkpoints that are kept.")
+    summary_dir: str = _option(
+        "", "Directory for TensorBoard's events; empty: the run's own. (Not in the reference.)")
+    on_nonfinite: str = _option(
+        "stop", "When a loss, gradient or weight is not finite: stop; or rollback, go back to the "
+        "last checkpoint and on with other random numbers. (Not in the reference.)",
+        ("stop", "rollback"))
+    max_rollbacks: int = _option(
+        3, "With --on_nonfinite=rollback: how often, before the run stops. (Not in the reference.)")
+    health_every: int = _option(
+        1000, "Iterations between two looks at the health of spectral normalisation and at the "
+        "variety of the samples; 0: none. (Not in the reference.)")
 
     def __post_init__(self):
         _require_choices(self)
         _require_positive(self, "batch_size", "num_towers", "d_step", "g_step", "max_steps",
                           "discriminator_learning_rate", "generator_learning_rate",
-                          "save_summaries_steps", "keep_checkpoints")
+                          "save_summaries_steps", "keep_checkpoints", "worker_timeout",
+                          "accumulate")
         _require_not_negative(self, "num_devices", "steps_per_loop", "save_checkpoint_secs",
-                              "sample_every")
+                              "sample_every", "bn_group", "ema_start", "max_rollbacks",
+                              "health_every")
         _require_seed(self)
-        for name in ("beta1", "beta2"):
+        for name in ("beta1", "beta2", "ema_decay"):
             _require(0 <= getattr(self, name) < 1, name, getattr(self, name),
                      "a number from 0 up to, not including, 1")
+        _require(self.ema_decay > 0 or not self.use_ema, "use_ema", self.use_ema,
+                 "an --ema_decay above 0 with it")
+        self._check_groups()
+
+    def _check_groups(self) -> None:
+        towers = self.bn_group / self.batch_size
+        _require(towers == int(towers) and (not towers or self.num_towers % int(towers) == 0),
+                 "bn_group", self.bn_group, f"a multiple of --batch_size={self.batch_size} that "
+                 f"divides the {self.batch_size * self.num_towers} images of a step")
+        _require(self.num_towers % self.accumulate == 0, "accumulate", self.accumulate,
+                 f"a divisor of --num_towers={self.num_towers}")
+
+    @property
+    def group_size(self) -> int:
+        """Images that batch norm takes its moments over."""
+        return self.bn_group or self.batch_size
 
     @property
     def run_dir(self) -> str:
@@ -221,6 +293,9 @@ class EvalConfig:
         100, "Images generated, and classified, at a time. The scores do not depend on it.")
     checkpoint_step: int = _option(
         -1, "Step of the checkpoint to score; -1: the latest. (Not in the reference.)")
+    use_ema: bool = _option(
+        False, "Score the moving average of the generator (train with --ema_decay). (Not in the "
+        "reference.)")
     inception: str = _option(
         "https://tfhub.dev/tensorflow/tfgan/eval/inception/1",
         "The classifier: a TF-Hub handle, a SavedModel directory, or a frozen graph file (.pb). "

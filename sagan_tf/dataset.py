@@ -13,7 +13,8 @@ import dataclasses
 import functools
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures
 from typing import Optional
 
 import numpy as np
@@ -170,6 +171,11 @@ class Records:
             num_parallel_calls=tf.data.AUTOTUNE)
 
     @functools.cached_property
+    def stamps(self) -> tuple[Optional[tuple[int, int]], ...]:
+        """Size and time of the last change of each file, as they were when first asked for."""
+        return _stamps(self.files)
+
+    @functools.cached_property
     def index(self) -> record_index.Index:
         """Where each record is.
 
@@ -231,6 +237,7 @@ def open_records(data_dir: str, image_size: int, number_classes: int) -> Records
         records = _open_tfds(data_dir, image_size, number_classes)
     else:
         records = _open_directory(data_dir, image_size, number_classes, hint)
+    records.stamps  # noqa: B018 (from here on a change is noticed)
     with reading(records):
         first = next(_serialized(records.files), None)
         if first is not None:
@@ -320,7 +327,42 @@ def reading(records: Records, note: Callable[[str], None] = lambda _: None) -> I
 
 
 def find_fault(records: Records) -> Optional[str]:
-    """The first unreadable or unfit record as a line that names it, or None."""
+    """The first changed file, or unreadable or unfit record, as a line that names it, or None."""
+    return find_change(records) or _find_unfit(records)
+
+
+def find_change(records: Records, removed: bool = True) -> Optional[str]:
+    """The first file that was replaced since it was opened, as a line, or None.
+
+    Args:
+      records: as opened.
+      removed: whether a file that is gone counts.
+    """
+    for filename, before, after in zip(records.files, records.stamps, _stamps(records.files)):
+        if after is None and removed:
+            return (f"{filename}: it was there when the run began, and is gone; put it back, and "
+                    "the same command continues")
+        if after not in (None, before):
+            return (f"{filename}: it has changed since the run began ({before[0]} bytes then, "
+                    f"{after[0]} now); put back what was there, and the same command continues")
+    return None
+
+
+def _stamps(filenames: Sequence[str]) -> tuple[Optional[tuple[int, int]], ...]:
+    with futures.ThreadPoolExecutor(16) as pool:
+        return tuple(pool.map(_stamp, filenames))
+
+
+def _stamp(filename: str) -> Optional[tuple[int, int]]:
+    """(bytes, time of the last change in ns) of a file, or None where there is none."""
+    try:
+        status = tf.io.gfile.stat(filename)
+    except tf.errors.NotFoundError:
+        return None
+    return status.length, status.mtime_nsec
+
+
+def _find_unfit(records: Records) -> Optional[str]:
     for filename in records.files:
         try:
             for _ in records.batches(tf.data.TFRecordDataset(filename), 64):
@@ -354,9 +396,26 @@ def reason(error: Exception) -> str:
     return f"{words}; {_EXPECTED}"
 
 
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """What one of several workers reads of every step's images.
+
+    Attributes:
+      worker, workers: which of how many; their images follow one another in a step's batch.
+      replicas: devices of the worker; they follow one another in its part.
+    """
+
+    worker: int = 0
+    workers: int = 1
+    replicas: int = 1
+
+
 def training_batches(records: Records, config: config_lib.DataConfig, batch_size: int, seed: int,
-                     start: int = 0) -> tf.data.Dataset:
+                     start: int = 0, share: Share = Share()) -> tf.data.Dataset:
     """Endless shuffled batches: images uint8 [batch, size, size, 3], labels int32 [batch].
+
+    A batch is what one device takes in a step; those of a worker's devices come one after the
+    other, in the devices' order.
 
     The order is that of `order.windows`: a function of the seed, the epoch and the two sizes of
     the shuffle, and of no number of devices, threads or files read at a time. An epoch's remainder
@@ -371,6 +430,7 @@ def training_batches(records: Records, config: config_lib.DataConfig, batch_size
       batch_size: images of a step, over all devices.
       seed: of the order, 0 .. 2**32 - 1.
       start: images used before.
+      share: of which worker. All workers read all records, and decode only their own.
     """
     index = records.index
     blocks = index.blocks(BLOCK)
@@ -387,7 +447,15 @@ def training_batches(records: Records, config: config_lib.DataConfig, batch_size
     serialized = tf.data.Dataset.from_generator(
         windows, output_signature=(numbers, numbers, numbers, numbers, number, number)
     ).interleave(read, cycle_length=1, num_parallel_calls=1, deterministic=True)
-    return records.batches(serialized, batch_size, drop_remainder=True).prefetch(2)
+    if share.workers > 1:
+        part = batch_size // share.workers
+        serialized = serialized.batch(part, drop_remainder=True).shard(
+            share.workers, share.worker).unbatch()
+    one = batch_size // (share.workers * share.replicas)
+    batches = records.batches(serialized, one, drop_remainder=True)
+    # Several workers would ask each other at every step whether all have data left.
+    return batches.apply(tf.data.experimental.assert_cardinality(
+        tf.data.INFINITE_CARDINALITY)).prefetch(2 * share.replicas)
 
 
 def shuffled_records(index: record_index.Index, config: config_lib.DataConfig) -> int:

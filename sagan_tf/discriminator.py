@@ -74,6 +74,8 @@ class Discriminator(keras.Model):
 
     Args:
       config: `config.ModelConfig`.
+      dtype: a Keras dtype policy; "mixed_bfloat16" computes in bfloat16, and keeps variables, SN,
+        softmax and all from the sum over space to the logits in float32.
 
     Call arguments:
       images: float32 [batch, size, size, 3] in [-1, 1].
@@ -90,16 +92,20 @@ class Discriminator(keras.Model):
         super().__init__(name=kwargs.pop("name", "discriminator"), **kwargs)
         self.config = config
         widths = [config.df_dim * 2**k for k in range(config.num_blocks)]
-        self.blocks = [DiscriminatorBlock(widths[0], "first", name="d_optimized_block1")]
-        self.blocks += [DiscriminatorBlock(width, name=f"d_block{number}")
+        policy = self.dtype_policy
+        self.blocks = [
+            DiscriminatorBlock(widths[0], "first", name="d_optimized_block1", dtype=policy)]
+        self.blocks += [DiscriminatorBlock(width, name=f"d_block{number}", dtype=policy)
                         for number, width in enumerate(widths[1:], start=2)]
-        self.blocks.append(
-            DiscriminatorBlock(widths[-1], "last", name=f"d_block{config.num_blocks + 1}"))
+        self.blocks.append(DiscriminatorBlock(
+            widths[-1], "last", name=f"d_block{config.num_blocks + 1}", dtype=policy))
         self.attention_side = config.attention_side("discriminator")
         self.non_local = (
-            non_local.NonLocalBlock(name="d_non_local") if self.attention_side else None)
-        self.sn_linear = ops.SNDense(1, name="d_sn_linear")
-        self.embedding = ops.SNEmbedding(config.number_classes, widths[-1], name="d_embedding")
+            non_local.NonLocalBlock(name="d_non_local", dtype=policy) if self.attention_side
+            else None)
+        self.sn_linear = ops.SNDense(1, name="d_sn_linear", dtype="float32")
+        self.embedding = ops.SNEmbedding(config.number_classes, widths[-1], name="d_embedding",
+                                         dtype="float32")
 
     def build(self, input_shape=None):
         shape = (None, self.config.image_size, self.config.image_size, 3)
@@ -122,7 +128,7 @@ class Discriminator(keras.Model):
             if x.shape[1] == self.attention_side:
                 x, attention = self.non_local(x, update_sn=update_sn, return_attention=True)
         h = tf.reduce_sum(tf.cast(tf.nn.relu(x), tf.float32), axis=[1, 2])
-        projection = tf.cast(self.embedding(labels, update_sn=update_sn), tf.float32)
-        logits = tf.cast(self.sn_linear(h, update_sn=update_sn), tf.float32)
+        logits = self.sn_linear(h, update_sn=update_sn)
+        projection = self.embedding(labels, update_sn=update_sn)
         logits += tf.reduce_sum(h * projection, axis=1, keepdims=True)
         return (logits, attention) if return_attention else logits

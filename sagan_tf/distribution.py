@@ -1,47 +1,223 @@
-"""From flags to a `tf.distribute.Strategy`."""
+"""From flags to a `tf.distribute.Strategy`, and what its workers agree on."""
 
 import contextlib
-import ctypes
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from sagan_tf import config as config_lib
+from sagan_tf import files, process
+
+# What TensorFlow raises when a worker has died, hangs, or was started anew without the others.
+_WORKER_ERRORS = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError,
+                  tf.errors.DeadlineExceededError, tf.errors.InternalError,
+                  tf.errors.FailedPreconditionError)
 
 
-def make_strategy(config: config_lib.TrainConfig) -> tf.distribute.MirroredStrategy:
-    """A `MirroredStrategy` over the devices that the config asks for.
+def make_strategy(config: config_lib.TrainConfig) -> tf.distribute.Strategy:
+    """The strategy that the config asks for; call it before anything runs on a device.
 
-    Every GPU (or the first `num_devices` of them); on a machine without GPU one CPU device, or
-    `num_devices` logical ones.
+    `mirrored` takes every GPU (or the first `num_devices` of them); on a machine without GPU one
+    CPU device, or `num_devices` logical ones. `multi_worker` takes every GPU, or the CPU, of each
+    worker that the environment variable TF_CONFIG names. `tpu` takes all cores.
 
     Raises:
-      config.UserError: there are fewer devices than asked for, or their number does not divide
-        `num_towers`.
+      config.UserError: there are fewer devices than asked for, their number does not divide
+        `num_towers`, or TF_CONFIG is not what TensorFlow expects.
+      config.WorkerLost: the other workers do not appear in time.
     """
-    gpus = tf.config.list_logical_devices("GPU") if tf.config.list_physical_devices("GPU") else []
-    if gpus:
-        wanted = config.num_devices or len(gpus)
-        if wanted > len(gpus):
-            raise config_lib.UserError(
-                f"--num_devices={wanted}: this machine has {len(gpus)} GPUs")
-        devices, reduction = [device.name for device in gpus[:wanted]], None
-    else:
-        devices = _cpu_devices(config.num_devices or 1)
-        # TensorFlow's collectives allow one group size per process; a plain sum on one device
-        # suits CPUs as well and has no such limit.
-        reduction = tf.distribute.ReductionToOneDevice()
-    keep_freed_memory()
-    if config.num_towers % len(devices):
+    # Grappler's dependency optimizer drops orderings of a variable's reads before its writes from
+    # graphs of several replicas (seen in TensorFlow 2.21): some steps computed with weights of the
+    # next one.
+    tf.config.optimizer.set_experimental_options({"dependency_optimization": False})
+    process.keep_freed_memory()
+    kind = _kind(config)
+    if kind in ("multi_worker", "tpu") and config.num_devices:
         raise config_lib.UserError(
-            f"--num_towers={config.num_towers}: the towers do not divide evenly over "
-            f"{len(devices)} devices; set --num_towers to a multiple of {len(devices)} or "
-            f"--num_devices to a divisor of {config.num_towers}")
-    return tf.distribute.MirroredStrategy(devices, cross_device_ops=reduction)
+            f"--num_devices={config.num_devices}: expected 0 with --strategy={kind}, which takes "
+            "all devices; CUDA_VISIBLE_DEVICES limits the GPUs of a worker")
+    strategy = {"one_device": _one_device, "mirrored": _mirrored, "multi_worker": _multi_worker,
+                "tpu": _tpu}[kind](config)
+    _check_towers(config, strategy.num_replicas_in_sync)
+    return strategy
 
 
 def towers_per_replica(config: config_lib.TrainConfig, strategy: tf.distribute.Strategy) -> int:
-    """Towers that each replica runs, in one forward pass."""
+    """Towers that each replica runs."""
     return config.num_towers // strategy.num_replicas_in_sync
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process writes: the only one, or the first of several workers."""
+    return strategy.extended.should_checkpoint
+
+
+def number_of_workers(strategy: tf.distribute.Strategy) -> int:
+    """Processes that train together."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return 1
+    return len(strategy.cluster_resolver.cluster_spec().as_dict().get("chief", [])) + len(
+        strategy.cluster_resolver.cluster_spec().as_dict().get("worker", []))
+
+
+def agree(strategy: tf.distribute.Strategy, values: Sequence[float]) -> np.ndarray:
+    """Means over the workers of a few numbers, float64; every worker must ask at the same point.
+
+    Raises:
+      config.WorkerLost: a worker does not answer.
+    """
+    if number_of_workers(strategy) == 1:
+        return np.array(values, np.float64)
+    with workers(strategy):
+        own = strategy.experimental_distribute_values_from_function(
+            lambda _: tf.constant(values, tf.float64))
+        return strategy.reduce(tf.distribute.ReduceOp.MEAN, own, axis=None).numpy()
+
+
+@contextlib.contextmanager
+def workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Turns TensorFlow's error about a lost worker into a `config.WorkerLost`."""
+    try:
+        yield
+    except _WORKER_ERRORS as error:
+        if number_of_workers(strategy) == 1:
+            raise
+        raise config_lib.WorkerLost(
+            f"another worker has died or does not answer ({files.first_line(error)}); start the "
+            "same command on all workers again, and they continue from the last checkpoint"
+        ) from error
+
+
+def _kind(config: config_lib.TrainConfig) -> str:
+    if config.strategy != "auto":
+        return config.strategy
+    if _cluster_size() > 1:
+        return "multi_worker"
+    return "tpu" if os.environ.get("TPU_NAME") else "mirrored"
+
+
+def _cluster_size() -> int:
+    """Workers that TF_CONFIG names; 0 without it."""
+    text = os.environ.get("TF_CONFIG", "")
+    if not text:
+        return 0
+    try:
+        content = json.loads(text)
+        cluster, task = content.get("cluster", {}), content.get("task", {})
+        names = [*cluster.get("chief", []), *cluster.get("worker", [])]
+        if cluster and not (task["type"] in cluster
+                            and 0 <= task["index"] < len(cluster[task["type"]])):
+            raise ValueError("the task is not one of the cluster")
+        return len(names)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise config_lib.UserError(
+            f"TF_CONFIG={text}: expected JSON as in "
+            '{"cluster": {"worker": ["host0:port", "host1:port"]}, "task": {"type": "worker", '
+            f'"index": 0}}}} ({files.first_line(error)})') from error
+
+
+def _one_device(config: config_lib.TrainConfig) -> tf.distribute.Strategy:
+    if config.num_devices > 1:
+        raise config_lib.UserError(f"--num_devices={config.num_devices}: expected 0 or 1 with "
+                                   "--strategy=one_device")
+    return tf.distribute.OneDeviceStrategy((_gpus() or _cpu_devices(1))[0])
+
+
+def _mirrored(config: config_lib.TrainConfig) -> tf.distribute.Strategy:
+    gpus = _gpus()
+    if not gpus:
+        # TensorFlow's collectives allow one group size per process; a plain sum on one device
+        # suits CPUs as well and has no such limit.
+        return tf.distribute.MirroredStrategy(
+            _cpu_devices(config.num_devices or 1),
+            cross_device_ops=tf.distribute.ReductionToOneDevice())
+    wanted = config.num_devices or len(gpus)
+    if wanted > len(gpus):
+        raise config_lib.UserError(f"--num_devices={wanted}: this machine has {len(gpus)} GPUs")
+    return tf.distribute.MirroredStrategy(gpus[:wanted])
+
+
+def _multi_worker(config: config_lib.TrainConfig) -> tf.distribute.Strategy:
+    count = _cluster_size()
+    if not count:
+        raise config_lib.UserError(
+            "--strategy=multi_worker: expected the environment variable TF_CONFIG to name the "
+            "workers, another on each (README, \"Several machines\")")
+    with _limited(config.worker_timeout,
+                  f"TF_CONFIG names {count} workers, and not all have appeared within "
+                  f"--worker_timeout={config.worker_timeout} seconds; start the same command on "
+                  "all of them"):
+        return tf.distribute.MultiWorkerMirroredStrategy(
+            communication_options=tf.distribute.experimental.CommunicationOptions(
+                timeout_seconds=config.worker_timeout))
+
+
+def _tpu(config: config_lib.TrainConfig) -> tf.distribute.Strategy:
+    name = os.environ.get("TPU_NAME", config.tpu) if config.tpu == "local" else config.tpu
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=name)
+        if name != "local":
+            tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, RuntimeError, tf.errors.OpError) as error:
+        raise config_lib.UserError(
+            f"--tpu={name}: expected local on a TPU VM, or the name or grpc:// address of a TPU "
+            f"({files.first_line(error)})") from error
+    return tf.distribute.TPUStrategy(resolver)
+
+
+@contextlib.contextmanager
+def _limited(seconds: float, line: str) -> Iterator[None]:
+    """Ends the process, with a line and exit code 75, when the body takes longer.
+
+    TensorFlow waits for the other workers without limit, deaf to signals.
+    """
+    def give_up():
+        print(line, file=sys.stderr, flush=True)
+        os._exit(config_lib.RESTART)
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _check_towers(config: config_lib.TrainConfig, replicas: int) -> None:
+    if config.num_towers % replicas:
+        raise config_lib.UserError(
+            f"--num_towers={config.num_towers}: the towers do not divide evenly over {replicas} "
+            f"devices; set --num_towers to a multiple of {replicas} or --num_devices to a divisor "
+            f"of {config.num_towers}")
+    towers = config.num_towers // replicas
+    if towers % config.accumulate:
+        raise config_lib.UserError(
+            f"--accumulate={config.accumulate}: expected a divisor of the {towers} towers that "
+            "each device runs")
+    at_once = towers // config.accumulate * config.batch_size
+    wide = config.group_size > at_once
+    if wide and config.accumulate > 1:
+        raise config_lib.UserError(
+            f"--bn_group={config.bn_group}: with --accumulate={config.accumulate} a device runs "
+            f"{at_once} images at a time; give at most that")
+    whole, part = (config.group_size, at_once) if wide else (at_once, config.group_size)
+    if whole % part or (wide and replicas % (whole // part)):
+        raise config_lib.UserError(
+            f"--bn_group={config.bn_group}: groups do not fit the {at_once} images that each of "
+            f"{replicas} devices runs")
+
+
+def _gpus() -> list[str]:
+    if not tf.config.list_physical_devices("GPU"):
+        return []
+    return [device.name for device in tf.config.list_logical_devices("GPU")]
 
 
 def _cpu_devices(count: int) -> list[str]:
@@ -58,17 +234,3 @@ def _cpu_devices(count: int) -> list[str]:
         raise config_lib.UserError(
             f"--num_devices={count}: TensorFlow has started with {len(devices)} CPU devices")
     return [device.name for device in devices[:count]]
-
-
-def keep_freed_memory() -> None:
-    """Tells glibc's allocator to reuse freed memory instead of handing it back to the system.
-
-    A step on a CPU allocates and frees hundreds of megabytes, and so does reading raw records. By
-    default glibc maps and unmaps large blocks every time, and the page faults take about half of
-    the time. Does nothing where the C library has no `mallopt`.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        m_trim_threshold, m_mmap_max = -1, -4  # malloc.h
-        mallopt(m_mmap_max, 0)
-        mallopt(m_trim_threshold, 2**31 - 1)

@@ -1,7 +1,9 @@
 """Writing to a run directory: whole or not at all, and one clear line when it cannot be done."""
 
 import contextlib
+import fcntl
 import hashlib
+import os
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -46,3 +48,39 @@ def sha256(path: str) -> str:
         while part := file.read(1 << 20):
             digest.update(part)
     return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def locked(path: str, refusal: str) -> Iterator[None]:
+    """Holds a lock on a file, which is made if needed; the system lets go of a dead holder's.
+
+    A remote path (gs://) cannot be locked, and is not.
+
+    Raises:
+      config.UserError: somebody else holds it; the message is `refusal`.
+    """
+    if is_remote(path):
+        yield
+        return
+    with open(path, "a", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise config_lib.UserError(refusal) from error
+        yield
+
+
+def sync(*paths: str) -> None:
+    """Returns when files and directories have reached the disk; does nothing for remote ones."""
+    for path in paths:
+        if not is_remote(path):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path belongs to another file system than the machine's, as gs:// does."""
+    return "://" in path

@@ -80,7 +80,9 @@ class Generator(keras.Model):
 
     Args:
       config: `config.ModelConfig`.
-      group_size: images per tower: batch norm's moments are taken per so many consecutive images.
+      group_size: images that batch norm takes its moments over, consecutive ones: a tower.
+      dtype: a Keras dtype policy; "mixed_bfloat16" computes in bfloat16, and keeps variables, SN,
+        batch moments, softmax and images in float32.
 
     Call arguments:
       z: float32 [batch, z_dim], standard normal.
@@ -99,16 +101,18 @@ class Generator(keras.Model):
         super().__init__(name=kwargs.pop("name", "generator"), **kwargs)
         self.config = config
         self.group_size = group_size
-        self.snh0 = ops.SNDense(16 * self._widths()[0], name="g_snh0")
+        policy = self.dtype_policy
+        self.snh0 = ops.SNDense(16 * self._widths()[0], name="g_snh0", dtype=policy)
         self.blocks = [
             GeneratorBlock(width, config.number_classes, config.cbn_decay, group_size,
-                           name=f"g_block{number}")
+                           name=f"g_block{number}", dtype=policy)
             for number, width in enumerate(self._widths(), start=1)]
         self.attention_side = config.attention_side("generator")
         self.non_local = (
-            non_local.NonLocalBlock(name="g_non_local") if self.attention_side else None)
-        self.bn = ops.BatchNorm(config.bn_decay, group_size=group_size, name="g_bn")
-        self.snconv_last = ops.SNConv2D(3, 3, name="g_snconv_last")
+            non_local.NonLocalBlock(name="g_non_local", dtype=policy) if self.attention_side
+            else None)
+        self.bn = ops.BatchNorm(config.bn_decay, group_size=group_size, name="g_bn", dtype=policy)
+        self.snconv_last = ops.SNConv2D(3, 3, name="g_snconv_last", dtype=policy)
 
     def _widths(self) -> list[int]:
         """Output channels of the blocks, from the 8x8 map to the image's own size."""

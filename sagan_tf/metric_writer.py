@@ -1,15 +1,17 @@
 """Where numbers and pictures of a run go: TensorBoard, `metrics.jsonl`, a progress line."""
 
+import contextlib
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Optional, TextIO
 
 import numpy as np
 import tensorflow as tf
 
+from sagan_tf import config as config_lib
 from sagan_tf import files
 from sagan_tf import images as images_lib
 
@@ -21,28 +23,38 @@ class MetricWriter:
       directory: where `metrics.jsonl`, the TensorBoard events and `samples/` go; made if needed.
       start_step: rows of `metrics.jsonl` after this step are dropped, because a run that was
         killed after its last checkpoint walks those steps again. None: keep all rows.
+      summary_dir: where the events go, if not into `directory`.
+      warn: told, once, when something cannot be written, and again when it can: what is lost is
+        lost, and the caller goes on. None: an error.
 
-    Raises (all methods): config.UserError, when the directory cannot be written.
+    Raises (all methods, without `warn`): config.UserError, when a directory cannot be written.
     """
 
-    def __init__(self, directory: str, start_step: Optional[int] = None):
+    def __init__(self, directory: str, start_step: Optional[int] = None, summary_dir: str = "",
+                 warn: Optional[Callable[[str], None]] = None):
         self.directory = directory
         self._rows = os.path.join(directory, "metrics.jsonl")
+        self._summary_dir = summary_dir or directory
+        self._warn = warn
+        self._failing: set[str] = set()
+        self._events = None
         with files.writing(directory):
             tf.io.gfile.makedirs(directory)
             if start_step is not None:
-                self._drop_rows_after(start_step)
-            self._events = tf.summary.create_file_writer(directory)
+                self.drop_rows_after(start_step)
+        with self._writing(self._summary_dir):
+            self._open_events()
 
     def write_scalars(self, step: int, scalars: Mapping[str, float], **record) -> None:
         """Scalars to TensorBoard and, with `record`'s other facts, as a row of `metrics.jsonl`."""
         row = {"step": step, **{k: float(v) for k, v in scalars.items()}, **record}
-        with files.writing(self.directory):
-            with tf.io.gfile.GFile(self._rows, "a") as file:
-                file.write(json.dumps(row) + "\n")
-            with self._events.as_default():
-                for name, value in scalars.items():
-                    tf.summary.scalar(name, value, step=step)
+        # A row that was cut off must not swallow this one.
+        line = ("\n" if self.directory in self._failing else "") + json.dumps(row) + "\n"
+        with self._writing(self.directory), tf.io.gfile.GFile(self._rows, "a") as file:
+            file.write(line)
+        with self._writing(self._summary_dir), self._open_events().as_default():
+            for name, value in scalars.items():
+                tf.summary.scalar(name, value, step=step)
             self._events.flush()
 
     def write_image(self, step: int, tag: str, image: np.ndarray,
@@ -53,17 +65,41 @@ class MetricWriter:
           The path of the PNG file, or None.
         """
         path = filename and os.path.join(self.directory, filename)
-        with files.writing(self.directory):
-            with self._events.as_default():
-                tf.summary.image(tag, image[None], step=step)
+        with self._writing(self._summary_dir), self._open_events().as_default():
+            tf.summary.image(tag, image[None], step=step)
             self._events.flush()
-            if path:
+        if path:
+            with self._writing(self.directory):
                 tf.io.gfile.makedirs(os.path.dirname(path))
                 with tf.io.gfile.GFile(path, "wb") as file:
                     file.write(images_lib.encode_png(image))
         return path
 
-    def _drop_rows_after(self, step: int) -> None:
+    def _open_events(self) -> tf.summary.SummaryWriter:
+        if self._events is None:
+            self._events = tf.summary.create_file_writer(self._summary_dir)
+        return self._events
+
+    @contextlib.contextmanager
+    def _writing(self, directory: str) -> Iterator[None]:
+        try:
+            with files.writing(directory):
+                yield
+        except config_lib.UserError as error:
+            if self._warn is None:
+                raise
+            if directory == self._summary_dir:
+                self._events = None  # What a writer could not write it tries again and again.
+            if directory not in self._failing:
+                self._warn(f"{error}; training goes on without what would be written there")
+            self._failing.add(directory)
+        else:
+            if directory in self._failing:
+                self._warn(f"{directory}: can be written to again")
+            self._failing.discard(directory)
+
+    def drop_rows_after(self, step: int) -> None:
+        """Forgets the rows of steps that are walked again."""
         if not tf.io.gfile.exists(self._rows):
             return
         with tf.io.gfile.GFile(self._rows) as file:
@@ -91,10 +127,12 @@ class Progress:
       images_per_step: images that one step trains on.
       stream: where to print; standard output by default.
       clock: seconds, monotonic.
+      worker: name of a worker that follows: it prints its notes only, each with this name.
     """
 
     def __init__(self, total: int, images_per_step: int, stream: Optional[TextIO] = None,
-                 clock: Callable[[], float] = time.monotonic):
+                 clock: Callable[[], float] = time.monotonic, worker: str = ""):
+        self._worker = worker
         self._total = total
         self._images_per_step = images_per_step
         self._stream = stream or sys.stdout
@@ -116,7 +154,7 @@ class Progress:
 
     def show(self, step: int, scalars: Mapping[str, float], keep: bool) -> None:
         """Prints step, losses, images/s and the time left; `keep`: this line stays."""
-        if not keep and not self._stream.isatty():
+        if self._worker or (not keep and not self._stream.isatty()):
             return
         rate = self.images_per_second(step)
         left = (self._total - step) * self._images_per_step / rate if rate else None
@@ -133,7 +171,8 @@ class Progress:
 
     def note(self, text: str) -> None:
         """A line of its own."""
-        self._stream.write(("\n" if self._open_line else "") + text + "\n")
+        prefix = ("\n" if self._open_line else "") + (self._worker and f"{self._worker}: ")
+        self._stream.write(prefix + text + "\n")
         self._stream.flush()
         self._open_line = False
 

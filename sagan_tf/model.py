@@ -4,7 +4,8 @@ Nothing here knows of files, flags or loops. A step is a function of its inputs:
 random (z, fake labels) comes in as arguments.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Optional
 
 import keras
@@ -12,9 +13,14 @@ import numpy as np
 import tensorflow as tf
 
 from sagan_tf import config as config_lib
-from sagan_tf import discriminator, generator, losses, noise
+from sagan_tf import discriminator, generator, losses, noise, ops
 from sagan_tf import images as images_lib
 
+# Where the moving average of the generator is, in the names of `SAGAN.state`.
+AVERAGE = "ema/"
+_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+_G_METRICS = ("g_loss", "logit_fake")
+_D_METRICS = ("d_loss", "d_loss_real", "d_loss_fake", "logit_real", "logit_fake")
 # Adam's epsilon in TensorFlow 1 (Keras's default is 1e-7).
 ADAM_EPSILON = 1e-8
 
@@ -28,11 +34,13 @@ class SAGAN:
 
     Args:
       model_config: `config.ModelConfig`.
-      train_config: `config.TrainConfig`; `batch_size` is the size of a tower, the group of
-        consecutive images that batch norm takes its moments over.
+      train_config: `config.TrainConfig`; `batch_size` is the size of a tower, `group_size` the
+        number of consecutive images that batch norm takes its moments over.
 
     Attributes:
       generator, discriminator: `generator.Generator`, `discriminator.Discriminator`.
+      averaged: the moving average of the generator, another `generator.Generator`; None where
+        `ema_decay` is 0.
       g_optimizer, d_optimizer: `keras.optimizers.Adam`.
       step: int64 variable, iterations done; the training loop counts it up.
     """
@@ -44,10 +52,14 @@ class SAGAN:
         self.train_config = train_config
         self.strategy = tf.distribute.get_strategy()
         self._distributed = tf.distribute.has_strategy()
-        self.generator = generator.Generator(model_config, train_config.batch_size)
-        self.discriminator = discriminator.Discriminator(model_config)
-        self.generator.build()
+        self._dtype = _POLICIES[train_config.mixed_precision]
+        self.generator = self._new_generator()
+        self.discriminator = discriminator.Discriminator(model_config, dtype=self._dtype)
         self.discriminator.build()
+        self.averaged = None
+        if train_config.ema_decay:
+            self.averaged = self._new_generator()
+            self.begin_average()
         self.g_optimizer = _adam(train_config, train_config.generator_learning_rate)
         self.d_optimizer = _adam(train_config, train_config.discriminator_learning_rate)
         self.g_optimizer.build(self.generator.trainable_variables)
@@ -65,8 +77,9 @@ class SAGAN:
           z: float32 [batch, z_dim]; batch is a multiple of `batch_size`.
           fake_labels: int [batch].
         Returns:
-          Scalars "g_loss" and "logit_fake" (mean logit); means over replicas, except inside
-          `strategy.run`, where they are this replica's.
+          Scalars "g_loss" and "logit_fake" (mean logit), means over replicas, except inside
+          `strategy.run`, where they are this replica's; and "g_gradient_norm", of the gradient
+          that Adam took.
         """
         return self._on_replicas(self._g_step, _float(z), _int(fake_labels))
 
@@ -83,47 +96,90 @@ class SAGAN:
           fake_labels: int [batch].
         Returns:
           Scalars "d_loss", "d_loss_real", "d_loss_fake", "logit_real", "logit_fake" (mean
-          logits); means over replicas, except inside `strategy.run`.
+          logits), and "d_gradient_norm", as in `g_step`.
         """
         return self._on_replicas(
             self._d_step, _float(images), _int(labels), _float(z), _int(fake_labels))
 
-    def sample(self, z, labels, batch_size: int = 100) -> np.ndarray:
+    def begin_average(self) -> None:
+        """Makes `averaged` a copy of the generator."""
+        for average, v in zip(self.averaged.weights, self.generator.weights):
+            average.value.assign(v.value.read_value())
+
+    def update_average(self) -> None:
+        """Moves `averaged` by one step towards the generator; the last thing of an iteration.
+
+        To be called where `strategy.run` calls it, or without a strategy.
+
+        average <- ema_decay * average + (1 - ema_decay) * generator, for every weight, moving
+        statistics and u included; a copy until `step` has reached `ema_start`. Does nothing where
+        `ema_decay` is 0.
+        """
+        if self.averaged is None:
+            return
+        config = self.train_config
+        decay = tf.where(self.step < config.ema_start, 0.0, config.ema_decay)
+        self._store([ops.Update(average.value, tf.convert_to_tensor(v.value), decay)
+                     for average, v in zip(self.averaged.weights, self.generator.weights)])
+
+    def sample(self, z, labels, batch_size: int = 100, use_ema: bool = False) -> np.ndarray:
         """Images with moving statistics and u as it stands, in batches of `batch_size`.
 
         Args:
           z: float32 [n, z_dim].
           labels: int [n].
+          use_ema: whether to take `averaged` in the place of the generator.
         Returns:
           float32 [n, size, size, 3] in [-1, 1].
         """
+        generate = self._generate_averaged if use_ema else self._generate
         return np.concatenate([
-            self._generate(_float(z[i:i + batch_size]), _int(labels[i:i + batch_size])).numpy()
+            generate(_float(z[i:i + batch_size]), _int(labels[i:i + batch_size])).numpy()
             for i in range(0, len(z), batch_size)])
 
-    def class_grid(self, rows: int = 10, columns: int = 10) -> np.ndarray:
+    def class_samples(self, rows: int = 10, columns: int = 10) -> np.ndarray:
         """Samples of fixed z, one class a row (at most `rows`, spread evenly over the classes).
 
+        Of the average where `train_config.use_ema` says so.
+
         Returns:
-          uint8 [rows * size, columns * size, 3].
+          float32 [rows, columns, size, size, 3] in [-1, 1].
         """
         classes = self.model_config.number_classes
         rows = min(rows, classes)
         z, labels = noise.draw_grid(self.train_config.seed, rows, columns, self.model_config.z_dim,
                                     classes)
-        return images_lib.grid(images_lib.to_uint8(self.sample(z, labels)), rows, columns)
+        images = self.sample(z, labels, use_ema=self.train_config.use_ema)
+        return images.reshape(rows, columns, *images.shape[1:])
+
+    def class_grid(self, rows: int = 10, columns: int = 10) -> np.ndarray:
+        """`class_samples` as a picture."""
+        return grid_of(self.class_samples(rows, columns))
+
+    def _new_generator(self) -> generator.Generator:
+        new = generator.Generator(self.model_config, self.train_config.group_size,
+                                  dtype=self._dtype)
+        new.build()
+        return new
 
     @tf.function(reduce_retracing=True, autograph=False)
     def _generate(self, z, labels):
         return self.generator(z, labels, training=False, update_sn=False)
 
+    @tf.function(reduce_retracing=True, autograph=False)
+    def _generate_averaged(self, z, labels):
+        return self.averaged(z, labels, training=False, update_sn=False)
+
     def state(self) -> dict[str, tf.Variable]:
         """Every variable that a continued run needs, by name.
 
         `generator/...` and `discriminator/...` (paths of weights), `g_optimizer/m/<path>`,
-        `g_optimizer/v/<path>`, `g_optimizer/iterations` and the same of D, `global_step`.
+        `g_optimizer/v/<path>`, `g_optimizer/iterations` and the same of D, `global_step`, and
+        `ema/generator/...` where there is an average.
         """
         state = {"global_step": self.step}
+        if self.averaged is not None:
+            state.update({AVERAGE + v.path: v.value for v in self.averaged.weights})
         for network, prefix, optimizer in ((self.generator, "g", self.g_optimizer),
                                            (self.discriminator, "d", self.d_optimizer)):
             state.update({v.path: v.value for v in network.weights})
@@ -136,36 +192,99 @@ class SAGAN:
 
     def _g_step(self, z, fake_labels):
         variables = self.generator.trainable_variables
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([v.value for v in variables])
-            fake = self.generator(z, fake_labels, training=True, update_sn=True)
-            logits = self.discriminator(fake, fake_labels, update_sn=False)
-            loss = losses.generator_loss(logits)
-        self._apply(self.g_optimizer, tape, loss, variables)
-        return {"g_loss": loss, "logit_fake": tf.reduce_mean(logits)}
+
+        def part(z, fake_labels):
+            with ops.collected_updates() as updates, _tape(variables) as tape:
+                fake = self.generator(z, fake_labels, training=True, update_sn=True)
+                logits = self.discriminator(fake, fake_labels, update_sn=False)
+                loss = losses.generator_loss(logits)
+            metrics = dict(zip(_G_METRICS, (loss, tf.reduce_mean(logits))))
+            return metrics, _gradients(tape, loss, variables), updates
+
+        state = self.generator.non_trainable_variables
+        metrics, gradients, updates = self._in_parts(
+            part, (z, fake_labels), _G_METRICS, variables, state)
+        norm = self._apply(self.g_optimizer, variables, gradients, updates)
+        return {**metrics, "g_gradient_norm": norm}
 
     def _d_step(self, images, labels, z, fake_labels):
-        fake = self.generator(z, fake_labels, training=True, update_sn=True)
         variables = self.discriminator.trainable_variables
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([v.value for v in variables])
-            # D treats every image by itself, and the reference's two passes start from the same
-            # u: one batch of real and generated images gives both logits and normalises W once.
-            logits = self.discriminator(tf.concat([images, fake], 0),
-                                        tf.concat([labels, fake_labels], 0), update_sn=True)
-            real, fake = tf.split(logits, [tf.shape(images)[0], tf.shape(z)[0]])
-            loss_real, loss_fake = self._loss_real(real), self._loss_fake(fake)
-            loss = loss_real + loss_fake
-        self._apply(self.d_optimizer, tape, loss, variables)
-        return {"d_loss": loss, "d_loss_real": loss_real, "d_loss_fake": loss_fake,
-                "logit_real": tf.reduce_mean(real), "logit_fake": tf.reduce_mean(fake)}
 
-    def _apply(self, optimizer, tape, loss, variables) -> None:
-        gradients = tape.gradient(loss, [v.value for v in variables])
-        # The optimizer sums gradients over replicas; every replica holds the same number of
-        # images, so dividing by their number makes the sum the gradient of the whole batch's mean.
-        replicas = self.strategy.num_replicas_in_sync
-        optimizer.apply([tf.convert_to_tensor(g) / replicas for g in gradients], variables)
+        def part(images, labels, z, fake_labels):
+            with ops.collected_updates() as updates:
+                fake = self.generator(z, fake_labels, training=True, update_sn=True)
+                with _tape(variables) as tape:
+                    # D treats every image by itself, and the reference's two passes start from the
+                    # same u: one batch of real and generated images gives both logits and
+                    # normalises W once.
+                    logits = self.discriminator(tf.concat([images, fake], 0),
+                                                tf.concat([labels, fake_labels], 0), update_sn=True)
+                    real, fake = tf.split(logits, [tf.shape(images)[0], tf.shape(z)[0]])
+                    loss_real, loss_fake = self._loss_real(real), self._loss_fake(fake)
+                    loss = loss_real + loss_fake
+            metrics = dict(zip(_D_METRICS, (loss, loss_real, loss_fake, tf.reduce_mean(real),
+                                            tf.reduce_mean(fake))))
+            return metrics, _gradients(tape, loss, variables), updates
+
+        state = (self.generator.non_trainable_variables
+                 + self.discriminator.non_trainable_variables)
+        metrics, gradients, updates = self._in_parts(
+            part, (images, labels, z, fake_labels), _D_METRICS, variables, state)
+        norm = self._apply(self.d_optimizer, variables, gradients, updates)
+        return {**metrics, "d_gradient_norm": norm}
+
+    def _in_parts(self, part: Callable, batch: tuple, names: tuple, variables: list, state: list):
+        """Means of what `part` gives for `accumulate` parts of the batch, one after the other.
+
+        Args:
+          part: function of a part of the batch to (metrics, gradients, updates).
+          batch: tensors, images first.
+          names: of the metrics.
+          variables: those of the gradients.
+          state: those of the updates.
+        """
+        count = self.train_config.accumulate
+        if count == 1:
+            return part(*batch)
+        parts = [tf.reshape(x, [count, x.shape[0] // count, *x.shape[1:]]) for x in batch]
+        updates = {}
+
+        def one_more(number, sums):
+            metrics, gradients, found = part(*[x[number] for x in parts])
+            updates.update({id(update.variable): update for update in found})
+            values = [updates[id(v.value)].value for v in state]
+            found = ([metrics[name] for name in names], gradients, values)
+            return number + 1, tf.nest.map_structure(lambda s, x: s + x / count, sums, found)
+
+        nothing = ([tf.zeros([])] * len(names), [tf.zeros(v.shape) for v in variables],
+                   [tf.zeros(v.shape) for v in state])
+        _, (metrics, gradients, values) = tf.while_loop(
+            lambda number, _: number < count, one_more, (0, nothing),
+            parallel_iterations=1, maximum_iterations=count)
+        return dict(zip(names, metrics)), gradients, [
+            updates[id(v.value)]._replace(value=value) for v, value in zip(state, values)]
+
+    def _apply(self, optimizer, variables: list, gradients: list, updates: list) -> tf.Tensor:
+        """Adam's step and the layers' updates; returns the norm of the gradient."""
+        # Every replica holds the same number of images, so the mean over replicas is the gradient
+        # of the whole batch's mean. One reduction for all, so that TensorFlow can pack it.
+        values = [update.value for update in updates]
+        if self.strategy.num_replicas_in_sync > 1:
+            gradients, values = tf.distribute.get_replica_context().all_reduce(
+                tf.distribute.ReduceOp.MEAN, (gradients, values))
+        optimizer.apply(gradients, variables)
+        self._store([update._replace(value=value) for update, value in zip(updates, values)])
+        return tf.linalg.global_norm(gradients)
+
+    def _store(self, updates: list[ops.Update]) -> None:
+        """Stores on every device what is the same on all of them: no reduction."""
+        def store(strategy, values):
+            for update, value in zip(updates, values):
+                strategy.extended.update(update.variable, ops.store, args=(value, update.decay),
+                                         group=False)
+
+        values = [update.value for update in updates]
+        tf.distribute.get_replica_context().merge_call(store, args=(values,))
 
     def _on_replicas(self, step: Callable, *batch: tf.Tensor) -> dict[str, tf.Tensor]:
         inside = tf.distribute.get_replica_context()
@@ -185,9 +304,33 @@ class SAGAN:
                 for name, value in results.items()}
 
 
+def grid_of(samples: np.ndarray) -> np.ndarray:
+    """float [rows, columns, size, size, 3] in [-1, 1] -> uint8 [rows * size, columns * size, 3]."""
+    rows, columns, *image = samples.shape
+    return images_lib.grid(images_lib.to_uint8(samples.reshape(-1, *image)), rows, columns)
+
+
+class ReducedAdam(keras.optimizers.Adam):
+    """Adam for gradients that are the same on all replicas already."""
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        return grads_and_vars
+
+
 def _adam(train_config: config_lib.TrainConfig, learning_rate: float) -> keras.optimizers.Adam:
-    return keras.optimizers.Adam(learning_rate, beta_1=train_config.beta1,
-                                 beta_2=train_config.beta2, epsilon=ADAM_EPSILON)
+    return ReducedAdam(learning_rate, beta_1=train_config.beta1, beta_2=train_config.beta2,
+                 epsilon=ADAM_EPSILON)
+
+
+@contextlib.contextmanager
+def _tape(variables: list) -> Iterator[tf.GradientTape]:
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch([v.value for v in variables])
+        yield tape
+
+
+def _gradients(tape: tf.GradientTape, loss: tf.Tensor, variables: list) -> list[tf.Tensor]:
+    return [tf.convert_to_tensor(g) for g in tape.gradient(loss, [v.value for v in variables])]
 
 
 def _float(value) -> tf.Tensor:

@@ -4,13 +4,59 @@ Weights carry the reference's names (`w`, `biases`, `Matrix`, `u`, `gamma`, ...)
 variable's path is its name in a reference checkpoint.
 """
 
-from typing import Optional
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import NamedTuple, Optional
 
 import keras
 import tensorflow as tf
 
 _L2_EPSILON = 1e-12
 _GLOROT = "glorot_uniform"
+
+
+class Update(NamedTuple):
+    """New state of a layer: variable <- decay * variable + (1 - decay) * value."""
+
+    variable: tf.Variable
+    value: tf.Tensor
+    decay: float
+
+
+def store(variable, value: tf.Tensor, decay=0.0) -> None:
+    """variable <- decay * variable + (1 - decay) * value."""
+    if not isinstance(decay, float) or decay:
+        value = tf.convert_to_tensor(variable) * decay + value * (1 - decay)
+    variable.assign(value)
+
+
+class _Collected(threading.local):  # MirroredStrategy runs each replica in a thread of its own.
+    updates: Optional[list[Update]] = None
+
+
+_collected = _Collected()
+
+
+@contextlib.contextmanager
+def collected_updates() -> Iterator[list[Update]]:
+    """Layers called inside add their updates to the list instead of storing them.
+
+    A training step stores them itself, after one reduction over all replicas; and a step that runs
+    towers one after the other must not store before the last one has begun.
+    """
+    before, _collected.updates = _collected.updates, []
+    try:
+        yield _collected.updates
+    finally:
+        _collected.updates = before
+
+
+def _store_or_collect(variable, value: tf.Tensor, decay: float = 0.0) -> None:
+    if _collected.updates is None:
+        store(variable, value, decay)
+    else:
+        _collected.updates.append(Update(variable.value, value, decay))
 
 
 def _l2_normalize(x: tf.Tensor) -> tf.Tensor:
@@ -33,12 +79,31 @@ def spectral_normalize(w: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor
 
     Source: reference `ops.py:120-175`; Miyato et al., 2018, algorithm 1.
     """
-    matrix = tf.reshape(w, [-1, w.shape[-1]])
+    matrix = _as_matrix(w)
     v = _l2_normalize(tf.matmul(u, matrix, transpose_b=True))
     v_matrix = tf.matmul(v, matrix)
     new_u = _l2_normalize(v_matrix)
     sigma = tf.matmul(v_matrix, new_u, transpose_b=True)
     return w / tf.reshape(sigma, []), new_u
+
+
+def _as_matrix(w: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(w, [-1, w.shape[-1]])
+
+
+@tf.function(reduce_retracing=True, autograph=False)
+def _settle(matrix: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
+    """Iterates u until no element moves by more than 1e-5, at most 300 times."""
+    def step(_, u):
+        return u, _l2_normalize(
+            tf.matmul(_l2_normalize(tf.matmul(u, matrix, transpose_b=True)), matrix))
+
+    return tf.while_loop(lambda before, u: tf.reduce_max(tf.abs(u - before)) > 1e-5, step,
+                         step(u, u), maximum_iterations=299)[1]
+
+
+def _largest_singular_value(w: tf.Tensor, settled_u: tf.Tensor) -> tf.Tensor:
+    return tf.norm(tf.matmul(settled_u, _as_matrix(w), transpose_b=True))
 
 
 class _SpectralNormLayer(keras.layers.Layer):
@@ -71,21 +136,27 @@ class _SpectralNormLayer(keras.layers.Layer):
         """W_bar in the orientation of `oriented_weight`; stores u' if `update_sn`."""
         w_bar, new_u = spectral_normalize(self.oriented_weight(), tf.convert_to_tensor(self.u))
         if update_sn:
-            self.u.assign(new_u)
+            _store_or_collect(self.u, new_u)
         return tf.cast(w_bar, self.compute_dtype)
 
-    def settle(self, max_iterations: int = 300, tolerance: float = 1e-5) -> None:
-        """Iterates u until no element moves by more than `tolerance`, and stores it.
+    def settle(self) -> None:
+        """Stores the u at which the power iteration ends.
 
         Evaluation does this once, so that W_bar is the same for every batch after it. (The
         reference goes on iterating through its evaluation, which ends at the same u.)
         """
-        weight, u = self.oriented_weight(), tf.convert_to_tensor(self.u)
-        for _ in range(max_iterations):
-            previous, (_, u) = u, spectral_normalize(weight, u)
-            if float(tf.reduce_max(tf.abs(u - previous))) <= tolerance:
-                break
-        self.u.assign(u)
+        self.u.assign(self._settled_u())
+
+    def remaining_norm(self) -> float:
+        """The largest singular value of W_bar as u stands now; 1 where u has settled.
+
+        Above 1: W grows, or turns, faster than one power iteration a step can follow.
+        """
+        w_bar, _ = spectral_normalize(self.oriented_weight(), tf.convert_to_tensor(self.u))
+        return float(_largest_singular_value(w_bar, self._settled_u()))
+
+    def _settled_u(self) -> tf.Tensor:
+        return _settle(_as_matrix(self.oriented_weight()), tf.convert_to_tensor(self.u))
 
     def get_config(self):
         return {**super().get_config(), "use_bias": self.use_bias}
@@ -200,9 +271,20 @@ class SNEmbedding(_SpectralNormLayer):
 
 def settle_spectral_norms(network: keras.layers.Layer) -> None:
     """Settles u in every spectrally normalised layer inside `network`."""
-    for layer in network._flatten_layers():
-        if isinstance(layer, _SpectralNormLayer):
-            layer.settle()
+    for layer in _spectral_norm_layers(network):
+        layer.settle()
+
+
+def remaining_norms(network: keras.layers.Layer) -> dict[str, float]:
+    """The largest singular value of every W_bar inside `network`, by the layer's path.
+
+    1 where the running estimate of sigma is exact.
+    """
+    return {layer.path: layer.remaining_norm() for layer in _spectral_norm_layers(network)}
+
+
+def _spectral_norm_layers(network: keras.layers.Layer) -> list[_SpectralNormLayer]:
+    return [layer for layer in network._flatten_layers() if isinstance(layer, _SpectralNormLayer)]
 
 
 def _grouped(x: tf.Tensor, group_size: Optional[int]) -> tf.Tensor:
@@ -221,10 +303,27 @@ def _grouped(x: tf.Tensor, group_size: Optional[int]) -> tf.Tensor:
     return tf.reshape(x, [-1, group_size, *x.shape[1:]])
 
 
+def _moments_over_replicas(mean: tf.Tensor, variance: tf.Tensor,
+                           replicas: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Moments of a group from those that its `replicas` consecutive replicas found for their parts.
+    """
+    context = tf.distribute.get_replica_context()
+    own = tf.cast(context.replica_id_in_sync_group, tf.int32)
+    # Each replica writes into its own row, so the sum is everybody's table.
+    row = tf.one_hot(own, context.num_replicas_in_sync)[:, None]
+    found = tf.reshape(tf.stack([mean, variance]), [1, -1])
+    table = context.all_reduce(tf.distribute.ReduceOp.SUM, row * found)
+    group = tf.slice(table, [own // replicas * replicas, 0], [replicas, found.shape[1]])
+    means, variances = tf.unstack(tf.reshape(group, [replicas, 2, *mean.shape]), axis=1)
+    mean = tf.reduce_mean(means, axis=0)
+    return mean, tf.reduce_mean(variances + tf.square(means - mean), axis=0)
+
+
 class _TowerBatchNorm(keras.layers.Layer):
     """What conditional and plain batch norm share: moments per tower, moving statistics.
 
-    Moments are float32 and biased, over (group_size consecutive images, height, width).
+    Moments are float32 and biased, over (group_size consecutive images, height, width). Where a
+    replica's batch is smaller than a group, the group spans as many replicas as it takes.
     """
 
     _epsilon = 1e-5
@@ -248,9 +347,9 @@ class _TowerBatchNorm(keras.layers.Layer):
         self.moving_mean = add(self._mean_name, moving_shape, "zeros", **moving)
         self.moving_variance = add(self._variance_name, moving_shape, "ones", **moving)
 
-    def _scale_for_moving(self, images: tf.Tensor) -> tf.Tensor:
-        """Factor from the biased variance to the one the moving variance takes."""
-        del images
+    def _scale_for_moving(self, count: tf.Tensor) -> tf.Tensor:
+        """Factor from the biased variance of `count` numbers to what the moving variance takes."""
+        del count
         return tf.constant(1.0)
 
     def _statistics(self, x: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
@@ -259,14 +358,30 @@ class _TowerBatchNorm(keras.layers.Layer):
             return (tf.reshape(tf.convert_to_tensor(self.moving_mean), [-1]),
                     tf.reshape(tf.convert_to_tensor(self.moving_variance), [-1]))
         mean, variance = tf.nn.moments(x, axes=[1, 2, 3], keepdims=True)
+        replicas = self._replicas_of_group(x)
+        if replicas > 1:
+            mean, variance = _moments_over_replicas(mean, variance, replicas)
+        count = tf.cast(tf.reduce_prod(tf.shape(x)[1:4]) * replicas, tf.float32)
         self._update(self.moving_mean, mean)
-        self._update(self.moving_variance, variance * self._scale_for_moving(x))
+        self._update(self.moving_variance, variance * self._scale_for_moving(count))
         return mean, variance
+
+    def _replicas_of_group(self, grouped: tf.Tensor) -> int:
+        """How many replicas, with one group each here, make one group together."""
+        context, images = tf.distribute.get_replica_context(), grouped.shape[1]
+        if not context or self.group_size is None or images is None or images >= self.group_size:
+            return 1
+        replicas = min(-(-self.group_size // images), context.num_replicas_in_sync)
+        if context.num_replicas_in_sync % replicas:
+            raise ValueError(
+                f"{context.num_replicas_in_sync} replicas of {images} images cannot form groups of "
+                f"{self.group_size} (bn_group)")
+        return replicas
 
     def _update(self, moving, per_group: tf.Tensor) -> None:
         """moving <- decay * moving + (1 - decay) * mean over the towers."""
         value = tf.reshape(tf.reduce_mean(per_group, axis=0), moving.shape)
-        moving.assign(tf.convert_to_tensor(moving) * self.decay + value * (1 - self.decay))
+        _store_or_collect(moving, value, self.decay)
 
     def _normalize(self, x, gamma, beta, training: bool):
         """gamma * (x - mean) / sqrt(variance + epsilon) + beta, in one pass over x."""
@@ -349,8 +464,7 @@ class BatchNorm(_TowerBatchNorm):
     def build(self, input_shape):
         self._add_weights((input_shape[-1],), (input_shape[-1],))
 
-    def _scale_for_moving(self, images: tf.Tensor) -> tf.Tensor:
-        count = tf.cast(tf.reduce_prod(tf.shape(images)[1:4]), tf.float32)
+    def _scale_for_moving(self, count: tf.Tensor) -> tf.Tensor:
         return count / tf.maximum(count - 1.0, 1.0)
 
     def call(self, x, training: bool = False):

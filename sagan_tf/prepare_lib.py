@@ -7,7 +7,6 @@ that is being written. A shard gets its name when it is whole and its facts are 
 import collections
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
@@ -121,17 +120,13 @@ def _locked(out: str) -> Iterator[str]:
     """Makes the working directory, and keeps others out while it is used."""
     work = os.path.join(out, dataset_info.WORK_DIRECTORY)
     os.makedirs(work, exist_ok=True)
-    with open(os.path.join(work, "lock"), "w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise config_lib.UserError(
-                f"--out={out}: another prepare_data is at work there; wait for it") from error
+    with files_lib.locked(os.path.join(work, "lock"),
+                      f"--out={out}: another prepare_data is at work there; wait for it"):
         yield work
 
 
 def _refuse_other_data(out: str) -> None:
-    if "://" in out:
+    if files_lib.is_remote(out):
         raise config_lib.UserError(f"--out={out}: expected a local directory; copy the records "
                                    "to a bucket afterwards")
     if os.path.exists(out) and not os.path.isdir(out):

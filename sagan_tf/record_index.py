@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from sagan_tf import config as config_lib
+from sagan_tf import files as files_lib
 
 DAMAGED = "the file is damaged or truncated there; make it again"
 _HEADER, _FOOTER = 12, 4  # length (uint64) and its CRC; CRC of the payload
@@ -108,7 +109,7 @@ def scan(filename: str) -> tuple[np.ndarray, int]:
     The last entry differs from the size when the file is damaged.
     """
     with tf.io.gfile.GFile(filename, "rb") as remote:
-        if "://" in filename:
+        if files_lib.is_remote(filename):
             size = tf.io.gfile.stat(filename).length
             return _hop(lambda position: _seek_and_read(remote, position), size), size
     descriptor = os.open(filename, os.O_RDONLY)

@@ -1,19 +1,37 @@
 """The training loop: from a config to a run directory."""
 
+import contextlib
+import os
 import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Optional, TextIO
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf import checkpoints, dataset, distribution, metric_writer, model, noise
+from sagan_tf import (
+    checkpoints,
+    dataset,
+    distribution,
+    files,
+    health,
+    metric_writer,
+    model,
+    noise,
+    process,
+)
 from sagan_tf import config as config_lib
 from sagan_tf import images as images_lib
 
+# In the order in which they come to be: the first that is not finite is where it began.
+METRICS = ("g_loss", "g_gradient_norm", "logit_fake", "logit_real", "d_loss_fake", "d_loss_real",
+           "d_loss", "d_gradient_norm")
 _SHOWN = ("g_loss", "d_loss")
+# Between the seeds of a run before and after a rollback: 2^32 over the golden ratio.
+_SEED_OFFSET = 0x9E3779B9
 _SECONDS_PER_LOOP = 2.0
 _MAX_STEPS_PER_LOOP = 100
 _PREVIEW_IMAGES = 64
@@ -32,31 +50,55 @@ def train(model_config: config_lib.ModelConfig, data_config: config_lib.DataConf
     Raises:
       config.UserError: the flags, the data, the run directory or the losses are not usable.
       config.Interrupted: SIGTERM or SIGINT came; the run was saved.
+      config.WorkerLost: another worker has died or does not answer.
     """
-    progress = metric_writer.Progress(
-        train_config.max_steps, train_config.batch_size * train_config.num_towers, stream)
-    strategy = distribution.make_strategy(train_config)
-    records = dataset.open_records(
-        data_config.data_dir, model_config.image_size, model_config.number_classes)
-    keras.utils.set_random_seed(train_config.seed)
-    with strategy.scope():
-        gan = model.SAGAN(model_config, train_config)
-    if dry_run:
-        progress.note(_description(gan, records, data_config))
-        return
-    _check_run(model_config, data_config, train_config, progress)
-    saved = checkpoints.Checkpoints(train_config.run_dir, gan.state(),
-                                    train_config.keep_checkpoints)
-    with strategy.scope():
-        start = saved.restore()
-    progress.note(f"{train_config.run_dir}: " + (
+    with _StopSignals() as stop:
+        start_up = _StartUp()
+        if train_config.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        strategy = distribution.make_strategy(train_config)
+        progress = _progress(train_config, strategy, stream)
+        start_up.done("devices")
+        records = dataset.open_records(
+            data_config.data_dir, model_config.image_size, model_config.number_classes)
+        start_up.done("data")
+        keras.utils.set_random_seed(train_config.seed)
+        with strategy.scope():
+            gan = model.SAGAN(model_config, train_config)
+        start_up.done("networks")
+        if dry_run:
+            progress.note(_description(gan, records, data_config))
+            return
+        with _only_run(train_config.run_dir, distribution.is_chief(strategy)):
+            trainer = _open_run(gan, records, data_config, progress)
+            start_up.done("checkpoint")
+            trainer.run(stop, start_up)
+
+
+def _open_run(gan: model.SAGAN, records: dataset.Records, data_config: config_lib.DataConfig,
+              progress: metric_writer.Progress) -> "Trainer":
+    """Finds out where the run directory has got to, and prepares it to go on."""
+    config, chief = gan.train_config, distribution.is_chief(gan.strategy)
+    run_dir = config.run_dir
+    _check_run(gan.model_config, data_config, config, progress)
+    with gan.strategy.scope():
+        rollbacks = tf.Variable(0, dtype=tf.int64, trainable=False, name="rollbacks",
+                                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
+    saved = checkpoints.Checkpoints(run_dir, {**gan.state(), "rollbacks": rollbacks},
+                                    config.keep_checkpoints)
+    if chief:
+        saved.clear_unfinished()
+    trainer = Trainer(gan, records, data_config, saved, None, progress, rollbacks)
+    start = trainer.restore()
+    progress.note(f"{run_dir}: " + (
         "starting" if start is None else f"continuing from step {start}"))
-    checkpoints.write_config(train_config.run_dir, model=model_config, data=data_config,
-                             train=train_config)
-    writer = metric_writer.MetricWriter(train_config.run_dir, start or 0)
-    if start is None:
-        saved.save(0)
-    Trainer(gan, records, data_config, saved, writer, progress).run()
+    if chief:
+        checkpoints.write_config(run_dir, model=gan.model_config, data=data_config, train=config)
+        trainer.writer = metric_writer.MetricWriter(run_dir, start or 0, config.summary_dir,
+                                                    warn=progress.note)
+        if start is None:
+            saved.save(0)
+    return trainer
 
 
 class Trainer:
@@ -66,67 +108,112 @@ class Trainer:
       gan: made in the scope of the strategy that trains it.
       records: real images.
       data_config: how to read them.
-      saved, writer, progress: where results go.
+      saved, writer, progress: where results go; `writer` is None where another worker writes.
+      rollbacks: int64 variable, how often the run went back, with other random numbers.
     """
 
     def __init__(self, gan: model.SAGAN, records: dataset.Records,
                  data_config: config_lib.DataConfig, saved: checkpoints.Checkpoints,
-                 writer: metric_writer.MetricWriter, progress: metric_writer.Progress):
+                 writer: Optional[metric_writer.MetricWriter], progress: metric_writer.Progress,
+                 rollbacks: Optional[tf.Variable] = None):
         self.gan, self.config = gan, gan.train_config
         self.records, self.data_config = records, data_config
         self.saved, self.writer, self.progress = saved, writer, progress
-        self._steps = make_train_steps(gan)
+        self._rollbacks, self._watch = rollbacks, None
+        self._chief = distribution.is_chief(gan.strategy)
 
-    def run(self) -> None:
+    def restore(self) -> Optional[int]:
+        """Goes to the newest checkpoint that can be read; all workers go to the same one.
+
+        Returns:
+          Its step, or None where there is none.
+        """
+        workers = distribution.number_of_workers(self.gan.strategy)
+        found = None
+        with self.gan.strategy.scope():
+            if self._chief:
+                found = self.saved.restore(note=self.progress.note)
+            own = workers * (found + 1) if found is not None else 0
+            step = round(float(distribution.agree(self.gan.strategy, [own])[0])) - 1
+            if not self._chief and step >= 0:
+                self.saved.restore(step)
+            if any(name.startswith(model.AVERAGE) for name in self.saved.missing):
+                self.gan.begin_average()
+                self.progress.note(f"the average of the generator begins at step {step}")
+        return step if step >= 0 else None
+
+    def run(self, stop: "_StopSignals", start_up: Optional["_StartUp"] = None) -> None:
         """Trains to `max_steps`; returns when done, raises as `train` does."""
         step = int(self.gan.step.numpy())
         if step >= self.config.max_steps:
             self.progress.note(f"nothing to do: step {step} of --max_steps="
                                f"{self.config.max_steps} is reached")
             return
-        with _StopSignals() as stop:
-            self._loop(step, stop)
+        if self._chief:
+            self._write_preview(step)
+        start_up = start_up or _StartUp()
+        while True:
+            try:
+                self._loop(stop, start_up)
+                return
+            except NotFinite as fault:
+                self._roll_back(fault)
 
-    def _loop(self, step: int, stop: "_StopSignals") -> None:
+    def _loop(self, stop: "_StopSignals", start_up: "_StartUp") -> None:
+        step, end = int(self.gan.step.numpy()), self.config.max_steps
+        begun_at = step
         batches = self._batches(step)
-        saved_at, per_step, end = time.monotonic(), None, self.config.max_steps
-        self._write_preview(step)
+        self._steps = make_train_steps(self.gan, self._seed())
+        start_up.done("input pipeline")
+        with distribution.workers(self.gan.strategy):
+            self._steps.get_concrete_function(batches, tf.TensorSpec([], tf.int32))
+        start_up.done("tracing")
+        stop.wait_for_steps()
+        saved_at, per_step = time.monotonic(), None
         self.progress.start(step)
         while step < end:
             # Train without looking, up to the next thing to write.
             began, first = time.monotonic(), step
             step, metrics = self._run_steps(batches, step, self._count(step, per_step))
-            if per_step is None:  # The first loop traced and compiled: not a measure of speed.
+            seconds = (time.monotonic() - began) / (step - first)
+            if first == begun_at:  # The first loop warmed up: not a measure of speed.
+                self.progress.note(start_up.end(f"{step - first} steps"))
                 self.progress.start(step)
-                per_step = 0.0 if self.config.steps_per_loop else time.monotonic() - began
-            else:
-                per_step = (time.monotonic() - began) / (step - first)
+                seconds = 0.0 if self.config.steps_per_loop else seconds
 
             # Say where the run is.
-            self._write_losses(step, metrics)
-            if self.config.sample_every and (step % self.config.sample_every == 0 or step == end):
-                self._write_samples(step)
-                self.progress.start(step)
+            if self._chief:
+                self._write(step, metrics)
 
-            # Save, and leave if asked to.
+            # Save, and leave if asked to. All workers do the same.
             due = time.monotonic() - saved_at >= self.config.save_checkpoint_secs
-            if due or step == end or stop.number:
+            stopping, due, per_step = distribution.agree(
+                self.gan.strategy, [stop.number, due and self._chief, seconds])
+            if due or step == end or stopping:
                 self._save(step)
                 saved_at = time.monotonic()
-            if stop.number and step < end:
-                raise config_lib.Interrupted(stop.number, step)
+            if stopping and step < end:
+                raise config_lib.Interrupted(stop.number or signal.SIGTERM, step)
         self.progress.note(f"done: step {step}, {self.config.run_dir}")
 
     def _batches(self, step: int):
         """Batches of all devices, from where the run has got to."""
+        strategy = self.gan.strategy
         global_batch = self.config.batch_size * self.config.num_towers
-        batches = dataset.training_batches(
-            self.records, self.data_config, global_batch, self.config.seed,
-            start=step * self.config.d_step * global_batch)
-        options = tf.data.Options()
-        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-        return iter(self.gan.strategy.experimental_distribute_dataset(
-            batches.with_options(options)))
+
+        def own_share(context):
+            share = dataset.Share(context.input_pipeline_id, context.num_input_pipelines,
+                                  strategy.num_replicas_in_sync // context.num_input_pipelines)
+            return dataset.training_batches(
+                self.records, self.data_config, global_batch, self._seed(),
+                start=step * self.config.d_step * global_batch, share=share)
+
+        return iter(strategy.distribute_datasets_from_function(own_share))
+
+    def _seed(self) -> int:
+        """The run's seed, or after a rollback another one."""
+        rollbacks = 0 if self._rollbacks is None else int(self._rollbacks.numpy())
+        return (self.config.seed + rollbacks * _SEED_OFFSET) % 2**32
 
     def _count(self, step: int, per_step: Optional[float]) -> int:
         """Iterations until the next look: not past anything that is to be written."""
@@ -135,73 +222,125 @@ class Trainer:
             fitting = 1 if not per_step else int(_SECONDS_PER_LOOP / per_step)
             limit = min(max(fitting, 1), _MAX_STEPS_PER_LOOP)
         marks = [every - step % every
-                 for every in (self.config.save_summaries_steps, self.config.sample_every) if every]
+                 for every in (self.config.save_summaries_steps, self.config.sample_every,
+                               self.config.health_every) if every]
         return min(limit, self.config.max_steps - step, *marks)
 
     def _run_steps(self, batches, step: int, count: int) -> tuple[int, dict[str, float]]:
         try:
-            with dataset.reading(self.records, self.progress.note):
+            with (distribution.workers(self.gan.strategy),
+                  dataset.reading(self.records, self.progress.note)):
                 metrics, bad_step = self._steps(batches, tf.constant(count))
         except config_lib.UserError:
-            # The iteration that met the record has changed nothing: what came before is kept.
+            # The iteration that met the record has changed nothing: what came before is kept,
+            # unless it may have seen other images than the run began with.
             reached = int(self.gan.step.numpy())
-            if reached not in self.saved.steps:
-                self._save(reached)
+            if (self._chief and reached not in self.saved.steps
+                    and dataset.find_change(self.records, removed=False) is None):
+                self._refuse_nonfinite_weights(reached)
+                self.saved.save(reached)
             raise
+        metrics = {name: float(value) for name, value in metrics.items()}
         if int(bad_step) >= 0:
-            raise config_lib.UserError(
-                f"the losses of step {int(bad_step)} are not finite; {self.config.run_dir} keeps "
-                f"its checkpoints of steps {self.saved.steps}")
-        return step + count, {name: float(value) for name, value in metrics.items()}
+            name = next(name for name, value in metrics.items() if not np.isfinite(value))
+            raise NotFinite(f"step {int(bad_step)}: {name} is not finite", self.saved)
+        return step + count, metrics
 
     def _save(self, step: int) -> None:
-        """Saves, unless a variable is not finite: its last update may be newer than the losses."""
+        """Saves what may be kept; no worker goes on, or leaves, before the chief has done it."""
+        changed = dataset.find_change(self.records, removed=False) if self.records else None
+        if changed:
+            raise config_lib.UserError(f"{changed} from step {self.saved.steps[-1]}")
+        self._refuse_nonfinite_weights(step)
+        if self._chief:
+            self.saved.save(step)
+        distribution.agree(self.gan.strategy, [0])
+
+    def _refuse_nonfinite_weights(self, step: int) -> None:
+        """A variable's last update may be newer than the losses."""
         for name, variable in self.gan.state().items():
             if variable.dtype.is_floating and not tf.reduce_all(tf.math.is_finite(variable)):
-                raise config_lib.UserError(
-                    f"{name} is not finite at step {step}; {self.config.run_dir} keeps its "
-                    f"checkpoints of steps {self.saved.steps}")
-        self.saved.save(step)
+                raise NotFinite(f"step {step}: {name} is not finite", self.saved)
 
-    def _write_losses(self, step: int, metrics: dict[str, float]) -> None:
-        due = step % self.config.save_summaries_steps == 0 or step == self.config.max_steps
-        if due:
-            rate = self.progress.images_per_second(step)
-            self.writer.write_scalars(step, {
-                **metrics, **sigma_ratios(self.gan),
-                "d_learning_rate": self.config.discriminator_learning_rate,
-                "g_learning_rate": self.config.generator_learning_rate,
-                **({"images_per_second": rate} if rate else {})}, time=time.time())
+    def _roll_back(self, fault: "NotFinite") -> None:
+        """Goes back to the last checkpoint, and on from there with other random numbers."""
+        if self.config.on_nonfinite != "rollback":
+            raise fault
+        done = int(self._rollbacks.numpy()) + 1
+        if done > self.config.max_rollbacks:
+            raise config_lib.UserError(
+                f"{fault}; --max_rollbacks={self.config.max_rollbacks} are used up") from fault
+        step = self.restore() or 0
+        # The checkpoint may be older than the rollback before this one.
+        self._rollbacks.assign(done)
+        if self._chief:
+            self.writer.drop_rows_after(step)
+        self.progress.note(f"{fault}; rollback {done} of at most {self.config.max_rollbacks}: "
+                           f"continuing from step {step} with other random numbers")
+
+    def _write(self, step: int, metrics: dict[str, float]) -> None:
+        """Says where the run is: losses, samples, health, each when it is due."""
+        at_end = step == self.config.max_steps
+        draw = self.config.sample_every and (step % self.config.sample_every == 0 or at_end)
+        look = self.config.health_every and step % self.config.health_every == 0
+        rate, found = self.progress.images_per_second(step), {}
+        samples = self.gan.class_samples() if draw or look else None
+        if look:
+            found = {**self._watch.see_samples(step, samples),
+                     **self._watch.see_networks(step, generator=self.gan.generator,
+                                                discriminator=self.gan.discriminator)}
+        due = step % self.config.save_summaries_steps == 0 or at_end
+        if due or look:
+            self._write_row(step, metrics, rate, found)
         self.progress.show(step, {name: metrics[name] for name in _SHOWN}, keep=due)
+        if draw:
+            path = self.writer.write_image(step, "generator_grid", model.grid_of(samples),
+                                           f"samples/step-{step:08}.png")
+            self.progress.note(f"samples: {path}")
+        if draw or look:
+            self.progress.start(step)
 
-    def _write_samples(self, step: int) -> None:
-        path = self.writer.write_image(step, "generator_grid", self.gan.class_grid(),
-                                       f"samples/step-{step:08}.png")
-        self.progress.note(f"samples: {path}")
+    def _write_row(self, step: int, metrics: dict[str, float], rate: float,
+                   found: dict[str, float]) -> None:
+        row = {**metrics, **sigma_ratios(self.gan)}
+        self._watch.see_row(step, row)
+        self.writer.write_scalars(step, {
+            **row, **found,
+            "d_learning_rate": self.config.discriminator_learning_rate,
+            "g_learning_rate": self.config.generator_learning_rate,
+            "memory_mb": process.memory_mb(),
+            **({"images_per_second": rate} if rate else {})}, time=time.time())
 
     def _write_preview(self, step: int) -> None:
         with dataset.reading(self.records, self.progress.note):
             pixels, _ = dataset.preview(self.records, _PREVIEW_IMAGES)
+        self._watch = health.Watch(self.progress.note,
+                                   health.variety(dataset.to_float(pixels).numpy()[None]))
         self.writer.write_image(step, "input_image_grid",
                                 images_lib.grid(pixels, *images_lib.squarest_grid(len(pixels))),
                                 "samples/real.png")
 
 
-def make_train_steps(gan: model.SAGAN) -> Callable:
-    """The inner loop: a function of (iterator of real batches, count) that runs `count` iterations.
+class NotFinite(config_lib.UserError):
+    """A loss, gradient or weight is not a finite number; the message names step and quantity."""
 
-    The batches hold uint8 images: they become floats on the device, a quarter of the way there.
-    It returns the losses of the last iteration and the first iteration whose losses were not
-    finite (-1: none). Nothing is asked of the host in between.
+    def __init__(self, what: str, saved: checkpoints.Checkpoints):
+        super().__init__(f"{what}; {saved.run_dir} keeps its checkpoints of steps {saved.steps}")
+
+
+def make_iteration(gan: model.SAGAN, seed: int) -> Callable:
+    """One iteration of one replica, to be called by `strategy.run`, or without a strategy.
+
+    A function of its `d_step` batches of real images, pairs of uint8 [batch, size, size, 3] and
+    int32 [batch]; it returns `METRICS`, float32. All shapes are static, so that XLA
+    can compile the whole of it.
     """
-    config, strategy = gan.train_config, gan.strategy
-    towers = distribution.towers_per_replica(config, strategy)
-
-    names = ("g_loss", "d_loss", "d_loss_real", "d_loss_fake", "logit_real", "logit_fake")
+    config = gan.train_config
+    towers = distribution.towers_per_replica(config, gan.strategy)
 
     def draw(purpose, substep):
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        return noise.draw_towers(config.seed, gan.step, purpose, substep, replica * towers, towers,
+        return noise.draw_towers(seed, gan.step, purpose, substep, replica * towers, towers,
                                  config.batch_size, gan.model_config.z_dim,
                                  gan.model_config.number_classes)
 
@@ -212,32 +351,45 @@ def make_train_steps(gan: model.SAGAN) -> Callable:
         for substep, (images, labels) in enumerate(real):
             metrics.update(gan.d_step(dataset.to_float(images), labels,
                                       *draw(noise.D_STEP, substep)))
-        return metrics
+        gan.update_average()
+        return tf.stack([metrics[name] for name in METRICS])
+
+    return iteration
+
+
+def make_train_steps(gan: model.SAGAN, seed: int) -> Callable:
+    """The inner loop: a function of (iterator of real batches, count) that runs `count` iterations.
+
+    The batches hold uint8 images: they become floats on the device, a quarter of the way there.
+    It returns the metrics of the last iteration and the number of the first iteration whose metrics
+    were not finite (-1: none), which is then the last. Nothing is asked of the host in between.
+    """
+    config, strategy = gan.train_config, gan.strategy
+    iteration = make_iteration(gan, seed)
 
     def count_iteration(real):
-        per_replica = strategy.run(iteration, args=(real,))
-        metrics = {name: strategy.reduce("MEAN", per_replica[name], axis=None) for name in names}
-        with tf.control_dependencies(list(metrics.values())):
+        metrics = strategy.reduce("MEAN", strategy.run(iteration, args=(real,)), axis=None)
+        with tf.control_dependencies([metrics]):
             gan.step.assign_add(1)
         return metrics
 
     @tf.function
     def train_steps(batches, count):
-        metrics = {name: tf.constant(0.0) for name in names}
+        metrics = tf.zeros([len(METRICS)])
         bad_step = tf.constant(-1, tf.int64)
         for _ in tf.range(count):
-            # An iteration begins when the one before it has ended and its own images are there
-            # (which is what the condition, always true, is for): a record that cannot be read
-            # leaves the variables as the last whole iteration left them.
+            # An iteration begins when the one before it has ended and its own images are there: a
+            # record that cannot be read leaves the variables as the last whole iteration left
+            # them. One with numbers that are not finite is the last.
             tf.autograph.experimental.set_loop_options(parallel_iterations=1)
             real = [next(batches) for _ in range(config.d_step)]
-            metrics = tf.cond(_have_arrived(strategy, real),
-                              lambda real=real: count_iteration(real),
-                              lambda: {name: tf.constant(np.nan) for name in names})
-            finite = tf.reduce_all(tf.math.is_finite(tf.stack([metrics[name] for name in names])))
+            before = metrics
+            metrics = tf.cond(tf.logical_and(bad_step < 0, _have_arrived(strategy, real)),
+                              lambda real=real: count_iteration(real), lambda before=before: before)
+            finite = tf.reduce_all(tf.math.is_finite(metrics))
             bad_step = tf.where(tf.logical_or(finite, bad_step >= 0), bad_step,
                                 gan.step.read_value())
-        return metrics, bad_step
+        return dict(zip(METRICS, tf.unstack(metrics))), bad_step
 
     return train_steps
 
@@ -292,22 +444,75 @@ def _count_weights(network: keras.Model) -> int:
     return sum(int(np.prod(v.shape)) for v in network.trainable_variables)
 
 
+def _progress(config: config_lib.TrainConfig, strategy: tf.distribute.Strategy,
+              stream: Optional[TextIO]) -> metric_writer.Progress:
+    name = "" if distribution.is_chief(strategy) else f"worker {strategy.cluster_resolver.task_id}"
+    return metric_writer.Progress(config.max_steps, config.batch_size * config.num_towers, stream,
+                                  worker=name)
+
+
+@contextlib.contextmanager
+def _only_run(run_dir: str, chief: bool) -> Iterator[None]:
+    """Keeps a second run out of the directory; several workers of one run share it."""
+    with contextlib.ExitStack() as held:
+        if chief:
+            with files.writing(run_dir):
+                tf.io.gfile.makedirs(run_dir)
+                held.enter_context(files.locked(
+                    os.path.join(run_dir, "lock"),
+                    f"{run_dir}: another run is at work there; wait for its end, or choose another "
+                    "--checkpoint_dir"))
+        yield
+
+
+class _StartUp:
+    """Seconds that each part of the time up to the first step took."""
+
+    def __init__(self):
+        self._parts = {"imports": process.age()}
+        self._mark = time.monotonic()
+
+    def done(self, part: str) -> None:
+        """The part that has just ended."""
+        now = time.monotonic()
+        self._parts[part], self._mark = now - self._mark, now
+
+    def end(self, part: str) -> str:
+        """The last part has ended; returns a line of all, and begins again (for a rollback)."""
+        self.done(part)
+        parts, self._parts = self._parts, {}
+        return f"start-up took {sum(parts.values()):.1f} s: " + ", ".join(
+            f"{name} {seconds:.1f}" for name, seconds in parts.items())
+
+
 class _StopSignals:
-    """Notes SIGTERM and SIGINT instead of dying of them; a second one acts as usual."""
+    """SIGTERM and SIGINT: at once while nothing is under way, then after the step; twice as usual.
+
+    Attributes:
+      number: the signal that came, or 0.
+    """
 
     def __init__(self):
         self.number = 0
+        self._at_once = True
         self._before = {}
 
     def __enter__(self):
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._before[number] = signal.signal(number, self._note)
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *_):
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def wait_for_steps(self) -> None:
+        """From here on a signal waits until the step has ended and was saved."""
+        self._at_once = False
+
     def _note(self, number, _):
         self.number = number
         signal.signal(number, self._before[number])
+        if self._at_once:
+            raise config_lib.Interrupted(number)

@@ -82,9 +82,9 @@ def measure(options: BenchmarkConfig, data_config: config.DataConfig) -> dict[st
     """Measures one pipeline in this process."""
     import tensorflow as tf
 
-    from sagan_tf import check_lib, dataset, distribution
+    from sagan_tf import check_lib, dataset, process
 
-    distribution.keep_freed_memory()  # As training does.
+    process.keep_freed_memory()  # As training does.
     size, classes = check_lib.expected(data_config.data_dir)
     records = dataset.open_records(data_config.data_dir, size, classes)
     index = records.index
