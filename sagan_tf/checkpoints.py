@@ -176,9 +176,10 @@ def _read(path: str) -> Iterator[tuple[str, np.ndarray]]:
     """Name and value of every variable of a checkpoint, their checksums compared."""
     reader = tf.train.load_checkpoint(path)
     for key in reader.get_variable_to_shape_map():
+        value = reader.get_tensor(key)
         if key.startswith("state/") and key.endswith(_VALUE):
             name = key[len("state/"):-len(_VALUE)].replace(".S", "/").replace("..", ".")
-            yield name, np.asarray(reader.get_tensor(key))
+            yield name, np.asarray(value)
 
 
 def write_config(run_dir: str, **configs: Any) -> None:

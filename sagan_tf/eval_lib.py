@@ -39,9 +39,7 @@ def evaluate(config: config_lib.EvalConfig, stream: Optional[TextIO] = None) -> 
     stream = stream or sys.stdout
     model_config = _model_config(config)
     gan = model.SAGAN(model_config, config_lib.TrainConfig(seed=config.seed))
-    state = {name: v for name, v in gan.state().items() if name.startswith("generator/")}
-    step = checkpoints.Checkpoints(config.run_dir, state).restore(config.checkpoint_step,
-                                                                  complete=False)
+    step = _restore(config, gan, stream)
     if step is None:
         raise config_lib.UserError(f"{config.run_dir}: holds no checkpoint to score; train first, "
                                    "or name the run with --checkpoint_dir and --batch_size")
@@ -67,6 +65,20 @@ def evaluate(config: config_lib.EvalConfig, stream: Optional[TextIO] = None) -> 
     grid = _write(config, step, scores, classifier, gan, writer)
     _say(stream, f"samples: {grid}")
     return scores
+
+
+def _restore(config: config_lib.EvalConfig, gan: model.SAGAN, stream: TextIO) -> Optional[int]:
+    """Sets the generator's weights, to the trained ones or their moving average."""
+    prefix = model.AVERAGE if config.use_ema else ""
+    saved = checkpoints.Checkpoints(
+        config.run_dir, {prefix + v.path: v.value for v in gan.generator.weights})
+    step = saved.restore(config.checkpoint_step, complete=False,
+                         note=lambda line: _say(stream, line))
+    if saved.missing:
+        raise config_lib.UserError(
+            f"--use_ema: {saved.path(step)} holds no moving average; train with --ema_decay, or "
+            "score the generator itself")
+    return step
 
 
 def _model_config(config: config_lib.EvalConfig) -> config_lib.ModelConfig:
@@ -129,7 +141,7 @@ def _write(config, step, scores, classifier, gan, writer) -> str:
                 "splits": 1, "classifier": classifier.handle,
                 "classifier_input_size": classifier.input_size,
                 "resize": "bilinear, align_corners=False, half_pixel_centers=False",
-                "rounded_to_uint8": False, "batch_norm": "moving statistics",
+                "rounded_to_uint8": False, "batch_norm": "moving statistics", "ema": config.use_ema,
                 "seed": config.seed, "data_dir": config.data_dir}
     comparison = {score.name: {"incscore": score.inception_score, "fid": score.fid}
                   for score in scores[1:]}

@@ -64,15 +64,101 @@ def test_damaged_checkpoint_is_named(tmp_path):
     lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:-7]),
     lambda path: path.write_bytes(b"\xff" + path.read_bytes()[1:])],
     ids=["missing", "truncated", "flipped"])
-def test_damaged_data_file_is_named_with_the_steps_left(tmp_path, damage):
-    saved = checkpoints.Checkpoints(str(tmp_path), state())
+def test_newest_readable_checkpoint_is_taken(tmp_path, damage):
+    source, target, notes = state(1.0), state(), []
+    saved = checkpoints.Checkpoints(str(tmp_path), source)
     saved.save(1)
+    source["net/w"].assign([2.0, 2.0])
     saved.save(2)
     damage(tmp_path / "ckpt-2.data-00000-of-00001")
+    restored = checkpoints.Checkpoints(str(tmp_path), target)
+    assert restored.restore(note=notes.append) == 1
+    assert target["net/w"].numpy().tolist() == [1.0, 1.0]
+    assert len(notes) == 1
+    assert notes[0].startswith(f"{tmp_path}/ckpt-2: the checkpoint cannot be read (")
+    assert notes[0].endswith("; passed over")
     with pytest.raises(config.UserError, match=(
-            "ckpt-2: the checkpoint cannot be read .* there are checkpoints of steps 1; move")):
-        checkpoints.Checkpoints(str(tmp_path), state()).restore()
-    assert saved.restore(1) == 1
+            "ckpt-2: the checkpoint cannot be read .* there are checkpoints of steps 1$")):
+        restored.restore(2)
+
+
+def test_nothing_is_set_from_a_damaged_checkpoint(tmp_path):
+    many = {f"v{i:02}": tf.Variable(tf.fill([100], float(i))) for i in range(20)}
+    checkpoints.Checkpoints(str(tmp_path), many).save(1)
+    data = tmp_path / "ckpt-1.data-00000-of-00001"
+    content = bytearray(data.read_bytes())
+    content[-3000] ^= 1
+    data.write_bytes(content)
+    target = {name: tf.Variable(tf.zeros([100])) for name in many}
+    with pytest.raises(config.UserError, match="no checkpoint of .* is left"):
+        checkpoints.Checkpoints(str(tmp_path), target).restore()
+    assert all((v.numpy() == 0).all() for v in target.values())
+
+
+def test_last_good_checkpoint_outlives_damaged_newer_ones(tmp_path):
+    """The run has gone back from damaged step 20 to step 10; it keeps one checkpoint."""
+    saved = checkpoints.Checkpoints(str(tmp_path), state(), keep=1)
+    saved.save(10)
+    for suffix in ("index", "data-00000-of-00001"):
+        (tmp_path / f"ckpt-20.{suffix}").write_bytes(b"damaged")
+    saved.save(12)
+    assert saved.steps == [12, 20]
+    assert saved.restore() == 12
+    saved.save(20)
+    assert saved.steps == [20]
+    assert saved.restore() == 20
+
+
+def test_save_that_cannot_be_read_back_is_no_save(tmp_path, monkeypatch):
+    saved = checkpoints.Checkpoints(str(tmp_path), state(), keep=1)
+    saved.save(1)
+    write = tf.train.Checkpoint.write
+
+    def write_and_damage(checkpoint, path):
+        write(checkpoint, path)
+        data = tmp_path / "ckpt-2.data-00000-of-00001"
+        data.write_bytes(data.read_bytes()[:-3])
+
+    monkeypatch.setattr(tf.train.Checkpoint, "write", write_and_damage)
+    with pytest.raises(config.UserError, match="cannot be written to"):
+        saved.save(2)
+    assert saved.steps == [1]
+    assert not list(tmp_path.glob("ckpt-2*"))
+    assert saved.restore() == 1
+
+
+def test_leavings_of_a_killed_save_are_cleared(tmp_path):
+    saved = checkpoints.Checkpoints(str(tmp_path), state())
+    saved.save(1)
+    (tmp_path / "ckpt-2_temp").mkdir()
+    (tmp_path / "ckpt-2_temp" / "part-00000-of-00001.data-00000-of-00001").write_bytes(b"x")
+    (tmp_path / "ckpt-2.data-00000-of-00001").write_bytes(b"x")
+    (tmp_path / "ckpt-1x").write_bytes(b"somebody else's")
+    assert saved.steps == [1]
+    saved.clear_unfinished()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "checkpoint", "ckpt-1.data-00000-of-00001", "ckpt-1.index", "ckpt-1x"]
+
+
+def test_average_may_be_missing_or_too_much(tmp_path):
+    with_average = {**state(3.0), "ema/net/w": tf.Variable([7.0, 7.0])}
+    checkpoints.Checkpoints(str(tmp_path / "with"), with_average).save(1)
+    checkpoints.Checkpoints(str(tmp_path / "without"), state(3.0)).save(1)
+    assert checkpoints.Checkpoints(str(tmp_path / "with"), state()).restore() == 1
+    target = {**state(), "ema/net/w": tf.Variable([1.0, 1.0])}
+    restored = checkpoints.Checkpoints(str(tmp_path / "without"), target)
+    assert restored.restore() == 1
+    assert restored.missing == ["ema/net/w"]
+    assert target["ema/net/w"].numpy().tolist() == [1.0, 1.0]
+
+
+def test_tensorflow_finds_the_latest(tmp_path):
+    saved = checkpoints.Checkpoints(str(tmp_path), state(), keep=2)
+    for step in (5, 6, 7):
+        saved.save(step)
+    assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "ckpt-7")
+    assert tf.train.get_checkpoint_state(str(tmp_path)).all_model_checkpoint_paths == [
+        str(tmp_path / "ckpt-6"), str(tmp_path / "ckpt-7")]
 
 
 @pytest.mark.parametrize("text", [None, "garbage"])

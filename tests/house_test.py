@@ -8,9 +8,10 @@ from tests.conftest import ROOT
 
 FLOORS = [
     {"config"},
-    {"ops", "losses", "images", "noise", "files", "order", "imagenet", "workers"},
+    {"ops", "losses", "images", "noise", "files", "order", "imagenet", "workers",
+     "process"},
     {"non_local", "record_index", "dataset_info", "prepared_by_tfds", "pictures", "metrics",
-     "inception", "distribution", "checkpoints", "metric_writer"},
+     "inception", "distribution", "checkpoints", "metric_writer", "health"},
     {"dataset", "sources"},
     {"generator", "discriminator"},
     {"model"},

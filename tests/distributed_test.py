@@ -1,0 +1,141 @@
+"""One trajectory on any number of devices and workers: real processes, the real command."""
+
+import json
+import signal
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests import processes
+from tests.testing import make_data
+
+FLAGS = (*processes.SMALL, "--max_steps=10", "--save_checkpoint_secs=0", "--keep_checkpoints=20",
+         "--sample_every=10", "--deterministic")
+LAYOUTS = {"one": ["--strategy=one_device"],
+           "two": ["--strategy=mirrored", "--num_devices=2"],
+           "four": ["--strategy=mirrored", "--num_devices=4"],
+           "parts": ["--strategy=mirrored", "--accumulate=4"]}
+
+
+@pytest.fixture(name="data", scope="module")
+def fixture_data(tmp_path_factory):
+    return make_data(tmp_path_factory.mktemp("records"), count=96)
+
+
+@pytest.fixture(name="walks", scope="module")
+def fixture_walks(tmp_path_factory, data):
+    """The same run with 4 towers on 1, 2 and 4 devices, in 4 parts, and on 2 workers."""
+    path = tmp_path_factory.mktemp("walks")
+
+    def flags(name):
+        return [*FLAGS, f"--data_dir={data}", f"--checkpoint_dir={path}/{name}"]
+
+    started = [processes.start_workers(2, *flags("workers"))]
+    for name, more in LAYOUTS.items():
+        if len(started) >= 2:
+            finish(started.pop(0))
+        started.append([processes.start("train_imagenet.py", *flags(name), *more)])
+    for group in started:
+        finish(group)
+    return {name: path / name / "imagenet_2" for name in (*LAYOUTS, "workers")}
+
+
+def finish(group):
+    for process in group:
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+
+
+OTHERS = ["two", "four", "parts", "workers"]
+
+
+@pytest.mark.parametrize("layout", OTHERS)
+def test_first_losses_are_equal(walks, layout):
+    first, expected = processes.rows(walks[layout])[0], processes.rows(walks["one"])[0]
+    for name in ("g_loss", "d_loss", "d_loss_real", "d_loss_fake", "logit_real", "logit_fake",
+                 "g_gradient_norm", "d_gradient_norm"):
+        assert first[name] == pytest.approx(expected[name], rel=1e-5, abs=1e-6), name
+
+
+@pytest.mark.parametrize("layout", OTHERS)
+def test_first_gradients_are_equal(walks, layout):
+    """With beta1 = 0, Adam's first moment is the gradient."""
+    found, expected = processes.state(walks[layout], 1), processes.state(walks["one"], 1)
+    gradients = [name for name in expected if "optimizer/.Sm" in name or "optimizer.Sm.S" in name]
+    assert len(gradients) > 60
+    for network in ("g_optimizer", "d_optimizer"):
+        whole = [np.concatenate([state[name].ravel() for name in gradients if network in name])
+                 for state in (found, expected)]
+        assert whole[0].size > 10_000
+        difference = np.abs(whole[0] - whole[1]).max()
+        assert difference <= 1e-5 * np.abs(whole[1]).max(), network
+
+
+@pytest.mark.parametrize("layout", OTHERS)
+def test_ten_steps_stay_together(walks, layout):
+    """Rounding grows: a weight whose gradient is almost 0 moves by Adam's whole step either way."""
+    for row, expected in zip(processes.rows(walks[layout]), processes.rows(walks["one"])):
+        for name in ("g_loss", "d_loss"):
+            assert row[name] == pytest.approx(expected[name], rel=1e-2, abs=1e-2), (
+                row["step"], name)
+    found, expected = processes.state(walks[layout], 10), processes.state(walks["one"], 10)
+    assert set(found) == set(expected)
+    assert len([name for name in found if "/ema.S" in name]) > 30
+    for name, value in expected.items():
+        if ".Sm.S" not in name and ".Sv.S" not in name:
+            limit = 0.02 * max(np.abs(value).max(), 0.1)
+            assert np.abs(found[name] - value).max() <= limit, name
+
+
+@pytest.mark.parametrize("layout", OTHERS)
+def test_samples_are_alike(walks, layout):
+    pictures = [np.asarray(Image.open(walks[name] / "samples" / "step-00000010.png"), np.int32)
+                for name in (layout, "one")]
+    assert pictures[0].std() > 1
+    assert np.abs(pictures[0] - pictures[1]).max() <= 3
+
+
+def test_lost_worker_is_a_clear_end_and_a_restart_continues(tmp_path, data):
+    flags = [*processes.PLAIN, "--num_towers=2", "--strategy=multi_worker", f"--data_dir={data}",
+             f"--checkpoint_dir={tmp_path}", "--steps_per_loop=1", "--save_checkpoint_secs=0"]
+    chief, other = processes.start_workers(2, *flags, "--max_steps=100000")
+    processes.wait_for(chief, "step 5/")
+    other.send_signal(signal.SIGKILL)
+    killed = time.monotonic()
+    out, err = chief.communicate(timeout=60)
+    assert time.monotonic() - killed < 60
+    other.communicate()
+    line = processes.error_line((chief.returncode, out, err), code=75, beginning="another worker")
+    assert "start the same command on all workers again" in line
+    step = processes.rows(tmp_path / "imagenet_2")[-1]["step"]
+    again = processes.start_workers(2, *flags, f"--max_steps={step + 3}")
+    outs = [process.communicate(timeout=200) for process in again]
+    assert [process.returncode for process in again] == [0, 0], outs
+    assert "continuing from step " in outs[0][0]
+    assert "worker 1: done: step " in outs[1][0]
+    steps = [row["step"] for row in processes.rows(tmp_path / "imagenet_2")]
+    assert steps == list(range(1, step + 4))
+
+
+def test_worker_that_never_appears_is_not_waited_for_without_end(tmp_path, data):
+    cluster = {"cluster": {"worker": ["127.0.0.1:1", "127.0.0.1:2"]},
+               "task": {"type": "worker", "index": 1}}
+    result = processes.run("train_imagenet.py", *processes.PLAIN, "--num_towers=2",
+                           f"--data_dir={data}", f"--checkpoint_dir={tmp_path}",
+                           "--worker_timeout=3",
+                           env=processes.environment(TF_CONFIG=json.dumps(cluster)))
+    line = processes.error_line(result, code=75, beginning="TF_CONFIG names 2 workers")
+    assert "not all have appeared within --worker_timeout=3 seconds" in line
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("{", "error: TF_CONFIG={: expected JSON as in "),
+    ('{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}',
+     "the task is not one of the cluster")])
+def test_wrong_cluster_is_one_line(tmp_path, data, text, expected):
+    result = processes.run("train_imagenet.py", *processes.PLAIN, f"--data_dir={data}",
+                           f"--checkpoint_dir={tmp_path}",
+                           env=processes.environment(TF_CONFIG=text))
+    assert expected in processes.error_line(result)
