@@ -3,8 +3,8 @@
 import contextlib
 import json
 import os
+import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -29,7 +29,8 @@ def make_strategy(config: config_lib.TrainConfig) -> tf.distribute.Strategy:
     Raises:
       config.UserError: there are fewer devices than asked for, their number does not divide
         `num_towers`, or TF_CONFIG is not what TensorFlow expects.
-      config.WorkerLost: the other workers do not appear in time.
+
+    A process whose other workers do not appear within `worker_timeout` is killed.
     """
     # Grappler's dependency optimizer drops orderings of a variable's reads before its writes from
     # graphs of several replicas (seen in TensorFlow 2.21): some steps computed with weights of the
@@ -171,23 +172,28 @@ def _tpu(config: config_lib.TrainConfig) -> tf.distribute.Strategy:
     return tf.distribute.TPUStrategy(resolver)
 
 
+# A process of its own: TensorFlow waits without limit, and lets nothing else of its process run.
+_WATCHER = """
+import os, sys, time
+parent, seconds, line = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
+end = time.monotonic() + seconds
+while os.getppid() == parent:
+    if time.monotonic() > end:
+        print(line, file=sys.stderr, flush=True)
+        os.kill(parent, 9)
+    time.sleep(0.1)
+"""
+
+
 @contextlib.contextmanager
 def _limited(seconds: float, line: str) -> Iterator[None]:
-    """Ends the process, with a line and exit code 75, when the body takes longer.
-
-    TensorFlow waits for the other workers without limit, deaf to signals.
-    """
-    def give_up():
-        print(line, file=sys.stderr, flush=True)
-        os._exit(config_lib.RESTART)
-
-    timer = threading.Timer(seconds, give_up)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+    """Kills this process, after a line on standard error, when the body takes longer."""
+    with subprocess.Popen([sys.executable, "-c", _WATCHER, str(os.getpid()), str(seconds), line],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as watcher:
+        try:
+            yield
+        finally:
+            watcher.kill()
 
 
 def _check_towers(config: config_lib.TrainConfig, replicas: int) -> None:

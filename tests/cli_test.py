@@ -3,39 +3,17 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.processes import error_line, run, start
 from tests.testing import make_data, make_pictures
 
 TINY = ("--image_size=32", "--z_dim=8", "--gf_dim=8", "--df_dim=8", "--number_classes=3",
         "--attention_resolution=16", "--batch_size=2", "--num_towers=2", "--sample_every=0",
         "--save_summaries_steps=1", "--shuffle_buffer_size=10")
-
-
-def start(script, *flags, **options):
-    command = [script] if script == "-m" else [str(ROOT / script)]
-    return subprocess.Popen([sys.executable, *command, *flags], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True, **options)
-
-
-def run(script, *flags, **options):
-    process = start(script, *flags, **options)
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out, err
-
-
-def error_line(result):
-    code, _, err = result
-    lines = [line for line in err.splitlines() if line.startswith("error: ")]
-    assert code == 1, err
-    assert "Traceback" not in err
-    assert len(lines) == 1
-    assert err.rstrip().endswith(lines[0])
-    return lines[0]
 
 
 @pytest.fixture(name="data", scope="module")
@@ -137,21 +115,6 @@ def test_sigterm_saves_and_the_same_command_continues_on_two_devices(tmp_path, d
     assert code == 0, err
     assert f"continuing from step {step}\n" in out
     assert out.rstrip().endswith(f"done: step {step + 1}, {tmp_path}/imagenet_2")
-
-
-def test_killed_run_continues_from_its_last_checkpoint(tmp_path, data):
-    flags = [*TINY, f"--data_dir={data}", f"--checkpoint_dir={tmp_path}", "--steps_per_loop=1"]
-    process = start("train_imagenet.py", *flags, "--max_steps=100000", "--save_checkpoint_secs=0")
-    for line in process.stdout:
-        if line.startswith("step 4/"):
-            break
-    process.kill()
-    process.communicate()
-    code, out, err = run("train_imagenet.py", *flags, "--max_steps=6")
-    assert code == 0, err
-    assert "continuing from step " in out
-    rows = (tmp_path / "imagenet_2" / "metrics.jsonl").read_text().splitlines()
-    assert [row.split(",")[0] for row in rows] == [f'{{"step": {i}' for i in range(1, 7)]
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0,

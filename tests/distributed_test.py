@@ -120,13 +120,14 @@ def test_lost_worker_is_a_clear_end_and_a_restart_continues(tmp_path, data):
 
 
 def test_worker_that_never_appears_is_not_waited_for_without_end(tmp_path, data):
-    cluster = {"cluster": {"worker": ["127.0.0.1:1", "127.0.0.1:2"]},
+    cluster = {"cluster": {"worker": processes.free_addresses(2)},
                "task": {"type": "worker", "index": 1}}
     result = processes.run("train_imagenet.py", *processes.PLAIN, "--num_towers=2",
                            f"--data_dir={data}", f"--checkpoint_dir={tmp_path}",
                            "--worker_timeout=3",
                            env=processes.environment(TF_CONFIG=json.dumps(cluster)))
-    line = processes.error_line(result, code=75, beginning="TF_CONFIG names 2 workers")
+    line = processes.error_line(result, code=-signal.SIGKILL,
+                                beginning="TF_CONFIG names 2 workers")
     assert "not all have appeared within --worker_timeout=3 seconds" in line
 
 

@@ -61,14 +61,20 @@ def environment(**changes):
     return {**{k: v for k, v in os.environ.items() if k != "TF_CONFIG"}, **changes}
 
 
-def start_workers(count: int, *flags):
-    """Workers of one run, on this machine."""
+def free_addresses(count: int) -> list[str]:
+    """Addresses of this machine that nobody listens at."""
     sockets = [socket.socket() for _ in range(count)]
     for one in sockets:
         one.bind(("127.0.0.1", 0))
     names = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
     for one in sockets:
         one.close()
+    return names
+
+
+def start_workers(count: int, *flags):
+    """Workers of one run, on this machine."""
+    names = free_addresses(count)
     return [start("train_imagenet.py", *flags, env=environment(TF_CONFIG=json.dumps(
         {"cluster": {"worker": names}, "task": {"type": "worker", "index": index}})))
             for index in range(count)]
