@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 
 import numpy as np
@@ -193,6 +194,126 @@ def test_several_devices_walk_as_one(replicas):
     for name, value in expected_second.items():
         if name.endswith(("/u", "/mean", "/var", "moving_mean", "moving_variance")):
             np.testing.assert_allclose(second[name], value, rtol=2e-3, atol=2e-4, err_msg=name)
+
+
+def two_iterations(strategy=None, **settings):
+    """A model after two iterations on 8 images, from weights that do not depend on the devices."""
+    train = config.TrainConfig(**{"batch_size": 2, "num_towers": 4, **settings})
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        gan = model.SAGAN(TINY_MODEL, train)
+    random = np.random.default_rng(1)
+    reference_checkpoint.assign(gan, {
+        name: (np.abs(v) + 0.5 if name.endswith(("var", "variance", "gamma")) else v)
+        for name, v in ((name, random.normal(0, 0.3, value.shape).astype(np.float32))
+                        for name, value in reference_checkpoint.variables(gan).items())})
+    losses = []
+    for _ in range(2):
+        z = random.normal(size=(8, 8)).astype(np.float32)
+        labels = random.integers(0, 3, 8).astype(np.int32)
+        images = random.uniform(-1, 1, (8, 32, 32, 3)).astype(np.float32)
+        metrics = {**gan.g_step(z, labels), **gan.d_step(images, labels, z[::-1].copy(), labels)}
+        losses.append([float(metrics[name]) for name in sorted(metrics)])
+    return gan, losses
+
+
+def assert_same_walk(one, other):
+    """Losses and gradient norms of both iterations, then u and the moving statistics."""
+    np.testing.assert_allclose(one[1][0], other[1][0], rtol=1e-5)
+    np.testing.assert_allclose(one[1][1], other[1][1], rtol=2e-3)
+    others = reference_checkpoint.variables(other[0])
+    for name, value in reference_checkpoint.variables(one[0]).items():
+        if name.endswith(("/u", "/mean", "/var", "moving_mean", "moving_variance")):
+            np.testing.assert_allclose(value, others[name], rtol=2e-3, atol=2e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_parts_one_after_the_other_are_the_same(parts):
+    assert_same_walk(two_iterations(accumulate=parts), two_iterations())
+
+
+def test_parts_on_each_of_two_devices_are_the_same():
+    strategy = distribution.make_strategy(config.TrainConfig(num_devices=2))
+    assert_same_walk(two_iterations(strategy, accumulate=2), two_iterations())
+
+
+@pytest.mark.parametrize(("devices", "group"), [(2, 8), (4, 4), (4, 8)])
+def test_batch_norm_across_devices_is_batch_norm_on_one(devices, group):
+    """Groups of 4 span two of four devices, groups of 8 all of them."""
+    strategy = distribution.make_strategy(config.TrainConfig(num_devices=devices))
+    assert_same_walk(two_iterations(strategy, bn_group=group), two_iterations(bn_group=group))
+
+
+def test_batch_norm_group_matters():
+    losses = [two_iterations(bn_group=group)[1][0] for group in (0, 4, 8)]
+    assert not np.allclose(losses[0], losses[1], rtol=1e-3)
+    assert not np.allclose(losses[1], losses[2], rtol=1e-3)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_average_of_the_generator(devices):
+    """By hand: a copy before step 2, then 0.9 of itself and 0.1 of the generator."""
+    strategy = distribution.make_strategy(config.TrainConfig(num_devices=devices))
+    with strategy.scope():
+        gan = model.SAGAN(TINY_MODEL, config.TrainConfig(
+            batch_size=2, num_towers=2, ema_decay=0.9, ema_start=2))
+    expected = {v.path: v.numpy().astype(np.float64) for v in gan.generator.weights}
+    random = np.random.default_rng(0)
+    for step in range(4):
+        for v in gan.generator.weights:
+            v.assign(random.normal(size=v.shape))
+        gan.step.assign(step)
+        strategy.run(gan.update_average)
+        decay = 0.0 if step < 2 else 0.9
+        expected = {v.path: decay * expected[v.path] + (1 - decay) * v.numpy()
+                    for v in gan.generator.weights}
+    averages = {v.path: v for v in gan.averaged.weights}
+    for path, value in expected.items():
+        for copy in strategy.experimental_local_results(averages[path].value):
+            np.testing.assert_allclose(copy.numpy(), value, atol=1e-6, err_msg=path)
+    assert {model.AVERAGE + path for path in expected} <= set(gan.state())
+
+
+def test_samples_of_the_average_are_those_of_its_weights(tiny):
+    gan = model.SAGAN(TINY_MODEL, config.TrainConfig(batch_size=4, num_towers=1, ema_decay=0.5,
+                                                     use_ema=True))
+    _, z, labels, _ = tiny
+    np.testing.assert_array_equal(gan.sample(z, labels, use_ema=True), gan.sample(z, labels))
+    for v in gan.generator.weights:
+        v.assign(v + 0.1)
+    before = gan.sample(z, labels, use_ema=True)
+    assert not np.allclose(before, gan.sample(z, labels), atol=1e-3)
+    assert not np.allclose(gan.class_samples(2, 2)[0, 0], 0)
+    gan.begin_average()
+    np.testing.assert_array_equal(gan.sample(z, labels, use_ema=True), gan.sample(z, labels))
+
+
+def test_gradient_norm_is_that_of_what_adam_took(tiny):
+    """With beta1 = 0, Adam's first moment is the gradient."""
+    gan, z, labels, images = tiny
+    norms = {"g": gan.g_step(z, labels)["g_gradient_norm"],
+             "d": gan.d_step(images, labels, z, labels)["d_gradient_norm"]}
+    for network, norm in norms.items():
+        moments = [v.numpy() for name, v in gan.state().items()
+                   if name.startswith(f"{network}_optimizer/m/")]
+        assert float(norm) == pytest.approx(np.sqrt(sum((m**2).sum() for m in moments)), rel=1e-5)
+
+
+def test_bfloat16_keeps_variables_and_results_in_float32(tiny):
+    _, z, labels, images = tiny
+    gan = model.SAGAN(TINY_MODEL, config.TrainConfig(batch_size=4, num_towers=1,
+                                                     mixed_precision="bfloat16"))
+    assert {v.dtype for v in gan.state().values()} == {tf.float32, tf.int64}
+    assert gan.generator.blocks[0].snconv1.compute_dtype == "bfloat16"
+    assert gan.discriminator.sn_linear.compute_dtype == "float32"
+    exact = model.SAGAN(TINY_MODEL, config.TrainConfig(batch_size=4, num_towers=1))
+    reference_checkpoint.assign(exact, reference_checkpoint.variables(gan))
+    fake, expected = (one.generator(z, labels, training=True) for one in (gan, exact))
+    assert fake.dtype == tf.float32
+    assert 1e-5 < relative_error(fake, expected) < 0.03
+    logits, expected = (one.discriminator(images, labels) for one in (gan, exact))
+    assert logits.dtype == tf.float32
+    assert 1e-6 < relative_error(logits, expected) < 0.03
+    assert np.isfinite(float(gan.d_step(images, labels, z, labels)["d_loss"]))
 
 
 def test_steps_run_inside_strategy_run():

@@ -3,16 +3,18 @@ import itertools
 import json
 import os
 import pathlib
+import shutil
 import signal
 import threading
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
 from sagan_tf import checkpoints, config, metric_writer, model, order, train_lib
-from tests.testing import TINY_MODEL, make_data
+from tests.testing import TINY_MODEL, make_data, random_images
 
 
 @pytest.fixture(name="data")
@@ -208,6 +210,78 @@ def test_inner_loop_is_traced_once(tmp_path, data):
         steps(batches, tf.constant(count))
     assert steps.experimental_get_tracing_count() == 1
     assert gan.step.numpy() == 6
+
+
+def test_whole_iteration_is_one_xla_program():
+    """128 px: both steps, forward, backward, Adam, u, moving statistics and average."""
+    size = config.ModelConfig(gf_dim=8, df_dim=8, z_dim=8, number_classes=3)
+    train_config = config.TrainConfig(batch_size=2, num_towers=2, ema_decay=0.9)
+    images = make_images(4, 128)
+    labels = tf.constant([0, 1, 2, 0])
+    found = []
+    for compiled in (True, False):
+        keras.utils.set_random_seed(0)
+        gan = model.SAGAN(size, train_config)
+        iteration = train_lib.make_iteration(gan, seed=0)
+        if compiled:
+            iteration = tf.function(iteration, jit_compile=True)
+        found.append((iteration([(images, labels)]).numpy(),
+                      {name: v.numpy() for name, v in gan.state().items()}))
+    (metrics, state), (expected, expected_state) = found
+    np.testing.assert_allclose(metrics, expected, rtol=1e-4, atol=1e-5)
+    changed = 0
+    for name, value in expected_state.items():
+        if name.endswith(("/u", "/mean", "/var", "moving_mean", "moving_variance", "iterations")):
+            np.testing.assert_allclose(state[name], value, rtol=1e-3, atol=1e-4, err_msg=name)
+            changed += 1
+    assert changed > 100
+
+
+def make_images(count, size):
+    return tf.constant(random_images(count, size))
+
+
+def test_rollback_goes_on_from_the_checkpoint_with_other_numbers(tmp_path, data, monkeypatch):
+    """Step 3 is spoilt once; the run ends as one that had the other numbers from step 2 on."""
+    first = settings(tmp_path / "spoilt", max_steps=2, save_summaries_steps=1)
+    train(data, first)
+    real = train_lib.make_train_steps
+    made = []
+
+    def spoilt(gan, seed):
+        steps = real(gan, seed)
+        made.append(seed)
+        if len(made) > 1:
+            return steps
+
+        def bad_steps(*args):
+            metrics, _ = steps(*args)
+            return {**metrics, "d_loss": np.nan}, 3
+
+        bad_steps.get_concrete_function = steps.get_concrete_function
+        return bad_steps
+
+    monkeypatch.setattr(train_lib, "make_train_steps", spoilt)
+    again = settings(tmp_path / "spoilt", save_summaries_steps=1, on_nonfinite="rollback")
+    printed = train(data, again)
+    assert "step 3: d_loss is not finite; " in printed
+    assert "rollback 1 of at most 3: continuing from step 2 with other random numbers" in printed
+    assert made == [0, 0x9E3779B9]
+    assert [row["step"] for row in rows(again)] == [1, 2, 3, 4]
+    assert stored(again, 4)["state/rollbacks/.ATTRIBUTES/VARIABLE_VALUE"] == 1
+    assert checkpoints.Checkpoints(again.run_dir, {}).steps == [0, 2, 4]
+
+
+def test_average_begins_where_a_run_without_one_goes_on(tmp_path, data, finished):
+    _, whole, _ = finished
+    shutil.copytree(whole.checkpoint_dir, tmp_path / "runs")
+    printed = train(data, settings(tmp_path, max_steps=5, ema_decay=0.5))
+    assert "the average of the generator begins at step 4" in printed
+    before, after = stored(whole, 4), stored(settings(tmp_path), 5)
+    name = "state/{}generator.Sg_snconv_last.Sw/.ATTRIBUTES/VARIABLE_VALUE"
+    np.testing.assert_allclose(
+        after[name.format("ema.S")],
+        (before[name.format("")] + after[name.format("")]) / 2, atol=1e-6)
 
 
 def test_sigma_ratios_by_reference_name():

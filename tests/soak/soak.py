@@ -4,18 +4,18 @@
 
 A small run is started again and again, and each time one of the faults below happens to it at a
 random moment. After each, the exit code and the last line must be the documented ones and no
-checkpoint may be lost; after all, an unbroken run of as many steps must give the same bits. The disk
-faults need root, to mount small disks, and are left out without it. A second run, on two workers,
-loses one of them now and then.
+checkpoint may be lost; after all, an unbroken run of as many steps must give the same bits. The
+disk faults need root, to mount small disks, and are left out without it. A second run, on two
+workers, loses one of them now and then.
 """
 
 import argparse
 import collections
+import contextlib
 import os
 import pathlib
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -41,7 +41,7 @@ class Soak:
         make_data(self.data, count=64)
         (path / "sitecustomize.py").write_text(JUMPING_CLOCK)
         self.runs, self.summaries = path / "runs", path / "summaries"
-        for disk, size in ((self.runs, "40m"), (self.summaries, "1m")):
+        for disk, size in ((self.runs, "40m"), (self.summaries, "8m")):
             disk.mkdir()
             if disks:
                 subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)],
@@ -145,28 +145,17 @@ class Soak:
     def fault_disk_full(self):
         process = self.under_way()
         filler = self.runs / "filler"
-        try:
-            with open(filler, "wb") as file:
-                while True:
-                    file.write(b"x" * 4096)
-                    file.flush()
-        except OSError:
-            pass
+        fill(filler)
         self.ends(process, 1, "cannot be written to")
         filler.unlink()
         self.note_checkpoints()
 
     def fault_summary_disk_full(self):
+        for events in self.summaries.iterdir():
+            events.unlink()
         process = self.under_way()
         filler = self.summaries / "filler"
-        shutil.rmtree(self.summaries, ignore_errors=True)
-        with open(filler, "wb") as file:
-            try:
-                while True:
-                    file.write(b"x" * 1024)
-                    file.flush()
-            except OSError:
-                pass
+        fill(filler)
         processes.wait_for(process, r".*cannot be written to .* training goes on")
         filler.unlink()
         processes.wait_for(process, r".*can be written to again")
@@ -221,16 +210,26 @@ class Soak:
         self.ends(workers[1 - victim], 75, "another worker has died or does not answer")
 
 
+def fill(filler: pathlib.Path) -> None:
+    """Fills a disk to the last byte."""
+    try:
+        with open(filler, "wb", buffering=0) as file:
+            for size in (2**16, 2**10, 1):
+                with contextlib.suppress(OSError):
+                    while file.write(b"x" * size):
+                        pass
+    except OSError:
+        pass
+
+
 def compare(soak: Soak) -> int:
     """An unbroken run of as many steps as the last checkpoint has: the same bits."""
-    code, out, err = 0, "", ""
     step = max(soak.steps())
     flags = [*MODEL, f"--data_dir={soak.data}", f"--checkpoint_dir={soak.path}/whole",
              f"--max_steps={step}"]
-    process = processes.start("train_imagenet.py", *flags)
-    out, err = process.communicate()
-    code = process.returncode
-    assert code == 0, (out, err)
+    process = processes.start("train_imagenet.py", *flags)  # for as long as it takes
+    _, err = process.communicate()
+    assert process.returncode == 0, err
     whole = processes.state(soak.path / "whole" / "imagenet_2", step)
     broken = processes.state(soak.run_dir, step)
     assert set(whole) == set(broken)
