@@ -43,6 +43,7 @@ setuptools.setup(
     extras_require={
         "test": ["pytest>=8", "pytest-xdist>=3", "ruff>=0.6", "scipy>=1.11"],
         "data": ["scikit-learn>=1.4"],  # to make the digits again
+        "plots": ["matplotlib>=3.8"],  # tests/soak/drift.py
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
     },
 )

@@ -1,4 +1,5 @@
 import itertools
+import os
 import re
 
 import numpy as np
@@ -108,6 +109,35 @@ def test_continued_pipeline_goes_on_where_it_stopped(sorted_data, buffer, start)
     whole = order_of(dataset.training_batches(sorted_data, data, 10, seed=1), 500)
     rest = dataset.training_batches(sorted_data, data, 9, seed=1, start=start)
     assert order_of(rest, 500 - start) == whole[start:]
+
+
+@pytest.mark.parametrize(("workers", "replicas"), [(1, 4), (2, 1), (2, 2), (3, 4)])
+def test_shares_of_workers_put_together_are_the_batch(sorted_data, workers, replicas):
+    """Each device takes its part of every batch of 24, devices in order; start is counted whole."""
+    data = config.DataConfig(shuffle_buffer_size=80)
+    whole = order_of(dataset.training_batches(sorted_data, data, 24, seed=1, start=30), 240)
+    found = [order_of(dataset.training_batches(
+        sorted_data, data, 24, seed=1, start=30,
+        share=dataset.Share(worker, workers, replicas)), 240 // workers)
+             for worker in range(workers)]
+    parts = np.array(found).reshape(workers, 10, 24 // workers)
+    assert parts.transpose(1, 0, 2).ravel().tolist() == whole
+    first = next(iter(dataset.training_batches(
+        sorted_data, data, 24, seed=1, share=dataset.Share(0, workers, replicas))))
+    assert first[0].shape == (24 // workers // replicas, 32, 32, 3)
+
+
+def test_changed_files_are_named(tmp_path):
+    path = tmp_path / "a.tfrecords"
+    write_records(path, numbered(20), [0] * 20)
+    write_records(tmp_path / "b.tfrecords", numbered(20), [0] * 20)
+    records = records_in(tmp_path)
+    assert dataset.find_change(records) is None
+    os.utime(path, ns=(0, 0))
+    assert dataset.find_change(records).startswith(f"{path}: it has changed since the run began (")
+    path.unlink()
+    assert dataset.find_change(records).startswith(f"{path}: it was there when the run began, and")
+    assert dataset.find_change(records, removed=False) is None
 
 
 def test_continued_pipeline_decodes_nothing_of_what_it_skips(tmp_path):

@@ -72,7 +72,38 @@ def test_checkpoint_step_is_the_one_scored(run):
     assert not np.isclose(first.fid, latest.fid, rtol=1e-3)
 
 
+def test_average_is_scored_if_asked_for(tmp_path):
+    """The average of one run is the generator of another: the same scores."""
+    gan = model.SAGAN(DIGITS_MODEL, config.TrainConfig(ema_decay=0.9))
+    gan.generator.snconv_last.bias.assign([0.5, -0.5, 0.0])
+    other = model.SAGAN(DIGITS_MODEL)
+    for v, average in zip(other.generator.weights, gan.averaged.weights):
+        v.assign(average)
+    for name, one in (("with", gan), ("other", other)):
+        run_dir = config.run_directory(str(tmp_path / name), 64)
+        checkpoints.write_config(run_dir, model=DIGITS_MODEL)
+        checkpoints.Checkpoints(run_dir, one.state()).save(7)
+    (average, *_), _ = evaluate(settings(tmp_path / "with", use_ema=True))
+    (expected, *_), _ = evaluate(settings(tmp_path / "other"))
+    (itself, *_), _ = evaluate(settings(tmp_path / "with"))
+    assert average.fid == expected.fid
+    assert average.inception_score == expected.inception_score
+    assert not np.isclose(average.fid, itself.fid, rtol=1e-3)
+    record = tmp_path / "with/eval/imagenet_64/metrics.jsonl"
+    assert [json.loads(line)["protocol"]["ema"] for line in record.read_text().splitlines()] == [
+        True, False]
+
+
+def test_damaged_latest_checkpoint_is_passed_over(run):
+    path = run / "imagenet_64" / "ckpt-5.data-00000-of-00001"
+    path.write_bytes(path.read_bytes()[:100])
+    (first, *_), printed = evaluate(settings(run))
+    assert first.name == "step 0"
+    assert "ckpt-5: the checkpoint cannot be read" in printed
+
+
 @pytest.mark.parametrize(("changes", "message"), [
+    ({"use_ema": True}, "--use_ema: .*ckpt-5 holds no moving average; train with --ema_decay"),
     ({"checkpoint_step": 3}, r"--checkpoint_step=3: .* no checkpoint of that step, but of 0, 5"),
     ({"checkpoint_dir": "absent"}, "absent/imagenet_64: no run there"),
     ({"gf_dim": 64}, "--gf_dim=64: the run in .* was trained with 8"),

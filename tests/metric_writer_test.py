@@ -49,6 +49,36 @@ def test_unwritable_directory_is_one_line(tmp_path):
     assert "\n" not in str(error.value)
 
 
+def test_with_somebody_to_warn_nothing_is_an_error(tmp_path):
+    """The summary directory cannot be made at first; rows are written all the same."""
+    (tmp_path / "summaries").write_text("in the way")
+    lines = []
+    writer = metric_writer.MetricWriter(str(tmp_path / "run"), 0, str(tmp_path / "summaries"),
+                                        warn=lines.append)
+    for step in (1, 2):
+        writer.write_scalars(step, {"d_loss": 1.0})
+        writer.write_image(step, "grid", np.zeros((4, 6, 3), np.uint8), "samples/a.png")
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{tmp_path}/summaries: cannot be written to (")
+    assert lines[0].endswith("; training goes on without what would be written there")
+    (tmp_path / "summaries").unlink()
+    writer.write_scalars(3, {"d_loss": 0.5})
+    assert lines[1:] == [f"{tmp_path}/summaries: can be written to again"]
+    assert [json.loads(line)["step"] for line in
+            (tmp_path / "run/metrics.jsonl").read_text().splitlines()] == [1, 2, 3]
+    events = event_accumulator.EventAccumulator(str(tmp_path / "summaries")).Reload()
+    assert [event.step for event in events.Tensors("d_loss")] == [3]
+
+
+def test_worker_that_follows_prints_its_notes_only():
+    stream = io.StringIO()
+    progress = metric_writer.Progress(10, 1, stream, Clock(), worker="worker 1")
+    progress.start(0)
+    progress.show(5, {"g_loss": 0.5}, keep=True)
+    progress.note("starting")
+    assert stream.getvalue() == "worker 1: starting\n"
+
+
 def test_progress_line_away_from_a_terminal():
     stream, clock = io.StringIO(), Clock()
     progress = metric_writer.Progress(1000, 256, stream, clock)
