@@ -182,15 +182,13 @@ class TrainConfig:
         "devices that divides num_towers.")
     strategy: str = _option(
         "auto", "Devices: one_device; mirrored, those of this machine; multi_worker, those of all "
-        "machines that TF_CONFIG names; tpu; auto: multi_worker where TF_CONFIG names several, tpu "
-        "where TPU_NAME is set, else mirrored. (Not in the reference.)", STRATEGIES)
+        "machines that TF_CONFIG names; tpu, that of this TPU VM; auto: multi_worker where "
+        "TF_CONFIG names several, tpu where TPU_NAME is set, else mirrored. (Not in the "
+        "reference.)", STRATEGIES)
     num_devices: int = _option(
         0, "Devices to train on; 0: every GPU, or one CPU device where there is none. On a machine "
         "without GPU, a number above 1 makes that many logical CPU devices. (Not in the "
         "reference: its towers were its devices.)")
-    tpu: str = _option(
-        "local", "With --strategy=tpu: local on a TPU VM, or the name or grpc:// address of one. "
-        "(Not in the reference.)")
     worker_timeout: int = _option(
         300, "With --strategy=multi_worker: seconds to wait for the other workers to appear, and "
         "for one that hangs. (Not in the reference.)")

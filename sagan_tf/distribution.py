@@ -159,17 +159,15 @@ def _multi_worker(config: config_lib.TrainConfig) -> tf.distribute.Strategy:
 
 
 def _tpu(config: config_lib.TrainConfig) -> tf.distribute.Strategy:
-    name = os.environ.get("TPU_NAME", config.tpu) if config.tpu == "local" else config.tpu
+    # Not a TPU elsewhere, nor a pod: the order of the images is made by Python, on each host.
     try:
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=name)
-        if name != "local":
-            tf.config.experimental_connect_to_cluster(resolver)
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu="local")
         tf.tpu.experimental.initialize_tpu_system(resolver)
+        return tf.distribute.TPUStrategy(resolver)
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
         raise config_lib.UserError(
-            f"--tpu={name}: expected local on a TPU VM, or the name or grpc:// address of a TPU "
+            f"--strategy={config.strategy}: expected a TPU VM with TensorFlow for TPUs "
             f"({files.first_line(error)})") from error
-    return tf.distribute.TPUStrategy(resolver)
 
 
 # A process of its own: TensorFlow waits without limit, and lets nothing else of its process run.

@@ -1,6 +1,7 @@
 """Writing to a run directory: whole or not at all, and one clear line when it cannot be done."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -54,7 +55,7 @@ def sha256(path: str) -> str:
 def locked(path: str, refusal: str) -> Iterator[None]:
     """Holds a lock on a file, which is made if needed; the system lets go of a dead holder's.
 
-    A remote path (gs://) cannot be locked, and is not.
+    What cannot be locked (gs://, some network file systems) is not.
 
     Raises:
       config.UserError: somebody else holds it; the message is `refusal`.
@@ -67,6 +68,9 @@ def locked(path: str, refusal: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise config_lib.UserError(refusal) from error
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+                raise
         yield
 
 

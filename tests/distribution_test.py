@@ -37,6 +37,7 @@ def test_strategies_by_name():
 @pytest.mark.parametrize(("settings", "expected"), [
     ({"strategy": "one_device", "num_devices": 2}, "--num_devices=2: expected 0 or 1 with"),
     ({"strategy": "tpu", "num_devices": 2}, "--num_devices=2: expected 0 with --strategy=tpu"),
+    ({"strategy": "tpu"}, "--strategy=tpu: expected a TPU VM with TensorFlow for TPUs"),
     ({"strategy": "multi_worker"}, "--strategy=multi_worker: expected .* TF_CONFIG"),
     ({"num_devices": 2, "accumulate": 4}, "--accumulate=4: expected a divisor of the 2 towers"),
     ({"accumulate": 4, "bn_group": 128}, "--bn_group=128: with --accumulate=4 a device runs 64"),
