@@ -44,6 +44,7 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(state=self._state)
         self._keep = keep
         self.missing: list[str] = []
+        self._damaged: set[int] = set()  # steps that a restore passed over
 
     def save(self, step: int) -> str:
         """Writes the checkpoint of `step`, reads it back, and only then drops the oldest ones.
@@ -65,11 +66,12 @@ class Checkpoints:
                 raise
             files.sync(*self._files_of(step), self.run_dir)
             # Newer ones than this are damaged: a restart has passed them over.
-            kept = [other for other in self.steps if other <= step][-self._keep:]
+            self._damaged.discard(step)
+            older = [other for other in self.steps if other <= step]
+            kept = [other for other in older if other not in self._damaged][-self._keep:]
             self._point_to(path, kept)
-            for other in self.steps:
-                if other < kept[0]:
-                    self._remove(other)
+            for other in set(older) - set(kept):
+                self._remove(other)
         return path
 
     def restore(self, step: int = -1, complete: bool = True,
@@ -95,6 +97,7 @@ class Checkpoints:
             try:
                 self._assign(self.path(candidate), complete)
             except _READ_ERRORS as error:
+                self._damaged.add(candidate)
                 faults.append(f"{self.path(candidate)}: the checkpoint cannot be read "
                               f"({files.first_line(error)})")
                 continue
@@ -105,7 +108,8 @@ class Checkpoints:
             others = ", ".join(str(other) for other in self.steps if other != step)
             raise config_lib.UserError("; ".join(faults) + (
                 f"; there are checkpoints of steps {others or 'none other'}" if step != -1 else
-                f"; no checkpoint of {self.run_dir} is left: move it away to begin again"))
+                f"; no checkpoint of {self.run_dir} is left: if the disk is well, move the "
+                "directory away to begin again"))
         return None
 
     @property
@@ -215,6 +219,8 @@ def read_config(run_dir: str, section: str, kind: type) -> Any:
             raise ValueError(f"version {content['version']}, expected at most {CONFIG_VERSION}; it "
                              "was written by a later release")
         return kind(**content[section])
-    except (ValueError, KeyError, TypeError, tf.errors.OpError, config_lib.UserError) as error:
+    except KeyError as error:
+        raise config_lib.UserError(f"{path}: expected a run's settings (no {error})") from error
+    except (ValueError, TypeError, tf.errors.OpError, config_lib.UserError) as error:
         raise config_lib.UserError(
             f"{path}: expected a run's settings ({files.first_line(error)})") from error

@@ -39,8 +39,10 @@ class WorkerLost(Exception):
     """
 
 
-class Interrupted(Exception):
+class Interrupted(BaseException):
     """A run was asked to stop, has saved what there was to save, and leaves.
+
+    No Exception, as KeyboardInterrupt: TensorFlow and Keras would wrap one raised while they trace.
 
     Attributes:
       signal: number of the signal. Entry points leave with exit code 128 + this.
@@ -63,7 +65,8 @@ def _require(condition: bool, name: str, value: Any, expected: str) -> None:
 
 def _require_positive(config: Any, *names: str) -> None:
     for name in names:
-        _require(getattr(config, name) > 0, name, getattr(config, name), "a number above 0")
+        value = getattr(config, name)
+        _require(0 < value < float("inf"), name, value, "a number above 0")
 
 
 def _require_not_negative(config: Any, *names: str) -> None:
@@ -191,7 +194,7 @@ class TrainConfig:
         "reference: its towers were its devices.)")
     worker_timeout: int = _option(
         300, "With --strategy=multi_worker: seconds to wait for the other workers to appear, and "
-        "for one that hangs. (Not in the reference.)")
+        "for one that hangs; more than a save takes. (Not in the reference.)")
     bn_group: int = _option(
         0, "Images that batch norm takes its moments over: a multiple of batch_size, which may "
         "span devices; 0: batch_size, as in the reference.")
@@ -237,7 +240,8 @@ class TrainConfig:
         "last checkpoint and on with other random numbers. (Not in the reference.)",
         ("stop", "rollback"))
     max_rollbacks: int = _option(
-        3, "With --on_nonfinite=rollback: how often, before the run stops. (Not in the reference.)")
+        3, "With --on_nonfinite=rollback: how often, counted with the checkpoints, before the run "
+        "stops. (Not in the reference.)")
     health_every: int = _option(
         1000, "Iterations between two looks at the health of spectral normalisation and at the "
         "variety of the samples; 0: none. (Not in the reference.)")

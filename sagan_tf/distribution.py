@@ -67,31 +67,27 @@ def number_of_workers(strategy: tf.distribute.Strategy) -> int:
 
 
 def agree(strategy: tf.distribute.Strategy, values: Sequence[float]) -> np.ndarray:
-    """Means over the workers of a few numbers, float64; every worker must ask at the same point.
-
-    Raises:
-      config.WorkerLost: a worker does not answer.
-    """
+    """Means over the workers of a few numbers, float64; every worker must ask at the same point."""
     if number_of_workers(strategy) == 1:
         return np.array(values, np.float64)
-    with workers(strategy):
-        own = strategy.experimental_distribute_values_from_function(
-            lambda _: tf.constant(values, tf.float64))
-        return strategy.reduce(tf.distribute.ReduceOp.MEAN, own, axis=None).numpy()
+    own = strategy.experimental_distribute_values_from_function(
+        lambda _: tf.constant(values, tf.float64))
+    return strategy.reduce(tf.distribute.ReduceOp.MEAN, own, axis=None).numpy()
 
 
 @contextlib.contextmanager
 def workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Turns TensorFlow's error about a lost worker into a `config.WorkerLost`."""
+    """Turns TensorFlow's error about a lost worker, or TPU, into a `config.WorkerLost`."""
     try:
         yield
     except _WORKER_ERRORS as error:
-        if number_of_workers(strategy) == 1:
+        alone = number_of_workers(strategy) == 1
+        if alone and not isinstance(strategy, tf.distribute.TPUStrategy):
             raise
         raise config_lib.WorkerLost(
-            f"another worker has died or does not answer ({files.first_line(error)}); start the "
-            "same command on all workers again, and they continue from the last checkpoint"
-        ) from error
+            f"{'the TPU' if alone else 'another worker'} has died or does not answer "
+            f"({files.first_line(error)}); start the same command on all workers again, and they "
+            "continue from the last checkpoint") from error
 
 
 def _kind(config: config_lib.TrainConfig) -> str:
@@ -110,6 +106,8 @@ def _cluster_size() -> int:
     try:
         content = json.loads(text)
         cluster, task = content.get("cluster", {}), content.get("task", {})
+        if not all(isinstance(names, list) for names in cluster.values()):
+            raise ValueError("the addresses of a job are no list")
         names = [*cluster.get("chief", []), *cluster.get("worker", [])]
         if cluster and not (task["type"] in cluster
                             and 0 <= task["index"] < len(cluster[task["type"]])):
@@ -153,9 +151,15 @@ def _multi_worker(config: config_lib.TrainConfig) -> tf.distribute.Strategy:
                   f"TF_CONFIG names {count} workers, and not all have appeared within "
                   f"--worker_timeout={config.worker_timeout} seconds; start the same command on "
                   "all of them"):
-        return tf.distribute.MultiWorkerMirroredStrategy(
-            communication_options=tf.distribute.experimental.CommunicationOptions(
-                timeout_seconds=config.worker_timeout))
+        try:
+            return tf.distribute.MultiWorkerMirroredStrategy(
+                communication_options=tf.distribute.experimental.CommunicationOptions(
+                    timeout_seconds=config.worker_timeout))
+        except (ValueError, TypeError, RuntimeError, tf.errors.OpError) as error:
+            raise config_lib.UserError(
+                f"TF_CONFIG={os.environ['TF_CONFIG']}: the workers cannot be joined "
+                f"({files.first_line(error)}); expected free host:port addresses that all reach"
+            ) from error
 
 
 def _tpu(config: config_lib.TrainConfig) -> tf.distribute.Strategy:

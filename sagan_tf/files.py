@@ -32,7 +32,7 @@ def writing(directory: str) -> Iterator[None]:
     except _WRITE_ERRORS as error:
         raise config_lib.UserError(
             f"{directory}: cannot be written to ({first_line(error)}); free space, or choose "
-            "another --checkpoint_dir. Checkpoints written before stay as they are") from error
+            "another directory. Checkpoints written before stay as they are") from error
 
 
 def write_whole(path: str, text: str) -> None:

@@ -40,8 +40,8 @@ class MetricWriter:
         self._events = None
         with files.writing(directory):
             tf.io.gfile.makedirs(directory)
-            if start_step is not None:
-                self.drop_rows_after(start_step)
+        if start_step is not None:
+            self.drop_rows_after(start_step)
         with self._writing(self._summary_dir):
             self._open_events()
 
@@ -100,13 +100,14 @@ class MetricWriter:
 
     def drop_rows_after(self, step: int) -> None:
         """Forgets the rows of steps that are walked again."""
-        if not tf.io.gfile.exists(self._rows):
-            return
-        with tf.io.gfile.GFile(self._rows) as file:
-            lines = file.read().splitlines()
-        kept = [line for line in lines if _step_of(line) is not None and _step_of(line) <= step]
-        if len(kept) < len(lines):
-            files.write_whole(self._rows, "".join(line + "\n" for line in kept))
+        with self._writing(self.directory):
+            if not tf.io.gfile.exists(self._rows):
+                return
+            with tf.io.gfile.GFile(self._rows) as file:
+                lines = file.read().splitlines()
+            kept = [line for line in lines if _step_of(line) is not None and _step_of(line) <= step]
+            if len(kept) < len(lines):
+                files.write_whole(self._rows, "".join(line + "\n" for line in kept))
 
 
 def _step_of(line: str) -> Optional[int]:

@@ -319,7 +319,7 @@ class ReducedAdam(keras.optimizers.Adam):
 
 def _adam(train_config: config_lib.TrainConfig, learning_rate: float) -> keras.optimizers.Adam:
     return ReducedAdam(learning_rate, beta_1=train_config.beta1, beta_2=train_config.beta2,
-                 epsilon=ADAM_EPSILON)
+                       epsilon=ADAM_EPSILON)
 
 
 @contextlib.contextmanager

@@ -121,7 +121,7 @@ def _locked(out: str) -> Iterator[str]:
     work = os.path.join(out, dataset_info.WORK_DIRECTORY)
     os.makedirs(work, exist_ok=True)
     with files_lib.locked(os.path.join(work, "lock"),
-                      f"--out={out}: another prepare_data is at work there; wait for it"):
+                          f"--out={out}: another prepare_data is at work there; wait for it"):
         yield work
 
 

@@ -59,20 +59,21 @@ def train(model_config: config_lib.ModelConfig, data_config: config_lib.DataConf
         strategy = distribution.make_strategy(train_config)
         progress = _progress(train_config, strategy, stream)
         start_up.done("devices")
-        records = dataset.open_records(
-            data_config.data_dir, model_config.image_size, model_config.number_classes)
-        start_up.done("data")
-        keras.utils.set_random_seed(train_config.seed)
-        with strategy.scope():
-            gan = model.SAGAN(model_config, train_config)
-        start_up.done("networks")
-        if dry_run:
-            progress.note(_description(gan, records, data_config))
-            return
-        with _only_run(train_config.run_dir, distribution.is_chief(strategy)):
-            trainer = _open_run(gan, records, data_config, progress)
-            start_up.done("checkpoint")
-            trainer.run(stop, start_up)
+        with distribution.workers(strategy):
+            records = dataset.open_records(
+                data_config.data_dir, model_config.image_size, model_config.number_classes)
+            start_up.done("data")
+            keras.utils.set_random_seed(train_config.seed)
+            with strategy.scope():
+                gan = model.SAGAN(model_config, train_config)
+            start_up.done("networks")
+            if dry_run:
+                progress.note(_description(gan, records, data_config))
+                return
+            with _only_run(train_config.run_dir, distribution.is_chief(strategy)):
+                trainer = _open_run(gan, records, data_config, progress)
+                start_up.done("checkpoint")
+                trainer.run(stop, start_up)
 
 
 def _open_run(gan: model.SAGAN, records: dataset.Records, data_config: config_lib.DataConfig,
@@ -158,6 +159,7 @@ class Trainer:
                 return
             except NotFinite as fault:
                 self._roll_back(fault)
+                start_up = _StartUp(since_process=False)
 
     def _loop(self, stop: "_StopSignals", start_up: "_StartUp") -> None:
         step, end = int(self.gan.step.numpy()), self.config.max_steps
@@ -165,8 +167,7 @@ class Trainer:
         batches = self._batches(step)
         self._steps = make_train_steps(self.gan, self._seed())
         start_up.done("input pipeline")
-        with distribution.workers(self.gan.strategy):
-            self._steps.get_concrete_function(batches, tf.TensorSpec([], tf.int32))
+        self._steps.get_concrete_function(batches, tf.TensorSpec([], tf.int32))
         start_up.done("tracing")
         stop.wait_for_steps()
         saved_at, per_step = time.monotonic(), None
@@ -228,8 +229,7 @@ class Trainer:
 
     def _run_steps(self, batches, step: int, count: int) -> tuple[int, dict[str, float]]:
         try:
-            with (distribution.workers(self.gan.strategy),
-                  dataset.reading(self.records, self.progress.note)):
+            with dataset.reading(self.records, self.progress.note):
                 metrics, bad_step = self._steps(batches, tf.constant(count))
         except config_lib.UserError:
             # The iteration that met the record has changed nothing: what came before is kept,
@@ -250,7 +250,8 @@ class Trainer:
         """Saves what may be kept; no worker goes on, or leaves, before the chief has done it."""
         changed = dataset.find_change(self.records, removed=False) if self.records else None
         if changed:
-            raise config_lib.UserError(f"{changed} from step {self.saved.steps[-1]}")
+            raise config_lib.UserError(
+                f"{changed} from step {max(self.saved.steps, default=0)}")
         self._refuse_nonfinite_weights(step)
         if self._chief:
             self.saved.save(step)
@@ -308,7 +309,7 @@ class Trainer:
             **row, **found,
             "d_learning_rate": self.config.discriminator_learning_rate,
             "g_learning_rate": self.config.generator_learning_rate,
-            "memory_mb": process.memory_mb(),
+            "memory_mb": process.memory_mb(), "peak_memory_mb": process.memory_mb(peak=True),
             **({"images_per_second": rate} if rate else {})}, time=time.time())
 
     def _write_preview(self, step: int) -> None:
@@ -361,8 +362,8 @@ def make_train_steps(gan: model.SAGAN, seed: int) -> Callable:
     """The inner loop: a function of (iterator of real batches, count) that runs `count` iterations.
 
     The batches hold uint8 images: they become floats on the device, a quarter of the way there.
-    It returns the metrics of the last iteration and the number of the first iteration whose metrics
-    were not finite (-1: none), which is then the last. Nothing is asked of the host in between.
+    It returns the metrics of the last iteration and -1, or, where an iteration's metrics were not
+    finite, those of the first such one and its number. Nothing is asked of Python in between.
     """
     config, strategy = gan.train_config, gan.strategy
     iteration = make_iteration(gan, seed)
@@ -378,14 +379,15 @@ def make_train_steps(gan: model.SAGAN, seed: int) -> Callable:
         metrics = tf.zeros([len(METRICS)])
         bad_step = tf.constant(-1, tf.int64)
         for _ in tf.range(count):
-            # An iteration begins when the one before it has ended and its own images are there: a
-            # record that cannot be read leaves the variables as the last whole iteration left
-            # them. One with numbers that are not finite is the last.
+            # An iteration begins when the one before it has ended and its own images are there
+            # (which is what the condition, always true, is for): a record that cannot be read
+            # leaves the variables as the last whole iteration left them.
             tf.autograph.experimental.set_loop_options(parallel_iterations=1)
             real = [next(batches) for _ in range(config.d_step)]
-            before = metrics
-            metrics = tf.cond(tf.logical_and(bad_step < 0, _have_arrived(strategy, real)),
-                              lambda real=real: count_iteration(real), lambda before=before: before)
+            found = tf.cond(_have_arrived(strategy, real),
+                            lambda real=real: count_iteration(real),
+                            lambda: tf.fill([len(METRICS)], np.float32(np.nan)))
+            metrics = tf.where(bad_step < 0, found, metrics)
             finite = tf.reduce_all(tf.math.is_finite(metrics))
             bad_step = tf.where(tf.logical_or(finite, bad_step >= 0), bad_step,
                                 gan.step.read_value())
@@ -468,8 +470,8 @@ def _only_run(run_dir: str, chief: bool) -> Iterator[None]:
 class _StartUp:
     """Seconds that each part of the time up to the first step took."""
 
-    def __init__(self):
-        self._parts = {"imports": process.age()}
+    def __init__(self, since_process: bool = True):
+        self._parts = {"imports": process.age()} if since_process else {}
         self._mark = time.monotonic()
 
     def done(self, part: str) -> None:
@@ -478,11 +480,10 @@ class _StartUp:
         self._parts[part], self._mark = now - self._mark, now
 
     def end(self, part: str) -> str:
-        """The last part has ended; returns a line of all, and begins again (for a rollback)."""
+        """The last part has ended; returns a line of all."""
         self.done(part)
-        parts, self._parts = self._parts, {}
-        return f"start-up took {sum(parts.values()):.1f} s: " + ", ".join(
-            f"{name} {seconds:.1f}" for name, seconds in parts.items())
+        return f"start-up took {sum(self._parts.values()):.1f} s: " + ", ".join(
+            f"{name} {seconds:.1f}" for name, seconds in self._parts.items())
 
 
 class _StopSignals:
@@ -500,7 +501,9 @@ class _StopSignals:
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
-                self._before[number] = signal.signal(number, self._note)
+                # One that is ignored (nohup), or not Python's own, stays so.
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *_):

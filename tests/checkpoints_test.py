@@ -109,6 +109,17 @@ def test_last_good_checkpoint_outlives_damaged_newer_ones(tmp_path):
     assert saved.restore() == 20
 
 
+def test_damaged_checkpoint_does_not_count_among_those_kept(tmp_path):
+    saved = checkpoints.Checkpoints(str(tmp_path), state(), keep=2)
+    saved.save(1)
+    saved.save(2)
+    (tmp_path / "ckpt-2.data-00000-of-00001").write_bytes(b"")
+    again = checkpoints.Checkpoints(str(tmp_path), state(), keep=2)
+    assert again.restore() == 1
+    again.save(3)
+    assert again.steps == [1, 3]
+
+
 def test_save_that_cannot_be_read_back_is_no_save(tmp_path, monkeypatch):
     saved = checkpoints.Checkpoints(str(tmp_path), state(), keep=1)
     saved.save(1)

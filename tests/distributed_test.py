@@ -131,8 +131,23 @@ def test_worker_that_never_appears_is_not_waited_for_without_end(tmp_path, data)
     assert "not all have appeared within --worker_timeout=3 seconds" in line
 
 
+def test_worker_lost_while_the_others_start_is_a_clear_end(tmp_path, data):
+    """The second worker has no data; the first waits for it to make its variables."""
+    flags = [*processes.PLAIN, "--num_towers=2", f"--checkpoint_dir={tmp_path}"]
+    chief, other = processes.start_workers(2, *flags, f"--data_dir={data}",
+                                           more={1: [f"--data_dir={tmp_path}"]})
+    result = chief.communicate(timeout=100)
+    processes.error_line((chief.returncode, *result), code=75, beginning="another worker")
+    result = other.communicate(timeout=100)
+    assert "it holds no *.tfrecords" in processes.error_line((other.returncode, *result))
+
+
 @pytest.mark.parametrize(("text", "expected"), [
     ("{", "error: TF_CONFIG={: expected JSON as in "),
+    ('{"cluster": {"worker": "a:1"}, "task": {"type": "worker", "index": 0}}',
+     "the addresses of a job are no list"),
+    ('{"cluster": {"worker": ["a", "b"]}, "task": {"type": "worker", "index": 0}}',
+     "the workers cannot be joined"),
     ('{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}',
      "the task is not one of the cluster")])
 def test_wrong_cluster_is_one_line(tmp_path, data, text, expected):

@@ -157,6 +157,7 @@ def test_run_outlives_full_tensorboard_disk_and_clock_jumps_and_keeps_others_out
 def test_signal_before_the_first_step_ends_at_once(tmp_path, data):
     process = processes.start("train_imagenet.py", *flags(tmp_path, data))
     processes.wait_for(process, f"{tmp_path}/imagenet_2: starting")
+    time.sleep(3)  # it is tracing now
     asked = time.monotonic()
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)

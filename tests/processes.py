@@ -72,11 +72,15 @@ def free_addresses(count: int) -> list[str]:
     return names
 
 
-def start_workers(count: int, *flags):
-    """Workers of one run, on this machine."""
+def start_workers(count: int, *flags, more=None):
+    """Workers of one run, on this machine; `more` has flags for some of them, by index."""
     names = free_addresses(count)
-    return [start("train_imagenet.py", *flags, env=environment(TF_CONFIG=json.dumps(
-        {"cluster": {"worker": names}, "task": {"type": "worker", "index": index}})))
+
+    def cluster(index):
+        task = {"type": "worker", "index": index}
+        return environment(TF_CONFIG=json.dumps({"cluster": {"worker": names}, "task": task}))
+
+    return [start("train_imagenet.py", *flags, *(more or {}).get(index, ()), env=cluster(index))
             for index in range(count)]
 
 

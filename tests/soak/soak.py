@@ -49,6 +49,7 @@ class Soak:
         self.run_dir = self.runs / "imagenet_2"
         self.counts = collections.Counter()
         self.reached = 0  # step of a checkpoint that must not be lost
+        self.reached_by_two = -1  # the same of the run on two workers
 
     def flags(self, *more):
         return [*MODEL, f"--data_dir={self.data}", f"--checkpoint_dir={self.runs}",
@@ -130,8 +131,7 @@ class Soak:
     def fault_checkpoint_damaged(self):
         self.fault_kill()
         steps = self.steps()
-        if len(steps) < 2:
-            return
+        assert len(steps) >= 2, "no second checkpoint to go back to"
         path = self.run_dir / f"ckpt-{steps[-1]}.data-00000-of-00001"
         content = path.read_bytes()
         place = self.random.randrange(len(content))
@@ -202,12 +202,17 @@ class Soak:
                  f"--checkpoint_dir={self.path}/two", "--strategy=multi_worker",
                  "--max_steps=100000000"]
         workers = processes.start_workers(2, *flags)
+        line = processes.wait_for(workers[0], r".*(: starting$|continuing from step )")
+        found = re.search(r"continuing from step (\d+)", line)
+        assert (int(found.group(1)) if found else -1) >= self.reached_by_two, line
         processes.wait_for(workers[0], "step ")
         time.sleep(self.random.uniform(0, 2.5))
         victim = self.random.randrange(2)
         workers[victim].kill()
         workers[victim].communicate()
         self.ends(workers[1 - victim], 75, "another worker has died or does not answer")
+        self.reached_by_two = max(
+            int(path.stem[5:]) for path in (self.path / "two" / "imagenet_2").glob("ckpt-*.index"))
 
 
 def fill(filler: pathlib.Path) -> None:
