@@ -32,10 +32,6 @@ def make_strategy(config: config_lib.TrainConfig) -> tf.distribute.Strategy:
 
     A process whose other workers do not appear within `worker_timeout` is killed.
     """
-    # Grappler's dependency optimizer drops orderings of a variable's reads before its writes from
-    # graphs of several replicas (seen in TensorFlow 2.21): some steps computed with weights of the
-    # next one.
-    tf.config.optimizer.set_experimental_options({"dependency_optimization": False})
     process.keep_freed_memory()
     kind = _kind(config)
     if kind in ("multi_worker", "tpu") and config.num_devices:
@@ -62,8 +58,8 @@ def number_of_workers(strategy: tf.distribute.Strategy) -> int:
     """Processes that train together."""
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return 1
-    return len(strategy.cluster_resolver.cluster_spec().as_dict().get("chief", [])) + len(
-        strategy.cluster_resolver.cluster_spec().as_dict().get("worker", []))
+    cluster = strategy.cluster_resolver.cluster_spec().as_dict()
+    return sum(len(cluster.get(job, [])) for job in ("chief", "worker"))
 
 
 def agree(strategy: tf.distribute.Strategy, values: Sequence[float]) -> np.ndarray:

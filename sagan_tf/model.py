@@ -52,6 +52,11 @@ class SAGAN:
         self.train_config = train_config
         self.strategy = tf.distribute.get_strategy()
         self._distributed = tf.distribute.has_strategy()
+        if self.strategy.num_replicas_in_sync > 1:
+            # Grappler's dependency optimizer drops orderings of a variable's reads before its
+            # writes from graphs of several replicas (seen in TensorFlow 2.21): parts of a step
+            # computed with the weights of the next.
+            tf.config.optimizer.set_experimental_options({"dependency_optimization": False})
         self._dtype = _POLICIES[train_config.mixed_precision]
         self.generator = self._new_generator()
         self.discriminator = discriminator.Discriminator(model_config, dtype=self._dtype)
