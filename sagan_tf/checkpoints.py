@@ -18,6 +18,7 @@ CONFIG_VERSION = 1
 # average of the generator, which a flag switches on, and what later releases added.
 OPTIONAL = ("ema/", "rollbacks")
 _PREFIX = "ckpt"
+_UNFINISHED = "unfinished-ckpt-"
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 # What TensorFlow raises for a checkpoint that is not whole.
 _READ_ERRORS = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
@@ -26,8 +27,8 @@ _READ_ERRORS = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
 class Checkpoints:
     """The checkpoints of one run, in TensorFlow's object format, keyed by variable name.
 
-    A checkpoint is there when its index is, which is written last. The format is stable: names and
-    shapes of an older release's state load for ever.
+    A checkpoint is there when its index is, which gets its name last. The format is stable: names
+    and shapes of an older release's state load for ever.
 
     Args:
       run_dir: directory of the run.
@@ -54,17 +55,21 @@ class Checkpoints:
         Raises:
           config.UserError: the directory cannot be written; earlier checkpoints stay.
         """
-        path = self.path(step)
+        path, unfinished = self.path(step), os.path.join(self.run_dir, f"{_UNFINISHED}{step}")
         with files.writing(self.run_dir):
-            self._remove(step)  # A damaged one: an index of old data would lie.
+            # TensorFlow itself writes an index under its final name, not at once.
             try:
-                self._checkpoint.write(path)
-                for _ in _read(path):  # Checksums are compared.
-                    pass
+                self._checkpoint.write(unfinished)
+                _check(unfinished)
+                written = self._files_named(f"{_UNFINISHED}{step}.")
+                files.sync(*written)
+                self._remove(step)  # A damaged one: its index would speak of other data.
+                for name in sorted(written):  # ".data-..." goes before ".index".
+                    tf.io.gfile.rename(name, path + name[len(unfinished):])
             except BaseException:
-                self._remove(step)
+                self.clear_unfinished()
                 raise
-            files.sync(*self._files_of(step), self.run_dir)
+            files.sync(self.run_dir)
             # Newer ones than this are damaged: a restart has passed them over.
             self._damaged.discard(step)
             older = [other for other in self.steps if other <= step]
@@ -130,24 +135,24 @@ class Checkpoints:
 
     def clear_unfinished(self) -> None:
         """Removes what a save left that was killed; for the run's only writer."""
-        steps = self.steps
-        for name in tf.io.gfile.listdir(self.run_dir) if steps else ():
-            match = re.match(_PREFIX + r"-(\d+)[._]", name)
-            if match and int(match.group(1)) not in steps:
-                self._remove(int(match.group(1)))
-
-    def _remove(self, step: int) -> None:
-        """Removes a checkpoint: the index first, so that it is never half there."""
-        for name in sorted(self._files_of(step), key=lambda name: not name.endswith(".index")):
+        whole = {f"{_PREFIX}-{step}" for step in self.steps}
+        for name in self._files_named(_UNFINISHED):
             if tf.io.gfile.isdir(name):
                 tf.io.gfile.rmtree(name)
             else:
                 tf.io.gfile.remove(name)
+        for name in self._files_named(f"{_PREFIX}-"):
+            if ".data-" in name and os.path.basename(name).split(".")[0] not in whole:
+                tf.io.gfile.remove(name)
 
-    def _files_of(self, step: int) -> list[str]:
+    def _remove(self, step: int) -> None:
+        """Removes a checkpoint: the index first, so that it is never half there."""
+        for name in sorted(self._files_named(f"{_PREFIX}-{step}."), reverse=True):
+            tf.io.gfile.remove(name)
+
+    def _files_named(self, beginning: str) -> list[str]:
         names = tf.io.gfile.listdir(self.run_dir) if tf.io.gfile.isdir(self.run_dir) else []
-        return [os.path.join(self.run_dir, name) for name in names
-                if name.startswith((f"{_PREFIX}-{step}.", f"{_PREFIX}-{step}_"))]
+        return [os.path.join(self.run_dir, name) for name in names if name.startswith(beginning)]
 
     def _point_to(self, path: str, kept: list[int]) -> None:
         """TensorFlow's own file, for tools that ask it for the latest checkpoint."""
@@ -184,6 +189,15 @@ def _read(path: str) -> Iterator[tuple[str, np.ndarray]]:
         if key.startswith("state/") and key.endswith(_VALUE):
             name = key[len("state/"):-len(_VALUE)].replace(".S", "/").replace("..", ".")
             yield name, np.asarray(value)
+
+
+def _check(path: str) -> None:
+    """Raises OSError if a checkpoint that was just written cannot be read."""
+    try:
+        for _ in _read(path):
+            pass
+    except _READ_ERRORS as error:
+        raise OSError(f"what was written cannot be read back: {files.first_line(error)}") from error
 
 
 def write_config(run_dir: str, **configs: Any) -> None:

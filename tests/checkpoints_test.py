@@ -127,22 +127,23 @@ def test_save_that_cannot_be_read_back_is_no_save(tmp_path, monkeypatch):
 
     def write_and_damage(checkpoint, path):
         write(checkpoint, path)
-        data = tmp_path / "ckpt-2.data-00000-of-00001"
+        data = tmp_path / "unfinished-ckpt-2.data-00000-of-00001"
         data.write_bytes(data.read_bytes()[:-3])
 
     monkeypatch.setattr(tf.train.Checkpoint, "write", write_and_damage)
     with pytest.raises(config.UserError, match="cannot be written to"):
         saved.save(2)
     assert saved.steps == [1]
-    assert not list(tmp_path.glob("ckpt-2*"))
+    assert not list(tmp_path.glob("*ckpt-2*"))
     assert saved.restore() == 1
 
 
 def test_leavings_of_a_killed_save_are_cleared(tmp_path):
     saved = checkpoints.Checkpoints(str(tmp_path), state())
     saved.save(1)
-    (tmp_path / "ckpt-2_temp").mkdir()
-    (tmp_path / "ckpt-2_temp" / "part-00000-of-00001.data-00000-of-00001").write_bytes(b"x")
+    (tmp_path / "unfinished-ckpt-2_temp").mkdir()
+    (tmp_path / "unfinished-ckpt-2_temp" / "part-00000-of-00001.index").write_bytes(b"x")
+    (tmp_path / "unfinished-ckpt-2.index").write_bytes(b"x")
     (tmp_path / "ckpt-2.data-00000-of-00001").write_bytes(b"x")
     (tmp_path / "ckpt-1x").write_bytes(b"somebody else's")
     assert saved.steps == [1]
