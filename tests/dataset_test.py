@@ -277,17 +277,17 @@ def test_record_without_image_is_named(tmp_path):
 
 def test_corrupt_and_truncated_records_are_named(tmp_path):
     make_data(tmp_path, count=12, shards=2)
-    records, path = records_in(tmp_path), tmp_path / "part-1.tfrecords"
+    path = tmp_path / "part-1.tfrecords"
     whole = path.read_bytes()
     size = len(whole) // 6
     path.write_bytes(whole[:3 * size + 50] + b"\xff" + whole[3 * size + 51:])
     assert "part-1.tfrecords: record 3 cannot be used: the file is damaged" in dataset.find_fault(
-        records)
+        records_in(tmp_path))
     path.write_bytes(whole[:-5])
     assert "part-1.tfrecords: record 5 cannot be used: the file is damaged" in dataset.find_fault(
-        records)
+        records_in(tmp_path))
     path.write_bytes(whole)
-    assert dataset.find_fault(records) is None
+    assert dataset.find_fault(records_in(tmp_path)) is None
 
 
 def test_committed_digits_are_whole():
