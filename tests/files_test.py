@@ -36,7 +36,8 @@ def test_file_system_without_locks_is_used_without(tmp_path, monkeypatch):
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with files.locked(str(tmp_path / "lock"), "refused"):
-        pass
-    with files.locked("gs://bucket/run/lock", "refused"):
-        pass
+    entered = []
+    for path in (str(tmp_path / "lock"), "gs://bucket/run/lock"):
+        with files.locked(path, "refused"):
+            entered.append(path)
+    assert entered == [str(tmp_path / "lock"), "gs://bucket/run/lock"]
