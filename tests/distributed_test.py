@@ -2,7 +2,6 @@
 
 import json
 import signal
-import time
 
 import numpy as np
 import pytest
@@ -103,9 +102,7 @@ def test_lost_worker_is_a_clear_end_and_a_restart_continues(tmp_path, data):
     chief, other = processes.start_workers(2, *flags, "--max_steps=100000")
     processes.wait_for(chief, "step 5/")
     other.send_signal(signal.SIGKILL)
-    killed = time.monotonic()
-    out, err = chief.communicate(timeout=60)
-    assert time.monotonic() - killed < 60
+    out, err = chief.communicate(timeout=100)  # it does not hang
     other.communicate()
     line = processes.error_line((chief.returncode, out, err), code=75, beginning="another worker")
     assert "start the same command on all workers again" in line

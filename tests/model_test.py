@@ -150,38 +150,34 @@ def test_adam_follows_the_formula():
         np.testing.assert_allclose(variable, w, rtol=1e-4)
 
 
-def run_two_iterations(strategy=None, num_towers=4):
-    """Losses of two iterations of 4 towers of 2 images, and the variables after each."""
-    train = config.TrainConfig(batch_size=2, num_towers=num_towers)
-    if strategy is None:
+def two_iterations(strategy=None, **settings):
+    """A model after two iterations on 8 images, from weights that do not depend on the devices;
+    losses and gradient norms of both, and the variables after the first."""
+    train = config.TrainConfig(**{"batch_size": 2, "num_towers": 4, **settings})
+    with strategy.scope() if strategy else contextlib.nullcontext():
         gan = model.SAGAN(TINY_MODEL, train)
-    else:
-        with strategy.scope():
-            gan = model.SAGAN(TINY_MODEL, train)
     random = np.random.default_rng(1)
-    values = {name: random.normal(0, 0.3, value.shape).astype(np.float32)
-              for name, value in reference_checkpoint.variables(gan).items()}
-    values = {n: np.abs(v) + 0.5 if n.endswith(("var", "variance", "gamma")) else v
-              for n, v in values.items()}
-    reference_checkpoint.assign(gan, values)
+    reference_checkpoint.assign(gan, {
+        name: (np.abs(v) + 0.5 if name.endswith(("var", "variance", "gamma")) else v)
+        for name, v in ((name, random.normal(0, 0.3, value.shape).astype(np.float32))
+                        for name, value in reference_checkpoint.variables(gan).items())})
     losses, after_first = [], None
     for _ in range(2):
         z = random.normal(size=(8, 8)).astype(np.float32)
         labels = random.integers(0, 3, 8).astype(np.int32)
         images = random.uniform(-1, 1, (8, 32, 32, 3)).astype(np.float32)
-        g = gan.g_step(z, labels)
-        d = gan.d_step(images, labels, z[::-1].copy(), labels)
-        losses.append([float(g["g_loss"]), *(float(d[n]) for n in sorted(d))])
-        if after_first is None:
-            after_first = reference_checkpoint.variables(gan, optimizer=True)
-    return np.array(losses), after_first, reference_checkpoint.variables(gan)
+        metrics = {**gan.g_step(z, labels), **gan.d_step(images, labels, z[::-1].copy(), labels)}
+        losses.append([float(metrics[name]) for name in sorted(metrics)])
+        after_first = after_first or reference_checkpoint.variables(gan, optimizer=True)
+    return gan, losses, after_first
 
 
 @pytest.mark.parametrize("replicas", [1, 2, 4])
 def test_several_devices_walk_as_one(replicas):
     strategy = distribution.make_strategy(config.TrainConfig(num_devices=replicas))
-    losses, first, second = run_two_iterations(strategy)
-    expected_losses, expected_first, expected_second = run_two_iterations()
+    gan, losses, first = two_iterations(strategy)
+    expected_gan, expected_losses, expected_first = two_iterations()
+    second, expected_second = map(reference_checkpoint.variables, (gan, expected_gan))
     np.testing.assert_allclose(losses[0], expected_losses[0], rtol=1e-5)
     np.testing.assert_allclose(losses[1], expected_losses[1], rtol=2e-3)
     # With beta1 = 0 Adam's first moment is the gradient itself.
@@ -194,26 +190,6 @@ def test_several_devices_walk_as_one(replicas):
     for name, value in expected_second.items():
         if name.endswith(("/u", "/mean", "/var", "moving_mean", "moving_variance")):
             np.testing.assert_allclose(second[name], value, rtol=2e-3, atol=2e-4, err_msg=name)
-
-
-def two_iterations(strategy=None, **settings):
-    """A model after two iterations on 8 images, from weights that do not depend on the devices."""
-    train = config.TrainConfig(**{"batch_size": 2, "num_towers": 4, **settings})
-    with strategy.scope() if strategy else contextlib.nullcontext():
-        gan = model.SAGAN(TINY_MODEL, train)
-    random = np.random.default_rng(1)
-    reference_checkpoint.assign(gan, {
-        name: (np.abs(v) + 0.5 if name.endswith(("var", "variance", "gamma")) else v)
-        for name, v in ((name, random.normal(0, 0.3, value.shape).astype(np.float32))
-                        for name, value in reference_checkpoint.variables(gan).items())})
-    losses = []
-    for _ in range(2):
-        z = random.normal(size=(8, 8)).astype(np.float32)
-        labels = random.integers(0, 3, 8).astype(np.int32)
-        images = random.uniform(-1, 1, (8, 32, 32, 3)).astype(np.float32)
-        metrics = {**gan.g_step(z, labels), **gan.d_step(images, labels, z[::-1].copy(), labels)}
-        losses.append([float(metrics[name]) for name in sorted(metrics)])
-    return gan, losses
 
 
 def assert_same_walk(one, other):
