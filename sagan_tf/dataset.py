@@ -482,14 +482,22 @@ def _read_records(records: Records, numbers: np.ndarray) -> tf.data.Dataset:
                              _EVALUATION_PARALLELISM)
 
 
+def evaluation_records(records: Records, count: int, seed: int) -> np.ndarray:
+    """Numbers of the `count` real images that `seed` chooses, int64, ascending.
+
+    Every set of `count` images is equally likely, and no image comes twice.
+    """
+    return np.sort(order.permutation(len(records.index.offsets), seed)[:count])
+
+
 def evaluation_batches(records: Records, count: int, batch_size: int,
                        seed: int) -> tf.data.Dataset:
-    """`count` real images in batches (the last may be smaller), chosen by `seed`.
+    """The images of `evaluation_records` in batches (the last may be smaller).
 
-    Every set of `count` images is equally likely, and no image comes twice. They come in the order
-    of the files, which is quick to read. uint8 [batch, size, size, 3] and int32 [batch].
+    They come in the order of the files, which is quick to read. uint8 [batch, size, size, 3] and
+    int32 [batch].
     """
-    chosen = np.sort(order.permutation(len(records.index.offsets), seed)[:count])
+    chosen = evaluation_records(records, count, seed)
     return records.batches(_read_records(records, chosen), batch_size).prefetch(2)
 
 

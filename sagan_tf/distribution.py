@@ -44,6 +44,23 @@ def make_strategy(config: config_lib.TrainConfig) -> tf.distribute.Strategy:
     return strategy
 
 
+def make_evaluation_strategy(config: config_lib.ScoringConfig) -> tf.distribute.Strategy:
+    """The strategy of an evaluation: as `make_strategy`'s, of this machine alone.
+
+    Raises:
+      config.UserError: there are fewer devices than asked for.
+    """
+    process.keep_freed_memory()
+    for gpu in tf.config.list_physical_devices("GPU"):
+        with contextlib.suppress(RuntimeError):  # Devices have started: too late to choose.
+            # A run may be training beside this.
+            tf.config.experimental.set_memory_growth(gpu, True)
+    kind = config.strategy
+    if kind == "auto":
+        kind = "tpu" if os.environ.get("TPU_NAME") else "mirrored"
+    return {"one_device": _one_device, "mirrored": _mirrored, "tpu": _tpu}[kind](config)
+
+
 def towers_per_replica(config: config_lib.TrainConfig, strategy: tf.distribute.Strategy) -> int:
     """Towers that each replica runs."""
     return config.num_towers // strategy.num_replicas_in_sync

@@ -1,84 +1,358 @@
-"""The evaluation: from a run directory and real images to IS and FID."""
+"""The evaluation: from a run directory, or a set of images, and real images to scores."""
 
-import dataclasses
+import contextlib
+import json
+import os
 import sys
 import time
-from typing import Optional, TextIO
+from collections.abc import Iterator
+from typing import Any, Optional, TextIO
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf import checkpoints, dataset, inception, metric_writer, metrics, model, noise, ops
+from sagan_tf import (
+    checkpoints,
+    dataset,
+    distribution,
+    features,
+    files,
+    generator,
+    image_files,
+    inception,
+    metric_writer,
+    metrics,
+    model,
+    noise,
+    ops,
+    process,
+    real_stats,
+)
 from sagan_tf import config as config_lib
+from sagan_tf import images as images_lib
+from sagan_tf import scores as scores_lib
+
+_QUANTIZE = {"none": lambda pixels: pixels,
+             "round": lambda pixels: tf.clip_by_value(tf.round(pixels), 0.0, 255.0),
+             "truncate": lambda pixels: tf.clip_by_value(tf.floor(pixels), 0.0, 255.0)}
+# The names that the last class of a row of `metrics.jsonl` begins with.
+_TAG = "eval/"
 
 
-@dataclasses.dataclass(frozen=True)
-class Score:
-    """A row of the result. `fid` is None for the real images themselves."""
+def evaluate(config: config_lib.EvalConfig,
+             stream: Optional[TextIO] = None) -> list[scores_lib.Scores]:
+    """Scores a checkpoint by the config's protocol and writes what it finds.
 
-    name: str
-    inception_score: float
-    fid: Optional[float]
-
-
-def evaluate(config: config_lib.EvalConfig, stream: Optional[TextIO] = None) -> list[Score]:
-    """Scores a checkpoint by the reference's protocol and writes what it finds.
-
-    `eval_sample_size` images with moving statistics and uniform random labels against as many real
-    ones; floats, not rounded, resized with TensorFlow 1's bilinear; IS over all in one split. SN's
-    u is settled once and then frozen, so that scores do not depend on batch size or order.
+    By default that is the reference's: `eval_sample_size` images with moving statistics and uniform
+    random labels against as many training images; floats, not rounded, resized with TensorFlow 1's
+    bilinear; IS over all in one split. SN's u is settled once and then frozen, so that scores do
+    not depend on batch size or order.
 
     Returns:
-      Rows: the checkpoint, the real images, and the untrained generator if asked for.
+      Those of the checkpoint, of the real images, and of the untrained generator if asked for.
     Raises:
       config.UserError: no run, no checkpoint, no such classifier, too few or unusable images.
 
     Source: reference `eval_imagenet.py:81-244`; paper, section 4.
     """
-    stream = stream or sys.stdout
-    model_config = _model_config(config)
-    gan = model.SAGAN(model_config, config_lib.TrainConfig(seed=config.seed))
-    step = _restore(config, gan, stream)
-    if step is None:
-        raise config_lib.UserError(f"{config.run_dir}: holds no checkpoint to score; train first, "
-                                   "or name the run with --checkpoint_dir and --batch_size")
-    records = dataset.open_records(config.data_dir, model_config.image_size,
-                                   model_config.number_classes)
-    available = records.describe()["records"]
-    if available < config.eval_sample_size:
-        raise config_lib.UserError(
-            f"--eval_sample_size={config.eval_sample_size}: {config.data_dir} holds {available} "
-            "images; give at most that many")
-    classifier = inception.load(config.inception)
-    writer = metric_writer.MetricWriter(config.eval_dir)
-    _say(stream, f"scoring step {step} of {config.run_dir} on {config.eval_sample_size} images")
+    evaluation = Evaluation(config, stream)
+    return evaluation.score(config.checkpoint_step)
 
-    real_pool, real_logits = _real_features(config, records, classifier, stream)
-    scores = [_score(f"step {step}", gan, config, classifier, real_pool, stream),
-              Score("real images", metrics.inception_score(real_logits), None)]
-    if config.compare_untrained:
+
+class Evaluation:
+    """A run, real images and a classifier, ready to score any checkpoint of the run.
+
+    Everything that may be missing is looked for before anything is generated.
+
+    Args:
+      config: what to score, and how.
+      stream: where to print; standard output by default.
+    Raises:
+      config.UserError: as `evaluate`.
+    """
+
+    def __init__(self, config: config_lib.EvalConfig, stream: Optional[TextIO] = None):
+        self.config = config
+        self._stream = stream or sys.stdout
+        self.model_config = _model_config(config)
+        self.strategy = distribution.make_evaluation_strategy(config)
         keras.utils.set_random_seed(config.seed)
-        untrained = model.SAGAN(model_config)
-        scores.append(_score("untrained", untrained, config, classifier, real_pool, stream))
-    _say(stream, _table(scores))
-    grid = _write(config, step, scores, classifier, gan, writer)
-    _say(stream, f"samples: {grid}")
-    return scores
+        with self.strategy.scope():
+            self._generator = generator.Generator(self.model_config, config.batch_size)
+            self._generator.build()
+        self._untrained = (self._generator.get_weights() if config.compare_untrained else None)
+        prefix = model.AVERAGE if config.use_ema else ""
+        self.saved = checkpoints.Checkpoints(
+            config.run_dir, {prefix + v.path: v.value for v in self._generator.weights})
+        if not self.saved.steps and not config.watch:
+            raise config_lib.UserError(
+                f"{config.run_dir}: holds no checkpoint to score; train first, or name the run "
+                "with --checkpoint_dir and --batch_size")
+        self._side = _Side(config, self.model_config.image_size, self.model_config.number_classes,
+                           self.strategy, config.eval_sample_size, self.say, self._show)
+        self.real = self._side.real
+        self.writer = metric_writer.MetricWriter(config.eval_dir, sys.maxsize)
+        self._generate = tf.function(self._generate_on_devices, autograph=False)
+
+    def say(self, text: str) -> None:
+        """Prints a line."""
+        _say(self._stream, text)
+
+    def _show(self, name: str, done: int, total: int) -> None:
+        _show(self._stream, name, done, total)
+
+    def score(self, step: int = -1) -> list[scores_lib.Scores]:
+        """Scores the checkpoint of a step (-1: the newest) and writes what it finds."""
+        step = self._restore(step)
+        config = self.config
+        self.say(f"scoring step {step} of {config.run_dir} on {config.eval_sample_size} images")
+        found = [self._score(f"step {step}", config.save_samples)]
+        real = scores_lib.of_real(self.real)
+        columns = [*found, *([real] if real else [])]
+        grid = self._grid()
+        if self._untrained is not None:
+            self._generator.set_weights(self._untrained)
+            columns.append(self._score("untrained"))
+        self._write(step, columns, grid)
+        return columns
+
+    def protocol(self) -> dict[str, Any]:
+        """What decides the scores, for the record."""
+        labels = {"uniform": "uniform random labels", "balanced": "balanced labels"}
+        config = self.config
+        return scores_lib.protocol(
+            config, self.real, self._side.classifier, batch_norm="moving statistics",
+            ema=config.use_ema, images=", ".join([
+                labels[config.label_sampling], "moving statistics",
+                "EMA" if config.use_ema else "no EMA",
+                {"none": "not quantized"}.get(config.quantization,
+                                              f"uint8 by {config.quantization}")]))
+
+    def _restore(self, step: int) -> int:
+        """Sets the generator's weights, to the trained ones or their moving average."""
+        with self.strategy.scope():
+            step = self.saved.restore(step, complete=False, note=self.say)
+        if self.saved.missing:
+            raise config_lib.UserError(
+                f"--use_ema: {self.saved.path(step)} holds no moving average; train with "
+                "--ema_decay, or score the generator itself")
+        return step
+
+    def _score(self, name: str, save_to: str = "") -> scores_lib.Scores:
+        config, extractor = self.config, self._side.extractor
+        with self.strategy.scope():
+            ops.settle_spectral_norms(self._generator)
+        count, classes = config.eval_sample_size, self.model_config.number_classes
+        z, labels = noise.draw_samples(config.seed, noise.EVALUATION, count,
+                                       self.model_config.z_dim, classes)
+        z, labels = z.numpy(), labels.numpy()
+        if config.label_sampling == "balanced":
+            labels = np.arange(count, dtype=np.int32) % classes
+        with self._sample_writer(save_to) as writer:
+            found = extractor.collect(name, self._images(z, labels, writer), count,
+                                      config.splits_of(count), config.seed, labels)
+        scores = scores_lib.compute(name, found, self.real, config, extractor.stopwatch)
+        if config.intra_images:
+            scores = self._with_intra(scores)
+        return scores
+
+    def _images(self, z: np.ndarray, labels: np.ndarray,
+                writer: Optional[image_files.Writer] = None) -> Iterator[tuple[Any, int]]:
+        """Generated images, as they lie on the devices, and how many of them count."""
+        extractor = self._side.extractor
+        for start in range(0, len(z), extractor.global_batch):
+            end = min(start + extractor.global_batch, len(z))
+            with extractor.stopwatch.measuring("generate", end - start):
+                images = self._generate(*extractor.share_out(z[start:end], labels[start:end]))
+                # The host waits here, so that each part's time is its own.
+                tf.nest.map_structure(lambda one: one[0, 0, 0, 0].numpy(),
+                                      self.strategy.experimental_local_results(images))
+            if writer is not None:
+                writer.add(images_lib.to_uint8(extractor.on_host(images, end - start)),
+                           labels[start:end])
+            yield images, end - start
+
+    def _generate_on_devices(self, z, labels):
+        def generate(z, labels):
+            images = self._generator(z, labels, training=False, update_sn=False)
+            if self.config.quantization == "none":
+                return images
+            pixels = _QUANTIZE[self.config.quantization]((images + 1.0) * 127.5)
+            return pixels * (2.0 / 255) - 1.0
+
+        return self.strategy.run(generate, args=(z, labels))
+
+    def _with_intra(self, scores: scores_lib.Scores) -> scores_lib.Scores:
+        """The same scores with those of `intra_images` images generated for each class."""
+        real, count = self.real.features, self.config.intra_images
+        if real is None:
+            raise config_lib.UserError(
+                f"--intra_images={count}: --real_stats={self.config.real_stats} holds no images "
+                "of each class; give --data_dir")
+        classes, counts = np.unique(real.labels, return_counts=True)
+        found = {}
+        for number, label in enumerate(classes[counts >= 2].tolist()):
+            z, _ = noise.draw_samples(self.config.seed + label + 1, noise.EVALUATION, count,
+                                      self.model_config.z_dim, self.model_config.number_classes)
+            labels = np.full(count, label, np.int32)
+            pool = np.concatenate([self._side.extractor.pool(images, n)
+                                   for images, n in self._images(z.numpy(), labels)])
+            found[label] = metrics.frechet_distance_of_few(real.pool[real.labels == label], pool)
+            self._show("classes", number + 1, len(classes))
+        return scores_lib.with_intra(scores, found, real.labels,
+                                     np.repeat(np.array(list(found)), count))
+
+    def _grid(self) -> np.ndarray:
+        """A grid of fixed z, one class a row, uint8."""
+        rows = min(10, self.model_config.number_classes)
+        z, labels = noise.draw_grid(self.config.seed, rows, 10, self.model_config.z_dim,
+                                    self.model_config.number_classes)
+        images = [self._side.extractor.on_host(images, count)
+                  for images, count in self._images(z.numpy(), labels)]
+        images = np.concatenate(images)
+        return model.grid_of(images.reshape(rows, 10, *images.shape[1:]))
+
+    @contextlib.contextmanager
+    def _sample_writer(self, path: str) -> Iterator[Optional[image_files.Writer]]:
+        if not path:
+            yield None
+            return
+        with files.writing(os.path.dirname(path) or path), image_files.Writer(
+                path, self.config.eval_sample_size, self.model_config.image_size) as writer:
+            yield writer
+        self.say(f"images written to {path}")
+
+    def _write(self, step: int, columns: list[scores_lib.Scores], grid: np.ndarray) -> None:
+        """TensorBoard, a row of `metrics.jsonl`, a grid, a table of classes; prints the scores."""
+        path = self.writer.write_image(step, "eval_vis/generated_images_grid", grid,
+                                       f"samples-{step:08}.png")
+        record = {**self.protocol(), "checkpoint_step": step,
+                  "checkpoint_sha256": self.saved.sha256(step)}
+        if columns[0].intra_fids:
+            with files.writing(self.config.eval_dir):
+                files.write_whole(os.path.join(self.config.eval_dir, f"intra_fid-{step:08}.csv"),
+                                  scores_lib.intra_table(columns[0], self._side.class_names))
+        row = _row(columns, record, self._side.extractor.stopwatch)
+        self.writer.write_scalars(
+            step, {_TAG + name: value for name, value in columns[0].scalars().items()}, **row)
+        self.say(scores_lib.table(columns))
+        self.say(row["citation"])
+        self.say(_cost(row))
+        self.say(f"samples: {path}")
 
 
-def _restore(config: config_lib.EvalConfig, gan: model.SAGAN, stream: TextIO) -> Optional[int]:
-    """Sets the generator's weights, to the trained ones or their moving average."""
-    prefix = model.AVERAGE if config.use_ema else ""
-    saved = checkpoints.Checkpoints(
-        config.run_dir, {prefix + v.path: v.value for v in gan.generator.weights})
-    step = saved.restore(config.checkpoint_step, complete=False,
-                         note=lambda line: _say(stream, line))
-    if saved.missing:
+class _Side:
+    """What the generated images are compared with: a classifier, real images, what they give.
+
+    Attributes:
+      classifier, extractor, real: each once.
+      class_names: of the data, where it says them.
+    """
+
+    def __init__(self, config: config_lib.ScoringConfig, image_size: int, number_classes: int,
+                 strategy: tf.distribute.Strategy, generated: int, say, show):
+        records, count, self.class_names = None, 0, None
+        if not config.real_stats:
+            records = dataset.open_records(config.real_dir, image_size, number_classes)
+            count = _real_count(config, records, generated)
+            self.class_names = records.info and (records.info.class_titles
+                                                 or records.info.class_names)
+        with strategy.scope():
+            self.classifier = inception.load(config.inception, config.inception_sha256,
+                                             config.resize)
+        self.extractor = features.Extractor(
+            self.classifier, strategy, config.dcgan_generator_batch_size, show)
+        self.real = real_stats.obtain(config, records, count, self.extractor, say)
+
+
+def _real_count(config: config_lib.ScoringConfig, records: dataset.Records,
+                generated: int) -> int:
+    available = len(records.index.offsets)
+    flag, count = "eval_sample_size", generated
+    if config.real_sample_size >= 0:
+        flag, count = "real_sample_size", config.real_sample_size or available
+    if available < count:
         raise config_lib.UserError(
-            f"--use_ema: {saved.path(step)} holds no moving average; train with --ema_decay, or "
-            "score the generator itself")
-    return step
+            f"--{flag}={count}: {config.real_dir} holds {available} images; give at most that "
+            "many, or --real_sample_size")
+    return count
+
+
+def score_images(config: config_lib.ScoreImagesConfig,
+                 stream: Optional[TextIO] = None) -> list[scores_lib.Scores]:
+    """Scores images that are there already, by the same arithmetic; prints and records them.
+
+    Returns:
+      The scores of the images, and of the real ones.
+    Raises:
+      config.UserError: images, real images or classifier are missing or unfit.
+    """
+    stream = stream or sys.stdout
+    found = image_files.open_images(config.images)
+    count = config.eval_sample_size or found.count
+    if found.count < count:
+        raise config_lib.UserError(f"--eval_sample_size={count}: {config.images} holds "
+                                   f"{found.count} images; give at most that many")
+    if count < 2 * config.is_splits:
+        raise config_lib.UserError(f"--images={config.images}: holds {count} images; expected at "
+                                   f"least {2 * config.is_splits} for --is_splits="
+                                   f"{config.is_splits}")
+    said = {} if config.real_stats else dataset.settings(config.real_dir)
+    strategy = distribution.make_evaluation_strategy(config)
+    side = _Side(config, config.image_size or said.get("image_size") or found.size[0],
+                 config.number_classes or said.get("number_classes") or 1000, strategy, count,
+                 lambda text: _say(stream, text), lambda *done: _show(stream, *done))
+    extractor = side.extractor
+
+    def batches() -> Iterator[tuple[Any, int]]:
+        left = count
+        for batch in found.batches(extractor.global_batch):
+            batch = batch[:left]
+            if not len(batch):
+                return
+            left -= len(batch)
+            (images,) = extractor.share_out(dataset.to_float(batch).numpy())
+            yield images, len(batch)
+
+    name = os.path.basename(config.images.rstrip("/"))
+    labels = None if found.labels is None else found.labels[:count]
+    generated = extractor.collect(name, batches(), count, config.splits_of(count), config.seed,
+                                  labels)
+    real = scores_lib.of_real(side.real)
+    columns = [scores_lib.compute(name, generated, side.real, config, extractor.stopwatch),
+               *([real] if real else [])]
+    record = scores_lib.protocol(
+        config, side.real, side.classifier,
+        images=f"{config.images}, uint8 of {found.size[0]} x {found.size[1]} px")
+    row = {**columns[0].scalars(), **_row(columns, record, extractor.stopwatch)}
+    if config.out:
+        with files.writing(os.path.dirname(config.out) or "."), open(
+                config.out, "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+    _say(stream, scores_lib.table(columns))
+    _say(stream, row["citation"])
+    _say(stream, _cost(row))
+    return columns
+
+
+def _row(columns: list[scores_lib.Scores], record: dict[str, Any],
+         stopwatch: features.Stopwatch) -> dict[str, Any]:
+    """What goes beside the scores into the record."""
+    return {"protocol": record, "citation": scores_lib.citation(columns[0], record),
+            "images": columns[0].images,
+            "intra": columns[0].intra_counts and {
+                "classes": len(columns[0].intra_fids), "images_real": columns[0].intra_counts[:2],
+                "images_generated": columns[0].intra_counts[2:]},
+            "comparison": {scores.name: scores.scalars() for scores in columns[1:]},
+            "seconds_per_1000_images": stopwatch.seconds_per_1000(),
+            "peak_memory_mb": process.memory_mb(peak=True), "time": time.time()}
+
+
+def _cost(row: dict[str, Any]) -> str:
+    parts = ", ".join(f"{part} {seconds:.2f}"
+                      for part, seconds in row["seconds_per_1000_images"].items())
+    return f"seconds per 1,000 images: {parts}; peak memory {row['peak_memory_mb']:.0f} MB"
 
 
 def _model_config(config: config_lib.EvalConfig) -> config_lib.ModelConfig:
@@ -97,66 +371,10 @@ def _model_config(config: config_lib.EvalConfig) -> config_lib.ModelConfig:
     return stored
 
 
-def _score(name: str, gan: model.SAGAN, config: config_lib.EvalConfig,
-           classifier: inception.Classifier, real_pool: np.ndarray, stream: TextIO) -> Score:
-    ops.settle_spectral_norms(gan.generator)
-    z, labels = noise.draw_samples(config.seed, noise.EVALUATION, config.eval_sample_size,
-                                   gan.model_config.z_dim, gan.model_config.number_classes)
-    size = config.dcgan_generator_batch_size
-    batches = (gan.sample(z[i:i + size], labels[i:i + size], size)
-               for i in range(0, config.eval_sample_size, size))
-    pool, logits = _features(batches, config.eval_sample_size, classifier, name, stream)
-    return Score(name, metrics.inception_score(logits), metrics.frechet_distance(real_pool, pool))
-
-
-def _real_features(config, records, classifier, stream):
-    def batches():
-        with dataset.reading(records):
-            for images, _ in dataset.evaluation_batches(
-                    records, config.eval_sample_size, config.dcgan_generator_batch_size,
-                    config.seed):
-                yield dataset.to_float(images)
-
-    return _features(batches(), config.eval_sample_size, classifier, "real images", stream)
-
-
-def _features(batches, total: int, classifier: inception.Classifier, name: str,
-              stream: TextIO) -> tuple[np.ndarray, np.ndarray]:
-    """pool_3 [n, features] and logits [n, classes] of all batches, float32."""
-    parts, done = [], 0
-    for images in batches:
-        parts.append([output.numpy() for output in classifier(tf.convert_to_tensor(images))])
-        done += len(images)
-        if stream.isatty():
-            stream.write(f"\r\x1b[K{name}: {done}/{total} images" + "\n" * (done == total))
-            stream.flush()
-    return tuple(np.concatenate(outputs) for outputs in zip(*parts))
-
-
-def _write(config, step, scores, classifier, gan, writer) -> str:
-    """TensorBoard, `metrics.jsonl` with the protocol, and a grid; returns the grid's path."""
-    path = writer.write_image(step, "eval_vis/generated_images_grid", gan.class_grid(),
-                              f"samples-{step:08}.png")
-    protocol = {"samples": config.eval_sample_size, "real_images": config.eval_sample_size,
-                "splits": 1, "classifier": classifier.handle,
-                "classifier_input_size": classifier.input_size,
-                "resize": "bilinear, align_corners=False, half_pixel_centers=False",
-                "rounded_to_uint8": False, "batch_norm": "moving statistics", "ema": config.use_ema,
-                "seed": config.seed, "data_dir": config.data_dir}
-    comparison = {score.name: {"incscore": score.inception_score, "fid": score.fid}
-                  for score in scores[1:]}
-    writer.write_scalars(step, {"eval/incscore": scores[0].inception_score,
-                                "eval/fid": scores[0].fid},
-                         time=time.time(), protocol=protocol, comparison=comparison)
-    return path
-
-
-def _table(scores: list[Score]) -> str:
-    width = max(len(score.name) for score in scores)
-    rows = [f"{'':{width}}  {'IS':>9}  {'FID':>10}"]
-    rows += [f"{score.name:{width}}  {score.inception_score:9.4f}  "
-             + (f"{'-':>10}" if score.fid is None else f"{score.fid:10.4f}") for score in scores]
-    return "\n".join(rows)
+def _show(stream: TextIO, name: str, done: int, total: int) -> None:
+    if stream.isatty():
+        stream.write(f"\r\x1b[K{name}: {done}/{total}" + "\n" * (done == total))
+        stream.flush()
 
 
 def _say(stream: TextIO, text: str) -> None:

@@ -79,6 +79,12 @@ def encode_png(image: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def decode_png(data: bytes) -> np.ndarray:
+    """The bytes of a PNG file as uint8 [height, width, 3]."""
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
 def encode(image: np.ndarray, encoding: str, quality: int = 95) -> bytes:
     """uint8 [height, width, 3] as its bytes ("raw"), or those of a "png" or "jpeg" file.
 

@@ -1,0 +1,257 @@
+"""What the scores know of the real images: computed once, kept in a cache, brought, exported."""
+
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Optional
+
+import numpy as np
+import tensorflow as tf
+
+from sagan_tf import config as config_lib
+from sagan_tf import dataset, features, files, metrics, record_index
+
+_VERSION = 1
+# What NumPy raises for a file that is not whole, or is no .npz.
+_READ_ERRORS = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, SyntaxError)
+_EXPECTED = "expected an .npz with mu [features] and sigma [features, features]"
+
+
+@dataclasses.dataclass(frozen=True)
+class RealStats:
+    """The real side of every score.
+
+    Attributes:
+      moments: of the features.
+      about: what they were made of: number of images, `fingerprint` of the data, `classifier` and
+        so on; None for values that nobody knows.
+      features: all of them, with labels and Inception Score; None where only moments were brought.
+      source: where they come from.
+    """
+
+    moments: metrics.Moments
+    about: dict[str, Any]
+    features: Optional[features.Features]
+    source: str
+
+
+class _Key(NamedTuple):
+    """Everything that the statistics depend on, and the name that it has in the cache."""
+
+    about: dict[str, Any]
+    name: str
+
+
+def obtain(config: config_lib.ScoringConfig, records: Optional[dataset.Records], count: int,
+           extractor: features.Extractor, note: Callable[[str], None]) -> RealStats:
+    """The statistics that the config asks for: brought, cached, or computed now and cached.
+
+    Args:
+      config: what to compare with.
+      records: the real images; None where `--real_stats` takes their place.
+      count: how many of them.
+      extractor: the classifier.
+      note: told where the statistics come from.
+    Raises:
+      config.UserError: `--real_stats` is not fit, a record cannot be read, or a file cannot be
+        written.
+    """
+    if records is None:
+        stats = read(config.real_stats, extractor.classifier)
+    else:
+        with dataset.reading(records):
+            stats = _cached_or_computed(config, records, count, extractor, note)
+    note(f"real statistics: {stats.source}")
+    if config.export_real_stats:
+        write(config.export_real_stats, stats)
+        note(f"real statistics written to {config.export_real_stats}")
+    return stats
+
+
+def _cached_or_computed(config, records, count, extractor, note) -> RealStats:
+    key = _key(config, records, count, extractor.classifier)
+    if not config.stats_dir:
+        return _compute(config, records, count, extractor, key, None)
+    cache = _Cache(os.path.expanduser(config.stats_dir))
+    found = cache.read(key, note)
+    if found is not None:
+        return found
+    with files.writing(cache.directory):
+        os.makedirs(cache.directory, exist_ok=True)
+        try:
+            stats = _compute(config, records, count, extractor, key,
+                             lambda shape: cache.new_features(key, shape))
+            return cache.write(key, stats)
+        except BaseException:
+            cache.clear(key)
+            raise
+
+
+def _key(config: config_lib.ScoringConfig, records: dataset.Records, count: int,
+         classifier) -> _Key:
+    chosen = dataset.evaluation_records(records, count, config.seed)
+    about = {
+        "version": _VERSION, "images": count, "image_size": records.image_size,
+        "fingerprint": record_index.fingerprint(records.index, chosen),
+        "classifier_sha256": classifier.sha256, "classifier_input_size": classifier.input_size,
+        "resize": classifier.resize, "dtype": "float32", "is_splits": config.splits_of(count),
+        "seed": config.seed, "tensorflow": tf.__version__}
+    text = json.dumps(about, sort_keys=True)
+    return _Key(about, hashlib.sha256(text.encode()).hexdigest()[:16])
+
+
+def _compute(config, records, count, extractor, key: _Key, out) -> RealStats:
+    labels: list[int] = []
+
+    def batches() -> Iterator[tuple[Any, int]]:
+        iterator = iter(dataset.evaluation_batches(records, count, extractor.global_batch,
+                                                   config.seed))
+        while True:
+            with extractor.stopwatch.measuring("read", extractor.global_batch):
+                found = next(iterator, None)
+                if found is None:
+                    return
+                labels.extend(found[1].numpy().tolist())
+                (images,) = extractor.share_out(dataset.to_float(found[0]).numpy())
+            yield images, len(found[0])
+
+    found = extractor.collect("real images", batches(), count, key.about["is_splits"],
+                              config.seed, out=out)
+    found = found._replace(labels=np.array(labels, np.int32))
+    with extractor.stopwatch.measuring("statistics", 0):
+        moments = metrics.moments(found.pool)
+    return RealStats(moments, key.about, found, "computed")
+
+
+class _Cache:
+    """Statistics in a directory, one `.npz` and one `.npy` for each key.
+
+    The `.npz` comes last and holds the SHA-256 of the other, so that what is half written, cut off
+    or changed is not taken. Two processes that write the same key write the same.
+    """
+
+    def __init__(self, directory: str):
+        self.directory = directory
+
+    def _path(self, key: _Key, ending: str) -> str:
+        return os.path.join(self.directory, key.name + ending)
+
+    def _unfinished(self, key: _Key) -> str:
+        return self._path(key, f".features.{os.getpid()}.tmp")
+
+    def new_features(self, key: _Key, shape: tuple[int, int]) -> np.ndarray:
+        """An array on disk, to be filled with features."""
+        array = np.lib.format.open_memmap(self._unfinished(key), "w+", np.float32, shape)
+        with open(self._unfinished(key), "r+b") as file:
+            # Where the disk is full, an error now and not a SIGBUS later.
+            os.posix_fallocate(file.fileno(), 0, os.path.getsize(file.name))
+        return array
+
+    def clear(self, key: _Key) -> None:
+        """Removes what an attempt that failed has left."""
+        if os.path.exists(self._unfinished(key)):
+            os.remove(self._unfinished(key))
+
+    def write(self, key: _Key, stats: RealStats) -> RealStats:
+        """Gives the features their name, then writes the rest."""
+        stats.features.pool.flush()
+        path, found = self._path(key, ".features.npy"), stats.features
+        digest = files.sha256(self._unfinished(key))
+        os.replace(self._unfinished(key), path)
+        _write_npz(self._path(key, ".npz"), mu=stats.moments.mu, sigma=stats.moments.sigma,
+                   labels=found.labels, inception_score=found.inception_score,
+                   about=json.dumps(key.about), features_sha256=digest)
+        pool = np.load(path, mmap_mode="r")
+        return dataclasses.replace(
+            stats, features=found._replace(pool=pool),
+            source=f"computed, and kept in {self._path(key, '.npz')}")
+
+    def read(self, key: _Key, note: Callable[[str], None]) -> Optional[RealStats]:
+        """What is there of this key; None, with a note if it is damaged, where nothing usable is.
+        """
+        path = self._path(key, ".npz")
+        if not os.path.exists(path):
+            return None
+        try:
+            with np.load(path) as archive:
+                found = {name: archive[name] for name in archive.files}
+            pool_path = self._path(key, ".features.npy")
+            if json.loads(str(found["about"])) != key.about:
+                raise ValueError("it is of other data")
+            if files.sha256(pool_path) != str(found["features_sha256"]):
+                raise ValueError("its features have changed since they were written")
+            pool = np.load(pool_path, mmap_mode="r")
+        except (*_READ_ERRORS, tf.errors.OpError) as error:
+            note(f"{path}: damaged or stale ({files.first_line(error)}); computing it anew")
+            return None
+        score = tuple(map(float, found["inception_score"]))
+        kept = features.Features(pool, found["labels"], score, key.about["is_splits"])
+        return RealStats(metrics.Moments(found["mu"], found["sigma"]), key.about, kept, path)
+
+
+def write(path: str, stats: RealStats) -> None:
+    """Exports mu and sigma, as pytorch-fid and TTUR name them, and what they are of.
+
+    Raises:
+      config.UserError: the file cannot be written.
+    """
+    with files.writing(os.path.dirname(path) or "."):
+        _write_npz(path, mu=stats.moments.mu, sigma=stats.moments.sigma,
+                   about=json.dumps(stats.about))
+
+
+def read(path: str, classifier) -> RealStats:
+    """Brings mu and sigma from an `.npz`.
+
+    Args:
+      path: of the file.
+      classifier: of the generated images; if the file says which classifier it is of, it must be
+        this one.
+    Raises:
+      config.UserError: there is no such file, it holds something else, or features of another
+        classifier.
+    """
+    try:
+        with tf.io.gfile.GFile(path, "rb") as file:
+            content = file.read()
+        with np.load(io.BytesIO(content)) as archive:
+            moments = metrics.Moments(*(archive[name].astype(np.float64)
+                                        for name in metrics.Moments._fields))
+            about = json.loads(str(archive["about"])) if "about" in archive.files else {}
+    except (*_READ_ERRORS, tf.errors.OpError) as error:
+        raise config_lib.UserError(
+            f"--real_stats={path}: {_EXPECTED} ({files.first_line(error)})") from error
+    size = len(moments.mu)
+    if moments.mu.shape != (size,) or moments.sigma.shape != (size, size) or not (
+            np.isfinite(moments.mu).all() and np.isfinite(moments.sigma).all()):
+        raise config_lib.UserError(
+            f"--real_stats={path}: {_EXPECTED}, finite; got {moments.mu.shape} and "
+            f"{moments.sigma.shape}")
+    if size != classifier.features:
+        raise config_lib.UserError(
+            f"--real_stats={path}: it is of {size} features, and the classifier gives "
+            f"{classifier.features}; take statistics that were made with this classifier")
+    for name, own in (("classifier_sha256", classifier.sha256), ("resize", classifier.resize)):
+        if about.get(name, own) != own:
+            raise config_lib.UserError(
+                f"--real_stats={path}: made with {name} {about[name]}, and the generated images "
+                f"are judged with {own}; take the same for both")
+    about = {"images": None, **about, "file_sha256": hashlib.sha256(content).hexdigest()}
+    about.setdefault("fingerprint", f"file:{about['file_sha256']}")
+    return RealStats(moments, about, None, path)
+
+
+def _write_npz(path: str, **arrays) -> None:
+    unfinished = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(unfinished, "wb") as file:
+            np.savez(file, **arrays)
+        files.sync(unfinished)
+        os.replace(unfinished, path)
+    finally:
+        if os.path.exists(unfinished):
+            os.remove(unfinished)

@@ -1,0 +1,118 @@
+import io
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sagan_tf import config, image_files
+from tests.testing import random_images
+
+IMAGES, LABELS = random_images(10, 16), np.arange(10) % 3
+
+
+def write(path):
+    with image_files.Writer(str(path), 10, 16) as writer:
+        for start in range(0, 10, 4):
+            writer.add(IMAGES[start:start + 4], LABELS[start:start + 4])
+    return str(path)
+
+
+def read(path, batch_size=3):
+    found = image_files.open_images(str(path))
+    return found, np.concatenate(list(found.batches(batch_size)))
+
+
+def test_npz_is_what_numpy_reads_and_comes_back(tmp_path):
+    path = write(tmp_path / "new" / "samples.npz")
+    with np.load(path) as archive:
+        np.testing.assert_array_equal(archive["arr_0"], IMAGES)
+        np.testing.assert_array_equal(archive["arr_1"], LABELS)
+    found, images = read(path)
+    np.testing.assert_array_equal(images, IMAGES)
+    np.testing.assert_array_equal(found.labels, LABELS)
+    assert (found.count, found.size) == (10, (16, 16))
+
+
+def test_pictures_come_back_with_the_labels_of_their_folders(tmp_path):
+    path = write(tmp_path / "samples")
+    found, images = read(path)
+    order = np.argsort(LABELS, kind="stable")
+    np.testing.assert_array_equal(images, IMAGES[order])
+    np.testing.assert_array_equal(found.labels, LABELS[order])
+
+
+def test_pictures_in_no_numbered_folders_have_no_labels(tmp_path):
+    for name in ("b.png", "a.png"):
+        Image.fromarray(IMAGES[name == "b.png" and 1 or 0]).save(tmp_path / name)
+    Image.fromarray(IMAGES[0][..., 0]).save(tmp_path / "c.png")  # Grey.
+    (tmp_path / "notes.txt").write_text("no picture")
+    found, images = read(tmp_path)
+    assert found.labels is None
+    np.testing.assert_array_equal(images[:2], IMAGES[:2])
+    np.testing.assert_array_equal(images[2], np.repeat(IMAGES[0][..., :1], 3, -1))
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_npz_of_biggan_has_channels_first(tmp_path, save):
+    save(tmp_path / "theirs.npz", x=IMAGES.transpose(0, 3, 1, 2), y=LABELS)
+    found, images = read(tmp_path / "theirs.npz")
+    np.testing.assert_array_equal(images, IMAGES)
+    np.testing.assert_array_equal(found.labels, LABELS)
+
+
+def test_writer_that_fails_leaves_no_file_of_that_name(tmp_path):
+    with pytest.raises(KeyboardInterrupt), image_files.Writer(
+            str(tmp_path / "s.npz"), 10, 16) as writer:
+        writer.add(IMAGES[:4], LABELS[:4])
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    ({"other": IMAGES}, "it holds other.npy"),
+    ({"images": IMAGES.astype(np.float32)}, "got float32 .10, 16, 16, 3. as images"),
+    ({"images": IMAGES[..., 0]}, "got uint8 .10, 16, 16. as images"),
+    ({"images": IMAGES[:0]}, "got uint8 .0, "),
+    ({"images": IMAGES, "labels": LABELS[:3]}, "3 labels for 10 images")])
+def test_unfit_npz_is_one_line(tmp_path, content, message):
+    np.savez(tmp_path / "s.npz", **content)
+    with pytest.raises(config.UserError, match=f"--images={tmp_path}/s.npz: .*{message}") as error:
+        image_files.open_images(str(tmp_path / "s.npz"))
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_no_npz_is_one_line(tmp_path):
+    (tmp_path / "s.npz").write_bytes(b"nothing")
+    (tmp_path / "empty").mkdir()
+    for name in ("s.npz", "empty", "absent"):
+        with pytest.raises(config.UserError, match="expected a directory of PNG or JPEG") as error:
+            image_files.open_images(str(tmp_path / name))
+        assert "\n" not in str(error.value)
+
+
+def test_damaged_npz_names_the_place(tmp_path):
+    np.savez(tmp_path / "s.npz", arr_0=IMAGES)
+    content = bytearray((tmp_path / "s.npz").read_bytes())
+    content[-2000] ^= 1
+    (tmp_path / "s.npz").write_bytes(bytes(content))
+    with pytest.raises(config.UserError, match="damaged after image [48] .Bad CRC"):
+        read(tmp_path / "s.npz", 4)
+
+
+def test_npz_whose_data_end_early_names_the_place(tmp_path):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "|u1", "fortran_order": False, "shape": IMAGES.shape})
+    with zipfile.ZipFile(tmp_path / "s.npz", "w") as archive:
+        archive.writestr("arr_0.npy", header.getvalue() + IMAGES[:5].tobytes())
+    with pytest.raises(config.UserError, match="damaged after image 4"):
+        read(tmp_path / "s.npz", 4)
+
+
+def test_picture_that_cannot_be_read_is_named(tmp_path):
+    Image.fromarray(IMAGES[0]).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"nothing")
+    with pytest.raises(config.UserError, match=f"{tmp_path}/b.png: expected a picture") as error:
+        read(tmp_path)
+    assert "\n" not in str(error.value)

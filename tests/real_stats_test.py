@@ -1,0 +1,183 @@
+"""The real side: computed once, kept, brought, exported; a cache that lies is not believed."""
+
+import numpy as np
+import pytest
+
+from sagan_tf import config, dataset, distribution, features, inception, metrics, real_stats
+from tests.testing import make_data, random_images, write_records
+
+COUNT = 60
+
+
+@pytest.fixture(name="extractor", scope="module")
+def fixture_extractor():
+    strategy = distribution.make_evaluation_strategy(config.EvalConfig())
+    with strategy.scope():
+        return features.Extractor(inception.load("data/digits_classifier"), strategy, 25)
+
+
+@pytest.fixture(name="obtain")
+def fixture_obtain(tmp_path, extractor):
+    """(settings) -> statistics, lines that were noted, whether images were read."""
+    data = make_data(tmp_path / "data", count=COUNT + 9)
+
+    def obtain(directory=data, count=COUNT, **settings):
+        eval_config = config.EvalConfig(**{"stats_dir": str(tmp_path / "stats"), **settings})
+        records = None
+        if not eval_config.real_stats:
+            records = dataset.open_records(str(directory), 32, 3)
+        lines, before = [], extractor.stopwatch._images.get("read", 0)
+        stats = real_stats.obtain(eval_config, records, count, extractor, lines.append)
+        return stats, lines, extractor.stopwatch._images.get("read", 0) > before
+
+    return obtain
+
+
+def test_statistics_are_those_of_the_chosen_images(obtain, extractor, tmp_path):
+    stats, _, _ = obtain()
+    records = dataset.open_records(str(tmp_path / "data"), 32, 3)
+    batches = list(dataset.evaluation_batches(records, COUNT, 7, seed=0))
+    pool = np.concatenate([extractor.classifier(dataset.to_float(images))[0]
+                           for images, _ in batches])
+    np.testing.assert_allclose(stats.features.pool, pool, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(stats.moments.mu, pool.mean(0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(stats.moments.sigma, np.cov(pool, rowvar=False), rtol=1e-3,
+                               atol=1e-5)
+    np.testing.assert_array_equal(stats.features.labels,
+                                  np.concatenate([labels for _, labels in batches]))
+
+
+def test_second_time_reads_no_image_and_gives_the_same(obtain, tmp_path):
+    first, lines, read = obtain()
+    assert read
+    assert lines[-1].startswith(f"real statistics: computed, and kept in {tmp_path}/stats/")
+    second, lines, read = obtain()
+    assert not read
+    assert lines == [f"real statistics: {second.source}"]
+    np.testing.assert_array_equal(second.moments.sigma, first.moments.sigma)
+    np.testing.assert_array_equal(second.features.pool, first.features.pool)
+    np.testing.assert_array_equal(second.features.labels, first.features.labels)
+    assert second.features.inception_score == first.features.inception_score
+    assert not list((tmp_path / "stats").glob("*.tmp"))
+
+
+def test_same_images_elsewhere_are_the_same_data(obtain, tmp_path):
+    obtain()
+    (tmp_path / "moved").mkdir()
+    for path in (tmp_path / "data").iterdir():
+        path.rename(tmp_path / "moved" / path.name.replace("part", "shard"))
+    _, _, read = obtain(tmp_path / "moved")
+    assert not read
+
+
+@pytest.mark.parametrize("changes", [
+    {"count": COUNT - 1}, {"seed": 1}, {"is_splits": 5}, {"stats_dir": ""}])
+def test_other_settings_are_other_statistics(obtain, changes):
+    obtain()
+    _, _, read = obtain(**changes)
+    assert read
+
+
+def test_other_images_under_the_same_names_are_other_statistics(obtain, tmp_path):
+    first, _, _ = obtain()
+    path = tmp_path / "data" / "part-0.tfrecords"
+    size = path.stat().st_size
+    write_records(path, random_images(35, seed=8), np.arange(35) % 3)
+    assert path.stat().st_size == size
+    second, _, read = obtain()
+    assert read
+    assert second.about["fingerprint"] != first.about["fingerprint"]
+
+
+def cut_off(path):
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize("ending", [".npz", ".features.npy"])
+@pytest.mark.parametrize("damage", [cut_off, flip_a_bit])
+def test_damaged_cache_is_noticed_and_made_anew(obtain, tmp_path, ending, damage):
+    first, _, _ = obtain()
+    (path,) = (tmp_path / "stats").glob("*" + ending)
+    damage(path)
+    again, lines, read = obtain()
+    assert read
+    assert "damaged or stale (" in lines[0]
+    np.testing.assert_array_equal(again.moments.sigma, first.moments.sigma)
+    assert not obtain()[2]
+
+
+def test_cache_of_something_else_under_this_name_is_not_taken(obtain, tmp_path):
+    obtain()
+    (path,) = (tmp_path / "stats").glob("*.npz")
+    with np.load(path) as archive:
+        content = dict(archive)
+    content["about"] = str(content["about"]).replace('"seed": 0', '"seed": 7')
+    np.savez(path, **content)
+    _, lines, read = obtain()
+    assert read
+    assert "it is of other data" in lines[0]
+
+
+def test_unfinished_computation_leaves_nothing_that_is_taken(obtain, tmp_path, monkeypatch):
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(metrics, "moments", fail)
+        with pytest.raises(KeyboardInterrupt):
+            obtain()
+    assert list((tmp_path / "stats").iterdir()) == []
+    assert obtain()[2]
+
+
+def test_exported_statistics_come_back(obtain, tmp_path):
+    path = tmp_path / "new" / "stats.npz"
+    path.parent.mkdir()
+    first, lines, _ = obtain(export_real_stats=str(path))
+    assert lines[-1] == f"real statistics written to {path}"
+    second, _, read = obtain(real_stats=str(path))
+    assert not read
+    np.testing.assert_array_equal(second.moments.sigma, first.moments.sigma)
+    assert second.about["fingerprint"] == first.about["fingerprint"]
+    assert second.about["images"] == COUNT
+    assert second.features is None
+
+
+def test_statistics_as_pytorch_fid_writes_them(obtain, tmp_path):
+    np.savez(tmp_path / "theirs.npz", mu=np.arange(64.0), sigma=np.eye(64))
+    stats, _, _ = obtain(real_stats=str(tmp_path / "theirs.npz"))
+    np.testing.assert_array_equal(stats.moments.mu, np.arange(64))
+    assert stats.about["images"] is None
+    assert stats.about["fingerprint"].startswith("file:")
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    ({"mu": np.zeros(64)}, "expected an .npz with mu .*sigma"),
+    ({"mu": np.zeros(64), "sigma": np.eye(63)}, r"got \(64,\) and \(63, 63\)"),
+    ({"mu": np.full(64, np.nan), "sigma": np.eye(64)}, "finite"),
+    ({"mu": np.zeros(8), "sigma": np.eye(8)}, "it is of 8 features, and the classifier gives 64"),
+    ({"mu": np.zeros(64), "sigma": np.eye(64), "about": '{"classifier_sha256": "abc"}'},
+     "made with classifier_sha256 abc, and the generated images are judged with"),
+    ({"mu": np.zeros(64), "sigma": np.eye(64), "about": "{"}, "expected an .npz")])
+def test_unfit_file_is_one_line(obtain, tmp_path, content, message):
+    np.savez(tmp_path / "theirs.npz", **content)
+    with pytest.raises(config.UserError, match=message) as error:
+        obtain(real_stats=str(tmp_path / "theirs.npz"))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("filler", [215_000, 250_000])
+def test_full_disk_is_one_line_and_leaves_nothing(obtain, small_disk, filler):
+    """No space for the features, or for what comes after them."""
+    (small_disk / "filler").write_bytes(b"x" * filler)
+    with pytest.raises(config.UserError, match="cannot be written to") as error:
+        obtain(stats_dir=str(small_disk / "stats"))
+    assert "\n" not in str(error.value)
+    assert not [path for path in (small_disk / "stats").iterdir() if path.suffix == ".npz"]
+    assert not list((small_disk / "stats").glob("*.tmp"))
