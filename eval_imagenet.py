@@ -4,10 +4,13 @@ from sagan_tf import cli, config
 
 
 def main() -> None:
-    eval_config = cli.make(config.EvalConfig)
-    from sagan_tf import eval_lib  # TensorFlow starts here, after the flags have been checked
+    eval_config = cli.make(config.EvalConfig, config.protocol(cli.value("protocol")))
+    from sagan_tf import eval_lib, watch_lib  # TensorFlow starts here, after the flags' checks
 
-    eval_lib.evaluate(eval_config)
+    if eval_config.watch or eval_config.all:
+        watch_lib.score_all(eval_config)
+    else:
+        eval_lib.evaluate(eval_config)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 """Checkpoints and `config.json` of a run: save, keep, restore; refuse another model's."""
 
+import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Optional
 
@@ -19,6 +22,9 @@ CONFIG_VERSION = 1
 OPTIONAL = ("ema/", "rollbacks")
 _PREFIX = "ckpt"
 _UNFINISHED = "unfinished-ckpt-"
+_REQUEST = "keep-for-"
+# A request of somebody who was killed for good must not fill the disk.
+_HEEDED_SECONDS = 24 * 3600
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 # What TensorFlow raises for a checkpoint that is not whole.
 _READ_ERRORS = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
@@ -63,7 +69,7 @@ class Checkpoints:
                 _check(unfinished)
                 written = self._files_named(f"{_UNFINISHED}{step}.")
                 files.sync(*written)
-                self._remove(step)  # A damaged one: its index would speak of other data.
+                self.remove(step)  # A damaged one: its index would speak of other data.
                 for name in sorted(written):  # ".data-..." goes before ".index".
                     tf.io.gfile.rename(name, path + name[len(unfinished):])
             except BaseException:
@@ -74,9 +80,11 @@ class Checkpoints:
             self._damaged.discard(step)
             older = [other for other in self.steps if other <= step]
             kept = [other for other in older if other not in self._damaged][-self._keep:]
+            wanted = _asked_for(self.run_dir)
+            kept = [other for other in older if other in kept or other >= wanted]
             self._point_to(path, kept)
             for other in set(older) - set(kept):
-                self._remove(other)
+                self.remove(other)
         return path
 
     def restore(self, step: int = -1, complete: bool = True,
@@ -133,6 +141,32 @@ class Checkpoints:
         """The checkpoint's name, without the endings of its files."""
         return os.path.join(self.run_dir, f"{_PREFIX}-{step}")
 
+    def remove(self, step: int) -> None:
+        """Removes a checkpoint: the index first, so that it is never half there."""
+        for name in sorted(self._files_named(f"{_PREFIX}-{step}."), reverse=True):
+            tf.io.gfile.remove(name)
+
+    def copy(self, step: int, directory: str) -> None:
+        """Puts a checkpoint into another directory too: the index last; a link where one can be.
+
+        Raises:
+          OSError, tf.errors.OpError: it is gone, or the directory cannot be written.
+        """
+        for name in sorted(self._files_named(f"{_PREFIX}-{step}.")):
+            target = os.path.join(directory, os.path.basename(name))
+            if tf.io.gfile.exists(target):  # Copying onto a link would empty what it links to.
+                tf.io.gfile.remove(target)
+            try:
+                os.link(name, target)
+            except OSError:  # Another file system, or none that has links.
+                tf.io.gfile.copy(name, target + ".tmp", overwrite=True)
+                tf.io.gfile.rename(target + ".tmp", target)
+
+    def sha256(self, step: int) -> str:
+        """SHA-256 over the contents of the checkpoint's files, in the order of their names."""
+        digests = [files.sha256(name) for name in sorted(self._files_named(f"{_PREFIX}-{step}."))]
+        return hashlib.sha256("".join(digests).encode()).hexdigest()
+
     def clear_unfinished(self) -> None:
         """Removes what a save left that was killed; for the run's only writer."""
         whole = {f"{_PREFIX}-{step}" for step in self.steps}
@@ -144,11 +178,6 @@ class Checkpoints:
         for name in self._files_named(f"{_PREFIX}-"):
             if ".data-" in name and os.path.basename(name).split(".")[0] not in whole:
                 tf.io.gfile.remove(name)
-
-    def _remove(self, step: int) -> None:
-        """Removes a checkpoint: the index first, so that it is never half there."""
-        for name in sorted(self._files_named(f"{_PREFIX}-{step}."), reverse=True):
-            tf.io.gfile.remove(name)
 
     def _files_named(self, beginning: str) -> list[str]:
         names = tf.io.gfile.listdir(self.run_dir) if tf.io.gfile.isdir(self.run_dir) else []
@@ -179,6 +208,41 @@ class Checkpoints:
         for name, variable in self._state.items():
             if name in values:
                 variable.assign(values[name])
+
+
+def ask_to_keep(run_dir: str, who: str, step: Optional[int]) -> None:
+    """Asks whoever saves checkpoints of a run not to remove any from this step on.
+
+    A request is heeded for a day; who still wants it repeats it.
+
+    Args:
+      run_dir: directory of the run.
+      who: name of the request; a new one of the same name takes its place.
+      step: the step; None withdraws the request.
+    Raises:
+      config.UserError: the directory cannot be written.
+    """
+    path = os.path.join(run_dir, f"{_REQUEST}{who}.json")
+    with files.writing(run_dir):
+        if step is not None:
+            files.write_whole(path, json.dumps({"from_step": step}) + "\n")
+        elif tf.io.gfile.exists(path):
+            tf.io.gfile.remove(path)
+
+
+def _asked_for(run_dir: str) -> float:
+    """The first step that somebody asks to keep; infinity where nobody does."""
+    steps = [np.inf]
+    for name in tf.io.gfile.listdir(run_dir):
+        path = os.path.join(run_dir, name)
+        if name.startswith(_REQUEST) and name.endswith(".json"):
+            # It may be withdrawn while it is read, or be somebody's own file.
+            with contextlib.suppress(tf.errors.OpError, ValueError, KeyError, TypeError):
+                age = time.time() - tf.io.gfile.stat(path).mtime_nsec / 1e9
+                with tf.io.gfile.GFile(path) as file:
+                    if age < _HEEDED_SECONDS:
+                        steps.append(int(json.loads(file.read())["from_step"]))
+    return min(steps)
 
 
 def _read(path: str) -> Iterator[tuple[str, np.ndarray]]:

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Optional, TextIO
+from typing import Any, Optional, TextIO
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +14,8 @@ import tensorflow as tf
 from sagan_tf import config as config_lib
 from sagan_tf import files
 from sagan_tf import images as images_lib
+
+_ROWS = "metrics.jsonl"
 
 
 class MetricWriter:
@@ -33,7 +35,7 @@ class MetricWriter:
     def __init__(self, directory: str, start_step: Optional[int] = None, summary_dir: str = "",
                  warn: Optional[Callable[[str], None]] = None):
         self.directory = directory
-        self._rows = os.path.join(directory, "metrics.jsonl")
+        self._rows = os.path.join(directory, _ROWS)
         self._summary_dir = summary_dir or directory
         self._warn = warn
         self._failing: set[str] = set()
@@ -108,6 +110,16 @@ class MetricWriter:
             kept = [line for line in lines if _step_of(line) is not None and _step_of(line) <= step]
             if len(kept) < len(lines):
                 files.write_whole(self._rows, "".join(line + "\n" for line in kept))
+
+
+def read_rows(directory: str) -> list[dict[str, Any]]:
+    """The rows of a directory's `metrics.jsonl`, without one that is unfinished; [] without any."""
+    path = os.path.join(directory, _ROWS)
+    if not tf.io.gfile.exists(path):
+        return []
+    with tf.io.gfile.GFile(path) as file:
+        return [json.loads(line) for line in file.read().splitlines()
+                if _step_of(line) is not None]
 
 
 def _step_of(line: str) -> Optional[int]:

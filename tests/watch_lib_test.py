@@ -1,0 +1,209 @@
+"""Every checkpoint is scored once, none is missed, the best are kept, a kill costs nothing."""
+
+import io
+import json
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sagan_tf import checkpoints, config, model, watch_lib
+from tests import processes
+from tests.conftest import ROOT
+from tests.testing import make_data
+
+DIGITS_MODEL = config.ModelConfig(image_size=32, z_dim=8, gf_dim=8, df_dim=8, number_classes=10,
+                                  generator_type="baseline", discriminator_type="baseline")
+FLAGS = (f"--data_dir={ROOT}/data/digits", f"--inception={ROOT}/data/digits_classifier",
+         "--eval_sample_size=40", "--batch_size=64")
+
+
+class Run:
+    """A run whose checkpoints differ in the colour of what they generate."""
+
+    def __init__(self, directory, max_steps=9):
+        self.directory = directory
+        train = config.TrainConfig(max_steps=max_steps)
+        self.gan = model.SAGAN(DIGITS_MODEL, train)
+        self.run_dir = config.run_directory(str(directory), 64)
+        self.eval_dir = config.run_directory(str(directory / "eval"), 64)
+        checkpoints.write_config(self.run_dir, model=DIGITS_MODEL, train=train)
+        self.saved = checkpoints.Checkpoints(self.run_dir, self.gan.state(), keep=2)
+
+    def save(self, step, shift):
+        self.gan.generator.snconv_last.bias.assign([shift] * 3)
+        self.saved.save(step)
+
+    def config(self, **changes):
+        return config.EvalConfig(**{
+            "data_dir": "data/digits", "checkpoint_dir": str(self.directory), "all": True,
+            "stats_dir": str(self.directory / "stats"), "inception": "data/digits_classifier",
+            "eval_sample_size": 40, **changes})
+
+    def score_all(self, sleep=None, **changes):
+        stream = io.StringIO()
+        watch_lib.score_all(self.config(**changes), stream, sleep)
+        return stream.getvalue()
+
+    def fids(self):
+        return {row["step"]: row["eval/fid40"] for row in processes.rows(self.eval_dir)}
+
+    def best(self):
+        content = json.loads(open(f"{self.run_dir}/best/best.json").read())
+        return [entry["step"] for entry in content["checkpoints"]]
+
+
+def test_all_scores_each_once_and_keeps_the_best(tmp_path):
+    run = Run(tmp_path)
+    checkpoints.ask_to_keep(run.run_dir, "test", 0)
+    for step, shift in ((0, 3.0), (2, 0.0), (4, -3.0), (6, 0.5)):
+        run.save(step, shift)
+    printed = run.score_all(keep_best=2)
+    fids = run.fids()
+    assert sorted(fids) == [0, 2, 4, 6]
+    ranked = sorted(fids, key=fids.get)
+    assert run.best() == ranked[:2]
+    assert f"4 checkpoints scored; best by fid: {ranked[0]}, {ranked[1]}" in printed
+    kept = checkpoints.Checkpoints(f"{run.run_dir}/best", run.gan.state())
+    assert kept.steps == sorted(ranked[:2])
+    assert kept.restore(ranked[0]) == ranked[0]
+    assert checkpoints.read_config(f"{run.run_dir}/best", "model", config.ModelConfig) == (
+        DIGITS_MODEL)
+    with Image.open(f"{run.eval_dir}/curves.png") as curves:
+        assert curves.size == (1100, 450)
+    assert "scoring" not in run.score_all(keep_best=2)
+    assert len(processes.rows(run.eval_dir)) == 4
+
+
+def test_best_by_is_is_the_highest_and_the_links_outlive_the_run(tmp_path):
+    run = Run(tmp_path)
+    for step, shift in ((0, 3.0), (2, 0.0)):
+        run.save(step, shift)
+    run.score_all(best_by="is", keep_best=1)
+    scores = {row["step"]: row["eval/incscore40"] for row in processes.rows(run.eval_dir)}
+    best = max(scores, key=scores.get)
+    assert run.best() == [best]
+    for step in (4, 6):
+        run.save(step, 1.0)  # Training drops 0 and 2.
+    assert run.saved.steps == [4, 6]
+    before = run.gan.generator.snconv_last.bias.numpy()
+    checkpoints.Checkpoints(f"{run.run_dir}/best", run.gan.state()).restore()
+    assert not np.allclose(run.gan.generator.snconv_last.bias, before)
+
+
+def test_another_protocol_scores_anew_and_leaves_the_best_of_the_first(tmp_path):
+    run = Run(tmp_path)
+    for step, shift in ((0, 3.0), (2, 0.0)):
+        run.save(step, shift)
+    run.score_all(keep_best=1)
+    (first,) = run.best()
+    run.saved.remove(first)
+    run.save(4, -3.0)
+    assert "scoring step 4" in run.score_all(keep_best=1, seed=1)
+    left = checkpoints.Checkpoints(f"{run.run_dir}/best", {}).steps
+    assert first in left
+    assert len(left) == 2
+
+
+def test_checkpoint_of_the_same_step_but_of_another_run_is_scored(tmp_path):
+    run = Run(tmp_path)
+    run.save(2, 0.0)
+    run.score_all()
+    first = run.fids()[2]
+    run.save(2, 3.0)
+    run.score_all()
+    assert len(processes.rows(run.eval_dir)) == 2
+    assert not np.isclose(run.fids()[2], first, rtol=1e-3)
+
+
+def test_damaged_checkpoint_is_named_and_the_others_are_scored(tmp_path):
+    run = Run(tmp_path)
+    run.save(0, 3.0)
+    run.save(2, 0.0)
+    path = f"{run.run_dir}/ckpt-0.data-00000-of-00001"
+    content = open(path, "rb").read()
+    with open(path, "wb") as file:
+        file.write(content[:100])
+    with pytest.raises(config.UserError, match="ckpt-0: the checkpoint cannot be read"):
+        run.score_all()
+    assert list(run.fids()) == [2]
+
+
+def test_watch_scores_what_comes_and_training_keeps_it_until_then(tmp_path):
+    """The run saves four times while the watch is busy, and keeps two of its own accord."""
+    run = Run(tmp_path)
+    run.save(0, 3.0)
+    turns = iter([[(2, 0.0), (4, 1.0), (6, -1.0), (7, 0.1)], [], [(9, 2.0)]])
+
+    def sleep(_):
+        for step, shift in next(turns, []):
+            run.save(step, shift)
+
+    printed = run.score_all(sleep, watch=True, all=False, keep_best=1)
+    assert sorted(run.fids()) == [0, 2, 4, 6, 7, 9]
+    assert printed.count("scoring step") == 6
+    assert not [name for name in os.listdir(run.run_dir) if name.startswith("keep-for-")]
+    run.save(10, 0.0)
+    assert run.saved.steps == [9, 10]
+
+
+def test_request_to_keep_is_heeded_for_a_day(tmp_path):
+    run = Run(tmp_path)
+    for step in (0, 2):
+        run.save(step, 0.0)
+    checkpoints.ask_to_keep(run.run_dir, "one", 2)
+    checkpoints.ask_to_keep(run.run_dir, "other", 4)
+    (tmp_path / "imagenet_64" / "keep-for-nobody.json").write_text("damaged")
+    for step in (4, 6, 8):
+        run.save(step, 0.0)
+    assert run.saved.steps == [2, 4, 6, 8]
+    yesterday = time.time() - 25 * 3600
+    os.utime(f"{run.run_dir}/keep-for-one.json", (yesterday, yesterday))
+    run.save(9, 0.0)
+    assert run.saved.steps == [4, 6, 8, 9]
+    checkpoints.ask_to_keep(run.run_dir, "other", None)
+    run.save(10, 0.0)
+    assert run.saved.steps == [9, 10]
+
+
+def test_killed_watch_goes_on_beside_a_real_run(tmp_path):
+    """Training keeps one checkpoint; a watch that is killed in between still sees all of them."""
+    data = make_data(tmp_path / "data", count=30)
+    train = processes.start(
+        "train_imagenet.py", *processes.PLAIN, f"--data_dir={data}", "--max_steps=1000000",
+        f"--checkpoint_dir={tmp_path}", "--save_checkpoint_secs=1", "--keep_checkpoints=1",
+        "--save_summaries_steps=1000")
+    run_dir, eval_dir = tmp_path / "imagenet_2", tmp_path / "eval" / "imagenet_2"
+    watch_flags = (f"--data_dir={data}", f"--inception={ROOT}/data/digits_classifier",
+                   "--eval_sample_size=20", "--batch_size=2", f"--checkpoint_dir={tmp_path}",
+                   f"--stats_dir={tmp_path}/stats", "--watch", "--poll_secs=0.2")
+    started = [train]
+    try:
+        processes.wait_for(train, "start-up took")
+        watch = processes.start("eval_imagenet.py", *watch_flags)
+        started.append(watch)
+        processes.wait_for(watch, "scoring step")
+        processes.wait_for(watch, "scoring step")
+        watch.kill()
+        watch.communicate()
+        first = {row["step"] for row in processes.rows(eval_dir)}
+        seen = set(checkpoints.Checkpoints(str(run_dir), {}).steps)
+        assert seen - first  # The killed watch had not scored all, and they are still there.
+        train.send_signal(signal.SIGTERM)
+        _, err = train.communicate(timeout=100)
+        assert train.returncode == 143, err
+        last = checkpoints.Checkpoints(str(run_dir), {}).steps[-1]
+        again = processes.start("eval_imagenet.py", *watch_flags)
+        started.append(again)
+        processes.wait_for(again, f"scoring step {last} ")
+        processes.wait_for(again, "samples: ")
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
+    steps = [row["step"] for row in processes.rows(eval_dir)]
+    assert seen <= set(steps)
+    assert len(steps) == len(set(steps))
