@@ -7,7 +7,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Optional
 
 import numpy as np
@@ -93,7 +93,8 @@ class Checkpoints:
 
         Args:
           step: step of the checkpoint; -1: the newest.
-          complete: whether a checkpoint that holds more than the state is refused.
+          complete: whether a checkpoint that holds more than the state is refused; else only what
+            the state needs is read.
           note: told of each newer checkpoint that was damaged and passed over.
         Returns:
           The step, or None when there is no checkpoint and none was named.
@@ -191,7 +192,7 @@ class Checkpoints:
 
     def _assign(self, path: str, complete: bool) -> None:
         """Sets the state; nothing is set when anything cannot be read."""
-        values = dict(_read(path))
+        values = dict(_read(path, None if complete else self._state))
         wanted = {name: tuple(v.shape) for name, v in self._state.items()}
 
         self.missing = [name for name in wanted if name not in values]
@@ -245,14 +246,21 @@ def _asked_for(run_dir: str) -> float:
     return min(steps)
 
 
-def _read(path: str) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and value of every variable of a checkpoint, their checksums compared."""
+def _read(path: str, names: Optional[Collection[str]] = None) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and value of the variables of a checkpoint, their checksums compared.
+
+    Args:
+      path: of the checkpoint.
+      names: of the variables to read; None: all.
+    """
     reader = tf.train.load_checkpoint(path)
     for key in reader.get_variable_to_shape_map():
-        value = reader.get_tensor(key)
-        if key.startswith("state/") and key.endswith(_VALUE):
-            name = key[len("state/"):-len(_VALUE)].replace(".S", "/").replace("..", ".")
-            yield name, np.asarray(value)
+        name = key[len("state/"):-len(_VALUE)].replace(".S", "/").replace("..", ".")
+        ours = key.startswith("state/") and key.endswith(_VALUE)
+        if names is None or (ours and name in names):
+            value = reader.get_tensor(key)
+            if ours:
+                yield name, np.asarray(value)
 
 
 def _check(path: str) -> None:

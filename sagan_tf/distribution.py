@@ -50,7 +50,6 @@ def make_evaluation_strategy(config: config_lib.ScoringConfig) -> tf.distribute.
     Raises:
       config.UserError: there are fewer devices than asked for.
     """
-    process.keep_freed_memory()
     for gpu in tf.config.list_physical_devices("GPU"):
         with contextlib.suppress(RuntimeError):  # Devices have started: too late to choose.
             # A run may be training beside this.

@@ -1,6 +1,7 @@
 """From images to the classifier's features, on every device, and how long each part takes."""
 
 import contextlib
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Optional
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple, Optional
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf import inception, metrics, order
+from sagan_tf import files, inception, metrics, order
 
 
 class Features(NamedTuple):
@@ -109,9 +110,10 @@ class Extractor:
           splits: of the Inception Score; a split takes images from everywhere, as `seed` draws.
           seed: of this.
           labels: classes of the images; may still grow while the batches come.
-          out: shape to an array for the features; one in memory where it is not given.
+          out: shape to an array for the features; where it is not given they lie in a file that is
+            gone with them, and take no memory.
         """
-        make = out or (lambda shape: np.empty(shape, np.float32))
+        make = out or _temporary
         split_of = np.empty(total, np.int64)
         for number, part in enumerate(np.array_split(order.permutation(total, seed), splits)):
             split_of[part] = number
@@ -125,7 +127,14 @@ class Extractor:
                     pool = make((total, features.shape[1]))
                 pool[done:done + count] = features
                 score.add(logits)
+                files.forget(pool)
             done += count
             self._note(name, done, total)
         return Features(pool, None if labels is None else np.asarray(labels, np.int32),
                         score.result(), splits)
+
+
+def _temporary(shape: tuple[int, int]) -> np.ndarray:
+    directory = tempfile.gettempdir()
+    with files.writing(directory), tempfile.NamedTemporaryFile(dir=directory) as file:
+        return files.new_array(file.name, shape)

@@ -4,9 +4,11 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import mmap
 import os
 from collections.abc import Iterator
 
+import numpy as np
 import tensorflow as tf
 
 from sagan_tf import config as config_lib
@@ -72,6 +74,29 @@ def locked(path: str, refusal: str) -> Iterator[None]:
             if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
                 raise
         yield
+
+
+def new_array(path: str, shape: tuple[int, ...]) -> np.memmap:
+    """A float32 array in a new .npy file, mapped into memory.
+
+    Raises:
+      OSError: there is no space for it. (Found later it would be a SIGBUS.)
+    """
+    array = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+    with open(path, "r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, os.path.getsize(path))
+    return array
+
+
+def forget(array: np.ndarray) -> None:
+    """Takes a mapped file's pages out of this process; they stay in the file.
+
+    What was read or written of a large map counts as the process's memory until then. Does nothing
+    for other arrays.
+    """
+    mapped = getattr(array, "_mmap", None)
+    if mapped is not None:
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def sync(*paths: str) -> None:

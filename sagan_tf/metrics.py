@@ -19,7 +19,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf import order
+from sagan_tf import files, order
 
 
 def _import_tfgan_eval() -> types.ModuleType:
@@ -125,6 +125,7 @@ def moments(features: np.ndarray) -> Moments:
 def _parts(features: np.ndarray) -> Iterator[np.ndarray]:
     for start in range(0, len(features), _ROWS):
         yield features[start:start + _ROWS].astype(np.float64)
+        files.forget(features)
 
 
 def frechet_distance(real: Moments, generated: Moments) -> float:
@@ -177,9 +178,16 @@ def intra_frechet_distances(real: np.ndarray, real_labels: np.ndarray, generated
 
     Source: Miyato and Koyama, 2018, section 4.1; paper, table 2.
     """
-    return {int(label): frechet_distance_of_few(real[real_labels == label],
-                                                generated[generated_labels == label])
+    return {int(label): frechet_distance_of_few(_take(real, real_labels == label),
+                                                _take(generated, generated_labels == label))
             for label in np.intersect1d(_several(real_labels), _several(generated_labels))}
+
+
+def _take(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """A copy of some rows."""
+    taken = np.array(features[rows])
+    files.forget(features)
+    return taken
 
 
 def _several(labels: np.ndarray) -> np.ndarray:
@@ -188,11 +196,11 @@ def _several(labels: np.ndarray) -> np.ndarray:
 
 
 def kernel_distance(real: np.ndarray, generated: np.ndarray, block: int = 1024,
-                    seed: int = 0) -> tuple[float, float]:
+                    seed: int = 0) -> tuple[float, Optional[float]]:
     """Kernel Inception Distance (unbiased, may be below 0) and its standard error.
 
     The mean over blocks of images drawn at random, each by TF-GAN, and the deviation over the root
-    of their number; the error of a single block is not a number.
+    of their number; a single block has no error.
 
     Args:
       real, generated: float [images, features], the classifier's `pool_3`.
@@ -206,10 +214,10 @@ def kernel_distance(real: np.ndarray, generated: np.ndarray, block: int = 1024,
     parts = zip(_shares(len(real), blocks, seed), _shares(len(generated), blocks, seed + 1))
     with _without_remarks():
         each = [float(_tfgan_eval.kernel_classifier_distance_from_activations(
-            tf.constant(real[a]), tf.constant(generated[b]), max_block_size=block))
+            tf.constant(_take(real, a)), tf.constant(_take(generated, b)), max_block_size=block))
             for a, b in parts]
-    deviation = np.std(each, ddof=1) if blocks > 1 else np.nan
-    return float(np.mean(each)), float(deviation / np.sqrt(blocks))
+    error = float(np.std(each, ddof=1) / np.sqrt(blocks)) if blocks > 1 else None
+    return float(np.mean(each)), error
 
 
 @contextlib.contextmanager

@@ -75,7 +75,7 @@ def obtain(config: config_lib.ScoringConfig, records: Optional[dataset.Records],
 def _cached_or_computed(config, records, count, extractor, note) -> RealStats:
     key = _key(config, records, count, extractor.classifier)
     if not config.stats_dir:
-        return _compute(config, records, count, extractor, key, None)
+        return _compute(config, records, count, extractor, key)
     cache = _Cache(os.path.expanduser(config.stats_dir))
     found = cache.read(key, note)
     if found is not None:
@@ -104,7 +104,7 @@ def _key(config: config_lib.ScoringConfig, records: dataset.Records, count: int,
     return _Key(about, hashlib.sha256(text.encode()).hexdigest()[:16])
 
 
-def _compute(config, records, count, extractor, key: _Key, out) -> RealStats:
+def _compute(config, records, count, extractor, key: _Key, out=None) -> RealStats:
     labels: list[int] = []
 
     def batches() -> Iterator[tuple[Any, int]]:
@@ -145,11 +145,7 @@ class _Cache:
 
     def new_features(self, key: _Key, shape: tuple[int, int]) -> np.ndarray:
         """An array on disk, to be filled with features."""
-        array = np.lib.format.open_memmap(self._unfinished(key), "w+", np.float32, shape)
-        with open(self._unfinished(key), "r+b") as file:
-            # Where the disk is full, an error now and not a SIGBUS later.
-            os.posix_fallocate(file.fileno(), 0, os.path.getsize(file.name))
-        return array
+        return files.new_array(self._unfinished(key), shape)
 
     def clear(self, key: _Key) -> None:
         """Removes what an attempt that failed has left."""

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 import sagan_tf
 from sagan_tf import config as config_lib
-from sagan_tf import features, inception, metrics, order, real_stats
+from sagan_tf import features, files, inception, metrics, order, real_stats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Scores:
       inception_score: of all images in one split.
       inception_score_splits: number of splits; mean and standard deviation over them.
       fid, kid, kid_error: Frechet and kernel distance to the real images, and the latter's standard
-        error.
+        error, which one block of images alone does not have.
       manifold: precision, recall, density, coverage.
       manifold_images: images of each side that they were made of, at most.
       intra_fids: class -> FID of the class by itself.
@@ -63,8 +63,7 @@ class Scores:
             **{f"{name}{few}": value
                for name, value in (self.manifold._asdict() if self.manifold else {}).items()},
             "intra_fid": self.intra_fid}
-        return {name: value for name, value in values.items()
-                if value is not None and np.isfinite(value)}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 def suffix(images: int) -> str:
@@ -117,7 +116,9 @@ def compute(name: str, generated: features.Features, real: real_stats.RealStats,
 
 def _draw(pool: np.ndarray, count: int, seed: int) -> np.ndarray:
     """At most `count` rows, drawn at random."""
-    return pool[np.sort(order.permutation(len(pool), seed)[:count])]
+    drawn = np.array(pool[np.sort(order.permutation(len(pool), seed)[:count])])
+    files.forget(pool)
+    return drawn
 
 
 def with_intra(scores: Scores, intra_fids: dict[int, float], real_labels: np.ndarray,
@@ -204,7 +205,7 @@ def citation(scores: Scores, record: dict[str, Any]) -> str:
     numbers = [f"IS{suffix(scores.images)} {scores.inception_score:.2f} "
                f"({splits} splits {mean:.2f} +- {deviation:.2f})", f"FID{both} {scores.fid:.2f}"]
     if scores.kid is not None:
-        numbers.append(f"KID{both} {scores.kid:.5f} +- {scores.kid_error:.5f}")
+        numbers.append(f"KID{both} {_kid(scores)}")
     if scores.intra_fid is not None:
         numbers.append(f"intra-FID {scores.intra_fid:.2f} ({_of_classes(scores)})")
     real, classifier, made = record["real"], record["classifier"], record["versions"]
@@ -224,6 +225,11 @@ def _short(fingerprint: Optional[str]) -> str:
     return f"{kind}:{digits[:12]}" if digits else kind
 
 
+def _kid(scores: Scores) -> str:
+    error = "" if scores.kid_error is None else f" +- {scores.kid_error:.5f}"
+    return f"{scores.kid:.5f}{error}"
+
+
 def _of_classes(scores: Scores) -> str:
     least_real, most_real, least, most = scores.intra_counts
     return (f"{len(scores.intra_fids)} classes of {least_real}-{most_real} real and {least}-{most} "
@@ -241,7 +247,7 @@ def table(columns: list[Scores]) -> str:
         if scores.fid is not None:
             values[f"FID{both}"] = f"{scores.fid:.4f}"
         if scores.kid is not None:
-            values[f"KID{both}"] = f"{scores.kid:.5f} +- {scores.kid_error:.5f}"
+            values[f"KID{both}"] = _kid(scores)
         if scores.intra_fid is not None:
             values["intra-FID"] = f"{scores.intra_fid:.4f}"
         for name, value in (scores.manifold._asdict() if scores.manifold else {}).items():

@@ -1,5 +1,6 @@
 import io
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -164,8 +165,8 @@ def test_intra_images_are_generated_for_each_class(settings, first):
     assert set(scores.intra_fids) == set(range(10))
     assert scores.intra_counts[2:] == (30, 30)
     assert scores.fid == pytest.approx(first[0][0].fid, rel=1e-4)
-    table = (settings().eval_dir + "/intra_fid-00000005.csv")
-    lines = open(table).read().splitlines()
+    table = pathlib.Path(settings().eval_dir, "intra_fid-00000005.csv")
+    lines = table.read_text().splitlines()
     assert lines[0] == "class,name,fid"
     assert len(lines) == 11
 

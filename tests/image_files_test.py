@@ -44,7 +44,7 @@ def test_pictures_come_back_with_the_labels_of_their_folders(tmp_path):
 
 def test_pictures_in_no_numbered_folders_have_no_labels(tmp_path):
     for name in ("b.png", "a.png"):
-        Image.fromarray(IMAGES[name == "b.png" and 1 or 0]).save(tmp_path / name)
+        Image.fromarray(IMAGES[(name == "b.png" and 1) or 0]).save(tmp_path / name)
     Image.fromarray(IMAGES[0][..., 0]).save(tmp_path / "c.png")  # Grey.
     (tmp_path / "notes.txt").write_text("no picture")
     found, images = read(tmp_path)
@@ -62,10 +62,13 @@ def test_npz_of_biggan_has_channels_first(tmp_path, save):
 
 
 def test_writer_that_fails_leaves_no_file_of_that_name(tmp_path):
-    with pytest.raises(KeyboardInterrupt), image_files.Writer(
-            str(tmp_path / "s.npz"), 10, 16) as writer:
+    def fail(writer):
         writer.add(IMAGES[:4], LABELS[:4])
         raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), image_files.Writer(
+            str(tmp_path / "s.npz"), 10, 16) as writer:
+        fail(writer)
     assert not list(tmp_path.iterdir())
 
 

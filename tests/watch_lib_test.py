@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import pathlib
 import signal
 import time
 
@@ -52,7 +53,7 @@ class Run:
         return {row["step"]: row["eval/fid40"] for row in processes.rows(self.eval_dir)}
 
     def best(self):
-        content = json.loads(open(f"{self.run_dir}/best/best.json").read())
+        content = json.loads(pathlib.Path(self.run_dir, "best/best.json").read_text())
         return [entry["step"] for entry in content["checkpoints"]]
 
 
@@ -123,10 +124,8 @@ def test_damaged_checkpoint_is_named_and_the_others_are_scored(tmp_path):
     run = Run(tmp_path)
     run.save(0, 3.0)
     run.save(2, 0.0)
-    path = f"{run.run_dir}/ckpt-0.data-00000-of-00001"
-    content = open(path, "rb").read()
-    with open(path, "wb") as file:
-        file.write(content[:100])
+    path = pathlib.Path(run.run_dir, "ckpt-0.data-00000-of-00001")
+    path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(config.UserError, match="ckpt-0: the checkpoint cannot be read"):
         run.score_all()
     assert list(run.fids()) == [2]
