@@ -1,6 +1,7 @@
 """What can happen to a run in two weeks: real processes, real files, real disks."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -40,17 +41,16 @@ def finishes(tmp_path, data, *more):
     return out
 
 
-@pytest.fixture(name="small_disk")
-def fixture_small_disk(tmp_path):
-    """A disk of 256 kB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if not hasattr(os, "geteuid") or os.geteuid() != 0 or subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)],
-            capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small tmpfs needs root")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
+@pytest.fixture(name="small_disk", scope="module")
+def fixture_small_disk(tmp_path_factory):
+    """A disk of 256 kB, or None where it cannot be mounted (that needs root)."""
+    disk = tmp_path_factory.mktemp("disk")
+    mounted = hasattr(os, "geteuid") and os.geteuid() == 0 and not subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)],
+        capture_output=True, check=False).returncode
+    yield disk if mounted else None
+    if mounted:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 # Kills the run when the first file of the checkpoint of step 3 appears.
@@ -78,21 +78,75 @@ runpy.run_path({script!r}, run_name="__main__")
 """
 
 
-def test_kill_inside_a_save_leaves_a_checkpoint_whole_or_invisible(tmp_path, data):
-    program = tmp_path / "program.py"
+@pytest.fixture(name="killed", scope="module")
+def fixture_killed(tmp_path_factory):
+    """Directory of a run that was killed while it saved step 3, and of its data."""
+    path = tmp_path_factory.mktemp("killed")
+    data = make_data(path / "data", count=64)
+    program = path / "program.py"
     program.write_text(KILL_INSIDE_SAVE.format(
-        root=str(ROOT), run=str(tmp_path / "imagenet_2"), script=str(ROOT / "train_imagenet.py")))
+        root=str(ROOT), run=str(path / "imagenet_2"), script=str(ROOT / "train_imagenet.py")))
     process = subprocess.run(
-        [sys.executable, str(program), *flags(tmp_path, data, "--save_checkpoint_secs=0")],
+        [sys.executable, str(program), *flags(path, data, "--save_checkpoint_secs=0")],
         capture_output=True, text=True, timeout=200, check=False)
     assert process.returncode == -signal.SIGKILL, process.stderr
-    assert [name for name in os.listdir(tmp_path / "imagenet_2") if "ckpt-3" in name]
-    assert last_checkpoint(tmp_path) == 2
-    out = finishes(tmp_path, data)
+    assert files_of_step_3(path)
+    assert last_checkpoint(path) == 2
+    return path
+
+
+def files_of_step_3(path):
+    return sorted(name for name in os.listdir(path / "imagenet_2") if "ckpt-3" in name)
+
+
+def change_at_step(number, path, change):
+    """The killed run's command again, while the data change at that step: what it printed, and the
+    line that it ended with."""
+    process = processes.start("train_imagenet.py",
+                              *flags(path, path / "data", "--save_checkpoint_secs=1"))
+    lines = [process.stdout.readline()]
+    while lines[-1] and not lines[-1].startswith(f"step {number}/"):
+        lines.append(process.stdout.readline())
+    change()
+    out, err = process.communicate(timeout=100)
+    return "".join(lines) + out, processes.error_line((process.returncode, out, err))
+
+
+@pytest.fixture(name="replaced", scope="module")
+def fixture_replaced(killed):
+    """The killed run goes on, and a file of its data is replaced: (what it printed, its last line,
+    files of step 3 then, the file, its first content)."""
+    path = killed / "data" / "part-1.tfrecords"
+    original = path.read_bytes()
+
+    def replace():
+        """By other records of the same sizes, as a copy does it."""
+        write_records(killed / "other", random_images(32, seed=9), [0] * 32)
+        assert (killed / "other").stat().st_size == path.stat().st_size
+        (killed / "other").rename(path)
+
+    out, line = change_at_step(20, killed, replace)
+    return out, line, files_of_step_3(killed), path, original
+
+
+def test_kill_inside_a_save_leaves_a_checkpoint_whole_or_invisible(replaced):
+    out, _, left, *_ = replaced
     assert "continuing from step 2\n" in out
     assert "passed over" not in out
-    left = [name for name in os.listdir(tmp_path / "imagenet_2") if "ckpt-3" in name]
-    assert sorted(left) in ([], ["ckpt-3.data-00000-of-00001", "ckpt-3.index"])
+    assert left in ([], ["ckpt-3.data-00000-of-00001", "ckpt-3.index"])
+
+
+def test_data_that_changes_under_the_run_is_named_and_put_back(killed, replaced):
+    _, line, _, path, original = replaced
+    assert f"{path}: it has changed since the run began (" in line
+    step = last_checkpoint(killed)
+    assert step >= 3
+    path.write_bytes(original)
+
+    out, line = change_at_step(step + 20, killed, path.unlink)
+    assert f"continuing from step {step}\n" in out
+    assert f"{path}: it was there when the run began, and is gone; put it back" in line
+    assert last_checkpoint(killed) > step
 
 
 # The clock of the whole process jumps by years, forwards and back.
@@ -103,42 +157,65 @@ time.time = lambda: real() + next(jumps)
 """
 
 
-@pytest.fixture(name="alive")
-def fixture_alive(tmp_path, data, small_disk):
-    """A run with a jumping clock and a full disk for TensorBoard, at its twentieth step."""
-    (tmp_path / "sitecustomize.py").write_text(JUMPING_CLOCK)
-    (small_disk / "filler").write_bytes(b"x" * 200_000)
-    process = processes.start(
-        "train_imagenet.py", *flags(tmp_path, data, f"--summary_dir={small_disk}",
-                                    "--save_checkpoint_secs=2", "--sample_every=5"),
-        env=processes.environment(PYTHONPATH=f"{tmp_path}:{ROOT}"))
-    line = processes.wait_for(process, f"{small_disk}: cannot be written to")
-    assert "training goes on without what would be written there" in line
-    processes.wait_for(process, "step 20/")
-    yield process
-    process.kill()
-    process.communicate()
+@pytest.fixture(name="outlived", scope="module")
+def fixture_outlived(tmp_path_factory, data, small_disk):
+    """A run with a jumping clock and a full disk for TensorBoard; another command in its directory
+    at its twentieth step; space again; SIGTERM; the same command on two devices."""
+    path = tmp_path_factory.mktemp("outlived")
+    (path / "sitecustomize.py").write_text(JUMPING_CLOCK)
+    if small_disk:
+        (small_disk / "filler").write_bytes(b"x" * 200_000)
+    given = flags(path, data, f"--summary_dir={small_disk or path}", "--num_towers=2")
+    process = processes.start("train_imagenet.py", *given, "--save_checkpoint_secs=2",
+                              "--sample_every=5",
+                              env=processes.environment(PYTHONPATH=f"{path}:{ROOT}"))
+    found = {"path": path}
+    try:
+        if small_disk:
+            found["full"] = processes.wait_for(process, f"{small_disk}: cannot be written to")
+        processes.wait_for(process, "step 20/")
+        found["another"] = processes.run("train_imagenet.py", *given)
+        if small_disk:
+            (small_disk / "filler").unlink()
+            found["space"] = processes.wait_for(process, f"{small_disk}: can be written to again")
+        found["step"] = int(processes.wait_for(process, "step ").split()[1].split("/")[0])
+        process.send_signal(signal.SIGTERM)
+        _, found["err"] = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
+    found["code"], found["saved"] = process.returncode, last_checkpoint(path)
+    found["rows"] = processes.rows(path / "imagenet_2")
+    found["out"] = finishes(path, data, "--num_towers=2", "--num_devices=2")
+    return found
 
 
-def test_run_outlives_full_tensorboard_disk_and_clock_jumps_and_keeps_others_out(
-        tmp_path, data, alive):
-    line = processes.error_line(processes.run("train_imagenet.py", *flags(tmp_path, data)))
-    assert "imagenet_2: another run is at work there; wait for its end" in line
-    (tmp_path / "disk" / "filler").unlink()
-    processes.wait_for(alive, f"{tmp_path}/disk: can be written to again")
-    step = int(processes.wait_for(alive, "step ").split()[1].split("/")[0])
-    alive.send_signal(signal.SIGTERM)
-    out, err = alive.communicate(timeout=60)
-    assert alive.returncode == 128 + signal.SIGTERM, out + err
-    saved = last_checkpoint(tmp_path)
-    assert saved >= step
-    assert err.rstrip().endswith(f"SIGTERM: saved step {saved}; the same command continues")
-    times = [row["time"] for row in processes.rows(tmp_path / "imagenet_2")]
+def test_run_outlives_a_full_tensorboard_disk(outlived):
+    if "full" not in outlived:
+        pytest.skip("mounting a small tmpfs needs root")
+    assert "training goes on without what would be written there" in outlived["full"]
+    assert outlived["space"]
+
+
+def test_run_outlives_clock_jumps(outlived):
+    times = [row["time"] for row in outlived["rows"]]
     assert max(times) - min(times) > 1e8  # the clock did jump
-    assert [row["step"] for row in processes.rows(tmp_path / "imagenet_2")] == list(
-        range(1, saved + 1))
+    assert [row["step"] for row in outlived["rows"]] == list(range(1, outlived["saved"] + 1))
+
+
+def test_run_keeps_others_out(outlived):
+    line = processes.error_line(outlived["another"])
+    assert "imagenet_2: another run is at work there; wait for its end" in line
+
+
+def test_sigterm_saves_and_the_same_command_continues_on_two_devices(outlived):
+    assert outlived["code"] == 128 + signal.SIGTERM, outlived["err"]
+    saved = outlived["saved"]
+    assert saved >= outlived["step"]
+    assert outlived["err"].rstrip().endswith(
+        f"SIGTERM: saved step {saved}; the same command continues")
     # The lock died with the run.
-    assert f"continuing from step {saved}\n" in finishes(tmp_path, data)
+    assert f"continuing from step {saved}\n" in outlived["out"]
 
 
 def test_signal_before_the_first_step_ends_at_once(tmp_path, data):
@@ -151,45 +228,13 @@ def test_signal_before_the_first_step_ends_at_once(tmp_path, data):
     assert err.rstrip().endswith("SIGTERM: nothing was under way yet; the same command continues")
 
 
-def change_removed(path):
-    path.unlink()
-
-
-def change_replaced(path):
-    """By other records of the same sizes, as a copy does it."""
-    other = path.parent / "other"
-    write_records(other, random_images(32, seed=9), [0] * 32)
-    assert other.stat().st_size == path.stat().st_size
-    other.rename(path)
-
-
-@pytest.mark.parametrize(("change", "expected"), [
-    (change_removed, "it was there when the run began, and is gone; put it back"),
-    (change_replaced, "it has changed since the run began (")])
-def test_data_that_changes_under_the_run_is_named_and_put_back(tmp_path, change, expected):
-    data = tmp_path / "data"
-    make_data(data, count=64)
-    path = data / "part-1.tfrecords"
-    original = path.read_bytes()
-    process = processes.start("train_imagenet.py",
-                              *flags(tmp_path, data, "--save_checkpoint_secs=1"))
-    processes.wait_for(process, "step 20/")
-    change(path)
-    out, err = process.communicate(timeout=100)
-    line = processes.error_line((process.returncode, out, err))
-    assert f"{path}: {expected}" in line
-    assert last_checkpoint(tmp_path) >= 1
-    if change is change_replaced:
-        path.write_bytes(original)
-        assert "continuing from step " in finishes(tmp_path, data)
-
-
 def test_rollbacks_are_counted_and_end(tmp_path, data):
     result = processes.run("train_imagenet.py", *flags(
         tmp_path, data, "--generator_learning_rate=1e30", "--on_nonfinite=rollback",
         "--max_rollbacks=1"))
     line = processes.error_line(result)
-    assert "is not finite" in line
+    assert re.search(r"step \d+: (logit_fake|g_loss) is not finite; .* its checkpoints of steps "
+                     r"\[0\]; --max_rollbacks", line)
     assert line.endswith("; --max_rollbacks=1 are used up")
     notes = [line for line in result[1].splitlines() if "with other random numbers" in line]
     assert len(notes) == 1

@@ -20,12 +20,14 @@ RUN = TESTDATA / "run_v1"
 EXPECTED = json.loads((TESTDATA / "run_v1_numbers.json").read_text())
 
 
-def restored():
+@pytest.fixture(name="restored", scope="module")
+def fixture_restored():
+    """The model of that day, and its numbers of today."""
     model_config = checkpoints.read_config(str(RUN), "model", config.ModelConfig)
     train_config = checkpoints.read_config(str(RUN), "train", config.TrainConfig)
     gan = model.SAGAN(model_config, train_config)
     assert checkpoints.Checkpoints(str(RUN), gan.state()).restore() == 3
-    return gan
+    return gan, numbers_of(gan)
 
 
 def numbers_of(gan):
@@ -44,16 +46,15 @@ def test_version_1_is_what_config_says():
     assert checkpoints.CONFIG_VERSION >= 1
 
 
-def test_every_variable_is_there():
-    gan = restored()
-    found = numbers_of(gan)["state"]
-    assert found == pytest.approx(EXPECTED["state"], rel=1e-6)
+def test_every_variable_is_there(restored):
+    gan, found = restored
+    assert found["state"] == pytest.approx(EXPECTED["state"], rel=1e-6)
     assert int(gan.step.numpy()) == 3
 
 
 @pytest.mark.parametrize("what", ["generator", "average", "logits"])
-def test_networks_compute_what_they_did(what):
-    np.testing.assert_allclose(numbers_of(restored())[what], EXPECTED[what], atol=2e-5)
+def test_networks_compute_what_they_did(restored, what):
+    np.testing.assert_allclose(restored[1][what], EXPECTED[what], atol=2e-5)
 
 
 def test_run_goes_on(tmp_path):

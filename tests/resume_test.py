@@ -1,6 +1,7 @@
 """A run that was killed goes on as if nothing had happened: bit for bit, real processes."""
 
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -11,7 +12,7 @@ from tests.testing import make_data
 
 N = 4
 FLAGS = (*processes.SMALL, "--deterministic", "--save_checkpoint_secs=0",
-         f"--sample_every={N}", f"--health_every={N}", "--keep_checkpoints=20")
+         f"--sample_every={N}", f"--health_every={N}", "--keep_checkpoints=100")
 
 
 @pytest.fixture(name="data", scope="module")
@@ -22,28 +23,32 @@ def fixture_data(tmp_path_factory):
 
 @pytest.fixture(name="runs", scope="module")
 def fixture_runs(tmp_path_factory, data):
-    """Directories of a run of 2N steps in one go, and of one killed after N; the second start's
-    output."""
+    """Directories of a run that was killed after 2N steps in one go, and of one killed after N that
+    went on to 2N; the second start's output."""
     path = tmp_path_factory.mktemp("runs")
-    whole, broken = ([*FLAGS, f"--data_dir={data}", f"--checkpoint_dir={path}/{name}"]
-                     for name in ("whole", "broken"))
-    first = processes.start("train_imagenet.py", *broken, "--max_steps=100000")
-    code, _, err = processes.run("train_imagenet.py", *whole, f"--max_steps={2 * N}")
-    assert code == 0, err
-    processes.wait_for(first, f"step {N}/")
+
+    def flags(name):
+        return [*FLAGS, f"--data_dir={data}", f"--checkpoint_dir={path}/{name}"]
+
+    first = processes.start("train_imagenet.py", *flags("whole"), "--max_steps=100000")
+    processes.wait_for(first, f"step {2 * N + 1}/")
     first.send_signal(signal.SIGKILL)
     first.communicate()
     # The kill came some steps late: what was saved after N goes, as if it had come in time.
-    for name in os.listdir(path / "broken" / "imagenet_2"):
+    broken = path / "broken" / "imagenet_2"
+    shutil.copytree(path / "whole" / "imagenet_2", broken)
+    for name in os.listdir(broken):
         if name.startswith("ckpt-") and int(name.split("-")[1].split(".")[0].split("_")[0]) > N:
-            os.remove(path / "broken" / "imagenet_2" / name)
-    code, out, err = processes.run("train_imagenet.py", *broken, f"--max_steps={2 * N}")
+            os.remove(broken / name)
+    os.remove(broken / "samples" / f"step-{2 * N:08}.png")
+    code, out, err = processes.run("train_imagenet.py", *flags("broken"), f"--max_steps={2 * N}")
     assert code == 0, err
-    return path / "whole" / "imagenet_2", path / "broken" / "imagenet_2", out
+    return path / "whole" / "imagenet_2", broken, out
 
 
 def test_continues_where_it_was_killed(runs):
     assert f"continuing from step {N}\n" in runs[2]
+    assert f"changed since this run began: max_steps: 100000 there, {2 * N} here\n" in runs[2]
 
 
 def test_every_variable_is_bit_identical(runs):
@@ -69,5 +74,5 @@ def test_rows_are_the_same(runs):
     own = ("time", "images_per_second", "memory_mb", "peak_memory_mb")
     whole, broken = ([{k: v for k, v in row.items() if k not in own}
                       for row in processes.rows(run)] for run in runs[:2])
-    assert [row["step"] for row in whole] == list(range(1, 2 * N + 1))
-    assert whole == broken
+    assert [row["step"] for row in broken] == list(range(1, 2 * N + 1))
+    assert whole[:2 * N] == broken

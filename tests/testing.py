@@ -11,6 +11,9 @@ from sagan_tf import config, dataset
 
 TINY_MODEL = config.ModelConfig(image_size=32, z_dim=8, gf_dim=8, df_dim=8, number_classes=3,
                                 attention_resolution=16)
+# The same without attention, quicker to trace.
+PLAIN_MODEL = config.ModelConfig(image_size=32, z_dim=8, gf_dim=8, df_dim=8, number_classes=3,
+                                 generator_type="baseline", discriminator_type="baseline")
 
 
 def relative_error(actual, expected) -> float:

@@ -5,7 +5,6 @@ import os
 import pathlib
 import shutil
 import signal
-import threading
 
 import keras
 import numpy as np
@@ -14,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from sagan_tf import checkpoints, config, metric_writer, model, order, train_lib
-from tests.testing import TINY_MODEL, make_data, random_images
+from tests.testing import PLAIN_MODEL, TINY_MODEL, make_data, random_images
 
 
 @pytest.fixture(name="data")
@@ -72,54 +71,25 @@ def test_run_directory_holds_everything(finished):
     steps = [name for name in state if "global_step" in name or "iterations" in name]
     assert [state[name] for name in steps] == [4, 4, 4]
     assert list(run.glob("events.out.tfevents.*"))
+    assert checkpoints.Checkpoints(str(run), {}).steps == [0, 4]
 
 
-def test_steps_per_loop_does_not_change_the_numbers(tmp_path, finished):
+def test_finished_run_has_nothing_to_do(finished):
     data, train_config, _ = finished
-    other = settings(tmp_path, steps_per_loop=1)
-    train(data, other)
-    assert rows(other)[1]["d_loss"] == pytest.approx(rows(train_config)[1]["d_loss"], rel=1e-3)
+    assert "nothing to do: step 4 of --max_steps=4 is reached" in train(data, train_config)
 
 
-def test_same_command_continues_as_if_it_had_never_stopped(tmp_path, finished):
-    """The images (12, in epochs of three steps), z, and fake labels go on where they were."""
-    data, whole, _ = finished
-    train(data, settings(tmp_path, max_steps=2))
-    printed = train(data, settings(tmp_path))
-    assert "continuing from step 2" in printed
-    assert "changed since this run began: max_steps: 2 there, 4 here" in printed
-    broken = rows(settings(tmp_path))
-    assert [row["step"] for row in broken] == [2, 4]
-    for name in ("g_loss", "d_loss", "logit_real"):
-        assert broken[1][name] == pytest.approx(rows(whole)[1][name], rel=1e-3), name
-    assert "nothing to do: step 4" in train(data, settings(tmp_path))
-
-
-def test_more_steps_per_iteration(tmp_path, data):
-    train_config = settings(tmp_path, d_step=2, g_step=3, max_steps=2)
-    train(data, train_config)
-    state = stored(train_config, 2)
-    iterations = {name.split(".S")[0]: value for name, value in state.items()
-                  if "iterations" in name}
-    assert iterations == {"state/d_optimizer": 4, "state/g_optimizer": 6}
-
-
-def test_signal_saves_and_leaves(tmp_path, data):
-    train_config = settings(tmp_path, max_steps=100_000, steps_per_loop=1, save_summaries_steps=5,
-                            sample_every=0)
-
-    class Stream(io.StringIO):
-        def write(self, text):
-            if text.startswith("step 5/"):
-                threading.Timer(0, os.kill, (os.getpid(), signal.SIGTERM)).start()
-            return super().write(text)
-
-    with pytest.raises(config.Interrupted, match="SIGTERM: saved step") as stop:
-        train_lib.train(TINY_MODEL, data, train_config, stream=Stream())
-    assert stop.value.signal == signal.SIGTERM
-    saved = checkpoints.Checkpoints(train_config.run_dir, {}).steps
-    assert saved[0] == 0
-    assert 5 <= saved[-1] < 100
+def test_signal_is_noted_once_and_the_handlers_come_back():
+    with train_lib._StopSignals() as stop:
+        stop.wait_for_steps()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.number == signal.SIGTERM
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # the second one ends at once
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    with pytest.raises(config.Interrupted, match="SIGTERM: nothing was under way") as error, \
+            train_lib._StopSignals():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert error.value.signal == signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
@@ -129,13 +99,6 @@ def test_other_model_is_refused(finished):
                                attention_resolution=16)
     with pytest.raises(config.UserError, match=r"another model \(gf_dim: 8 there, 16 here\)"):
         train(data, train_config, other)
-
-
-def test_losses_that_are_not_finite_stop_the_run(tmp_path, data):
-    train_config = settings(tmp_path, generator_learning_rate=1e30, max_steps=20)
-    with pytest.raises(config.UserError, match=(
-            r"step \d+: (logit_fake|g_loss) is not finite; .* its checkpoints of steps \[0\]")):
-        train(data, train_config)
 
 
 def test_dry_run_says_all_and_writes_nothing(tmp_path, data):
@@ -162,16 +125,18 @@ def test_record_met_late_keeps_the_steps_before_it(tmp_path):
               for window in itertools.islice(order.windows(np.full(6, 16), 1, 0, 0), 6)]
     place = max(blocks.index(4), blocks.index(5))
     steps, number = place * 16 // 4, blocks[place] * 16 + 3
-    train(data, settings(tmp_path / "whole", max_steps=steps, sample_every=0))
+    one_tower = {"batch_size": 4, "num_towers": 1, "sample_every": 0, "health_every": 0}
+    whole = settings(tmp_path / "whole", max_steps=steps, **one_tower)
+    train(data, whole, PLAIN_MODEL)
     file = tmp_path / "data" / "part-0.tfrecords"
     content = bytearray(file.read_bytes())
     content[len(content) // 96 * number + 50] ^= 1
     file.write_bytes(content)
-    broken = settings(tmp_path / "broken", max_steps=30, sample_every=0)
+    broken = settings(tmp_path / "broken", max_steps=30, **one_tower)
     with pytest.raises(config.UserError, match=f"part-0.tfrecords: record {number} cannot be used"):
-        train(data, broken)
+        train(data, broken, PLAIN_MODEL)
     assert checkpoints.Checkpoints(broken.run_dir, {}).steps == [0, steps]
-    kept, expected = stored(broken, steps), stored(settings(tmp_path / "whole"), steps)
+    kept, expected = stored(broken, steps), stored(whole, steps)
     for name, value in expected.items():
         np.testing.assert_array_equal(kept[name], value, err_msg=name)
 
@@ -201,15 +166,27 @@ def test_loop_stops_at_everything_that_is_to_be_written():
     assert trainer._count(0, 60.0) == 1
 
 
-def test_inner_loop_is_traced_once(tmp_path, data):
-    gan = model.SAGAN(TINY_MODEL, settings(tmp_path))
+def test_inner_loop_is_traced_once_whatever_its_count(tmp_path):
+    """Six iterations of two steps of D and three of G: in loops of 1, 3 and 2, and of 1."""
+    gan = model.SAGAN(PLAIN_MODEL, settings(tmp_path, num_towers=1, d_step=2, g_step=3))
     steps = train_lib.make_train_steps(gan, seed=0)
-    images = tf.zeros([4, 32, 32, 3], tf.uint8)
-    batches = iter(tf.data.Dataset.from_tensors((images, tf.zeros([4], tf.int32))).repeat())
-    for count in (1, 3, 2):
-        steps(batches, tf.constant(count))
+    images, labels = random_images(24), np.arange(24, dtype=np.int32) % 3
+    batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(2, drop_remainder=True)
+    begin, found = {name: v.numpy() for name, v in gan.state().items()}, []
+    for counts in ((1, 3, 2), (1,) * 6):
+        for name, v in gan.state().items():
+            v.assign(begin[name])
+        iterator = iter(batches)
+        losses = [steps(iterator, tf.constant(count))[0]["d_loss"].numpy() for count in counts]
+        assert next(iterator, None) is None  # two batches an iteration
+        assert gan.step.numpy() == 6
+        assert gan.d_optimizer.iterations.numpy() == 12
+        assert gan.g_optimizer.iterations.numpy() == 18
+        found.append(dict(zip(np.cumsum(counts), losses)))
     assert steps.experimental_get_tracing_count() == 1
-    assert gan.step.numpy() == 6
+    for count, loss in found[0].items():
+        assert loss == pytest.approx(found[1][count], rel=1e-3), count
+    assert len(set(found[1].values())) == 6
 
 
 def test_whole_iteration_is_one_xla_program():
@@ -222,6 +199,8 @@ def test_whole_iteration_is_one_xla_program():
     for compiled in (True, False):
         keras.utils.set_random_seed(0)
         gan = model.SAGAN(size, train_config)
+        for network in (gan.generator, gan.discriminator):
+            network.non_local.sigma_ratio.assign(1.0)  # attention counts
         iteration = train_lib.make_iteration(gan, seed=0)
         if compiled:
             iteration = tf.function(iteration, jit_compile=True)
@@ -241,47 +220,92 @@ def make_images(count, size):
     return tf.constant(random_images(count, size))
 
 
-def test_rollback_goes_on_from_the_checkpoint_with_other_numbers(tmp_path, data, monkeypatch):
-    """Step 3 is spoilt once; the run ends as one that had the other numbers from step 2 on."""
-    first = settings(tmp_path / "spoilt", max_steps=2, save_summaries_steps=1)
-    train(data, first)
-    real = train_lib.make_train_steps
-    made = []
+def not_finite(gan, step):
+    """A stand-in for `make_train_steps`'s loop: it spoils G, and tells of a `step` gone wrong."""
+    def bad_steps(*_):
+        for v in gan.generator.trainable_variables:
+            v.assign(np.full(v.shape, np.nan))
+        gan.step.assign(step)
+        return {**dict.fromkeys(train_lib.METRICS, 1.0), "d_loss": np.nan}, step
 
-    def spoilt(gan, seed):
-        steps = real(gan, seed)
+    bad_steps.get_concrete_function = lambda *_: None
+    return bad_steps
+
+
+def test_signal_saves_and_leaves(tmp_path, data, monkeypatch):
+    """After the step in which it comes; faults_test has it on a real run."""
+    def signalled(gan, _):
+        def steps(_, count):
+            gan.step.assign_add(int(count))
+            if gan.step == 5:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return dict.fromkeys(train_lib.METRICS, 1.0), -1
+
+        steps.get_concrete_function = lambda *_: None
+        return steps
+
+    monkeypatch.setattr(train_lib, "make_train_steps", signalled)
+    train_config = settings(tmp_path, max_steps=100_000, steps_per_loop=1, sample_every=0)
+    with pytest.raises(config.Interrupted, match="SIGTERM: saved step 5") as stop:
+        train(data, train_config)
+    assert stop.value.signal == signal.SIGTERM
+    assert checkpoints.Checkpoints(train_config.run_dir, {}).steps == [0, 5]
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.fixture(name="rolled_back", scope="module")
+def fixture_rolled_back(tmp_path_factory, finished):
+    """The finished run goes on with an average, and step 5 is spoilt once: (settings, what was
+    printed, seeds of the loops)."""
+    data, whole, _ = finished
+    path, made, real = tmp_path_factory.mktemp("rolled_back"), [], train_lib.make_train_steps
+    shutil.copytree(whole.checkpoint_dir, path / "runs")
+    again = settings(path, max_steps=6, save_summaries_steps=1, save_checkpoint_secs=0,
+                     sample_every=0, ema_decay=0.5, on_nonfinite="rollback")
+
+    def spoilt_once(gan, seed):
         made.append(seed)
-        if len(made) > 1:
-            return steps
+        return real(gan, seed) if len(made) > 1 else not_finite(gan, 5)
 
-        def bad_steps(*args):
-            metrics, _ = steps(*args)
-            return {**metrics, "d_loss": np.nan}, 3
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_lib, "make_train_steps", spoilt_once)
+        return again, train(data, again), made
 
-        bad_steps.get_concrete_function = steps.get_concrete_function
-        return bad_steps
 
-    monkeypatch.setattr(train_lib, "make_train_steps", spoilt)
-    again = settings(tmp_path / "spoilt", save_summaries_steps=1, on_nonfinite="rollback")
-    printed = train(data, again)
-    assert "step 3: d_loss is not finite; " in printed
-    assert "rollback 1 of at most 3: continuing from step 2 with other random numbers" in printed
+def test_rollback_goes_on_from_the_checkpoint_with_other_numbers(rolled_back):
+    again, printed, made = rolled_back
+    assert "step 5: d_loss is not finite; " in printed
+    assert "rollback 1 of at most 3: continuing from step 4 with other random numbers" in printed
     assert made == [0, 0x9E3779B9]
-    assert [row["step"] for row in rows(again)] == [1, 2, 3, 4]
-    assert stored(again, 4)["state/rollbacks/.ATTRIBUTES/VARIABLE_VALUE"] == 1
-    assert checkpoints.Checkpoints(again.run_dir, {}).steps == [0, 2, 4]
+    assert [row["step"] for row in rows(again)] == [2, 4, 5, 6]
+    assert stored(again, 6)["state/rollbacks/.ATTRIBUTES/VARIABLE_VALUE"] == 1
+    assert checkpoints.Checkpoints(again.run_dir, {}).steps == [0, 4, 5, 6]
 
 
-def test_average_begins_where_a_run_without_one_goes_on(tmp_path, data, finished):
-    _, whole, _ = finished
-    shutil.copytree(whole.checkpoint_dir, tmp_path / "runs")
-    printed = train(data, settings(tmp_path, max_steps=5, ema_decay=0.5))
+def test_average_begins_where_a_run_without_one_goes_on(rolled_back, finished):
+    again, printed, _ = rolled_back
     assert "the average of the generator begins at step 4" in printed
-    before, after = stored(whole, 4), stored(settings(tmp_path), 5)
+    before, after = stored(finished[1], 4), stored(again, 5)
     name = "state/{}generator.Sg_snconv_last.Sw/.ATTRIBUTES/VARIABLE_VALUE"
     np.testing.assert_allclose(
         after[name.format("ema.S")],
         (before[name.format("")] + after[name.format("")]) / 2, atol=1e-6)
+
+
+def test_losses_that_are_not_finite_stop_the_run(tmp_path, data, monkeypatch):
+    """Losses that are so by themselves are faults_test's."""
+    monkeypatch.setattr(train_lib, "make_train_steps", lambda gan, _: not_finite(gan, 3))
+    train_config = settings(tmp_path, max_steps=20)
+    with pytest.raises(config.UserError, match=(
+            r"step 3: d_loss is not finite; .* its checkpoints of steps \[0\]$")):
+        train(data, train_config)
+    assert checkpoints.Checkpoints(train_config.run_dir, {}).steps == [0]
+
+
+def test_run_directory_that_cannot_be_written_to_is_named(tmp_path, data):
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(config.UserError, match="runs/imagenet_2: cannot be written to"):
+        train(data, settings(tmp_path))
 
 
 def test_sigma_ratios_by_reference_name():
