@@ -358,8 +358,8 @@ class ScoringConfig:
         "reference.)")
     seed: int = _option(0, "Seed of z, of the labels and of the choice of real images.")
     dcgan_generator_batch_size: int = _option(
-        100, "Images generated, and classified, at a time by a device. The scores do not depend "
-        "on it.")
+        100, "Images generated, and classified, at a time by a device; at most 20 by a CPU. The "
+        "scores do not depend on it.")
     inception: str = _option(
         "https://tfhub.dev/tensorflow/tfgan/eval/inception/1",
         "The classifier: a TF-Hub handle, a SavedModel directory, a frozen graph file (.pb) or a "

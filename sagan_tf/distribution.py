@@ -195,6 +195,7 @@ while os.getppid() == parent:
     if time.monotonic() > end:
         print(line, file=sys.stderr, flush=True)
         os.kill(parent, 9)
+        break
     time.sleep(0.1)
 """
 

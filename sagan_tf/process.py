@@ -19,6 +19,13 @@ def keep_freed_memory() -> None:
         mallopt(m_trim_threshold, 2**31 - 1)
 
 
+def give_back_freed_memory() -> None:
+    """Hands freed memory back to the system now; does nothing without glibc."""
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is not None:
+        malloc_trim(0)
+
+
 def age() -> float:
     """Seconds since this process began."""
     try:

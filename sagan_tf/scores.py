@@ -12,7 +12,7 @@ import tensorflow as tf
 
 import sagan_tf
 from sagan_tf import config as config_lib
-from sagan_tf import features, files, inception, metrics, order, real_stats
+from sagan_tf import features, files, inception, metrics, order, process, real_stats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +94,7 @@ def compute(name: str, generated: features.Features, real: real_stats.RealStats,
       stopwatch: takes the time of the arithmetic.
     """
     with stopwatch.measuring("statistics", 0):
+        process.give_back_freed_memory()  # of the networks; FID's matrices take half a gigabyte.
         whole, *split = generated.inception_score
         scores = Scores(
             name, len(generated.pool), real.about.get("images"), whole,

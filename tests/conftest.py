@@ -3,7 +3,6 @@
 import json
 import os
 import pathlib
-import subprocess
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -39,16 +38,3 @@ def golden_run(request):
     archive = np.load(TESTDATA / f"{request.param}.npz")
     settings = json.loads((TESTDATA / f"{request.param}.json").read_text())
     return settings, {key: archive[key] for key in archive.files}
-
-
-@pytest.fixture(name="small_disk")
-def fixture_small_disk(tmp_path):
-    """A disk of 256 kB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if not hasattr(os, "geteuid") or os.geteuid() != 0 or subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)],
-            capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small tmpfs needs root")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tests import processes
 from tests.conftest import ROOT
-from tests.testing import make_data, random_images, write_records
+from tests.testing import NO_DISK, make_data, random_images, small_disk, write_records
 
 FLAGS = (*processes.PLAIN, "--steps_per_loop=1", "--max_steps=100000")
 
@@ -41,16 +41,11 @@ def finishes(tmp_path, data, *more):
     return out
 
 
-@pytest.fixture(name="small_disk", scope="module")
-def fixture_small_disk(tmp_path_factory):
-    """A disk of 256 kB, or None where it cannot be mounted (that needs root)."""
-    disk = tmp_path_factory.mktemp("disk")
-    mounted = hasattr(os, "geteuid") and os.geteuid() == 0 and not subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)],
-        capture_output=True, check=False).returncode
-    yield disk if mounted else None
-    if mounted:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
+@pytest.fixture(name="disk", scope="module")
+def fixture_disk(tmp_path_factory):
+    """A disk of 256 kB, or None."""
+    with small_disk(tmp_path_factory.mktemp("mounted") / "disk", "256k") as disk:
+        yield disk
 
 
 # Kills the run when the first file of the checkpoint of step 3 appears.
@@ -158,26 +153,26 @@ time.time = lambda: real() + next(jumps)
 
 
 @pytest.fixture(name="outlived", scope="module")
-def fixture_outlived(tmp_path_factory, data, small_disk):
+def fixture_outlived(tmp_path_factory, data, disk):
     """A run with a jumping clock and a full disk for TensorBoard; another command in its directory
     at its twentieth step; space again; SIGTERM; the same command on two devices."""
     path = tmp_path_factory.mktemp("outlived")
     (path / "sitecustomize.py").write_text(JUMPING_CLOCK)
-    if small_disk:
-        (small_disk / "filler").write_bytes(b"x" * 200_000)
-    given = flags(path, data, f"--summary_dir={small_disk or path}", "--num_towers=2")
+    if disk:
+        (disk / "filler").write_bytes(b"x" * 200_000)
+    given = flags(path, data, f"--summary_dir={disk or path}", "--num_towers=2")
     process = processes.start("train_imagenet.py", *given, "--save_checkpoint_secs=2",
                               "--sample_every=5",
                               env=processes.environment(PYTHONPATH=f"{path}:{ROOT}"))
     found = {"path": path}
     try:
-        if small_disk:
-            found["full"] = processes.wait_for(process, f"{small_disk}: cannot be written to")
+        if disk:
+            found["full"] = processes.wait_for(process, f"{disk}: cannot be written to")
         processes.wait_for(process, "step 20/")
         found["another"] = processes.run("train_imagenet.py", *given)
-        if small_disk:
-            (small_disk / "filler").unlink()
-            found["space"] = processes.wait_for(process, f"{small_disk}: can be written to again")
+        if disk:
+            (disk / "filler").unlink()
+            found["space"] = processes.wait_for(process, f"{disk}: can be written to again")
         found["step"] = int(processes.wait_for(process, "step ").split()[1].split("/")[0])
         process.send_signal(signal.SIGTERM)
         _, found["err"] = process.communicate(timeout=60)
@@ -192,7 +187,7 @@ def fixture_outlived(tmp_path_factory, data, small_disk):
 
 def test_run_outlives_a_full_tensorboard_disk(outlived):
     if "full" not in outlived:
-        pytest.skip("mounting a small tmpfs needs root")
+        pytest.skip(NO_DISK)
     assert "training goes on without what would be written there" in outlived["full"]
     assert outlived["space"]
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from sagan_tf import check_lib, config, dataset, dataset_info, pictures, prepare_lib
 from tests.conftest import ROOT
-from tests.testing import make_pictures, make_tar
+from tests.testing import NO_DISK, enlarge, make_pictures, make_tar, small_disk
 
 COUNTS = {"n01440764": 20, "n01443537": 14, "n02012849": 11}
 COMMAND = [sys.executable, "-m", "sagan_tf.tools.prepare_data"]
@@ -265,23 +265,16 @@ def test_killed_runs_finish_with_the_bytes_of_an_unbroken_one(large_source, tmp_
     assert info.records == 120
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0,
-                    reason="mounting a small tmpfs needs root")
 def test_full_disk_is_one_line_and_the_same_command_goes_on(large_source, tmp_path):
-    small = tmp_path / "small"
-    small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=900k", "tmpfs", str(small)],
-                      capture_output=True, check=False).returncode:
-        pytest.skip("tmpfs cannot be mounted here")
-    try:
+    with small_disk(tmp_path / "small", "900k") as small:
+        if not small:
+            pytest.skip(NO_DISK)
         with pytest.raises(config.UserError, match="small/out: cannot be written to .* free s"):
             prepare(large_source, small / "out", size=64, shards=12)
         whole = {path.name for path in (small / "out").glob("*.tfrecords")}
         assert 1 <= len(whole) < 12
-        subprocess.run(["mount", "-o", "remount,size=8m", str(small)], check=True)
+        enlarge(small, "8m")
         assert prepare(large_source, small / "out", size=64, shards=12).records == 120
-    finally:
-        subprocess.run(["umount", "-l", str(small)], check=True)
 
 
 def error_line(*flags):

@@ -1,6 +1,9 @@
 """Helpers that several tests share."""
 
+import contextlib
 import io
+import os
+import subprocess
 import tarfile
 
 import numpy as np
@@ -11,6 +14,7 @@ from sagan_tf import config, dataset
 
 TINY_MODEL = config.ModelConfig(image_size=32, z_dim=8, gf_dim=8, df_dim=8, number_classes=3,
                                 attention_resolution=16)
+NO_DISK = "mounting a small tmpfs needs root"
 # The same without attention, quicker to trace.
 PLAIN_MODEL = config.ModelConfig(image_size=32, z_dim=8, gf_dim=8, df_dim=8, number_classes=3,
                                  generator_type="baseline", discriminator_type="baseline")
@@ -44,6 +48,26 @@ def make_data(directory, count: int = 12, classes: int = 3, size: int = 32, shar
         write_records(directory / f"part-{shard}.tfrecords", images[shard::shards],
                       labels[shard::shards])
     return str(directory)
+
+
+@contextlib.contextmanager
+def small_disk(directory, size: str):
+    """A file system of this size ("256k"), in a new directory; None where mounting is not allowed.
+    """
+    directory.mkdir()
+    mounted = hasattr(os, "geteuid") and os.geteuid() == 0 and not subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(directory)],
+        capture_output=True, check=False).returncode
+    try:
+        yield directory if mounted else None
+    finally:
+        if mounted:
+            subprocess.run(["umount", "-l", str(directory)], check=True)
+
+
+def enlarge(disk, size: str) -> None:
+    """Gives a `small_disk` another size."""
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
 
 
 def make_pictures(directory, counts: dict[str, int], side: int = 40) -> str:
