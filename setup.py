@@ -29,6 +29,7 @@ setuptools.setup(
         "tensorflow-datasets>=4.9.9",
         "importlib_resources>=6",  # tensorflow-datasets' builders import it, and do not ask for it
         "tqdm>=4.60",
+        "matplotlib>=3.8",  # curves of the scores
         # What tensorflow-metadata, below datasets, wants on 3.10; said here, because pip
         # would search for it.
         "protobuf>=6.31.1,<=6.32; python_version < '3.11'",
@@ -43,7 +44,6 @@ setuptools.setup(
     extras_require={
         "test": ["pytest>=8", "pytest-xdist>=3", "ruff>=0.6", "scipy>=1.11"],
         "data": ["scikit-learn>=1.4"],  # to make the digits again
-        "plots": ["matplotlib>=3.8"],  # tests/soak/drift.py
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
     },
 )

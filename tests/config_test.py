@@ -50,6 +50,17 @@ def test_attention_side(kind, size, resolution, expected):
     (config.TrainConfig, {"beta2": 1.0}, "--beta2=1.0: expected a number from 0"),
     (config.TrainConfig, {"seed": 2**32}, "--seed=4294967296: expected a number from 0"),
     (config.EvalConfig, {"eval_sample_size": 1}, "--eval_sample_size=1: expected 2 or more"),
+    (config.EvalConfig, {"is_splits": 10, "eval_sample_size": 19},
+     "--is_splits=10: expected at most half of --eval_sample_size=19"),
+    (config.EvalConfig, {"real_split": "validation"},
+     "--real_split=validation: expected --validation_dir with it"),
+    (config.EvalConfig, {"real_sample_size": 1}, "--real_sample_size=1: expected 2 or more"),
+    (config.EvalConfig, {"inception_sha256": "abc"}, "--inception_sha256=abc: expected 64 hexa"),
+    (config.EvalConfig, {"protocol": "paper"}, "--protocol=paper: expected one of reference, tf"),
+    (config.EvalConfig, {"watch": True, "checkpoint_step": 3}, "--checkpoint_step=3: expected none"),
+    (config.EvalConfig, {"all": True, "save_samples": "a"}, "--save_samples=a: expected none with"),
+    (config.EvalConfig, {"intra_images": 1}, "--intra_images=1: expected 2 or more images, or 0"),
+    (config.ScoreImagesConfig, {}, "--images=: expected a directory or an .npz"),
 ])
 def test_bad_value_names_flag_value_and_what_would_be_right(kind, fields, message):
     with pytest.raises(config.UserError, match=message) as error:
@@ -58,7 +69,7 @@ def test_bad_value_names_flag_value_and_what_would_be_right(kind, fields, messag
 
 
 @pytest.mark.parametrize("kind", [config.ModelConfig, config.DataConfig, config.TrainConfig,
-                                  config.EvalConfig])
+                                  config.EvalConfig, config.ScoreImagesConfig])
 def test_every_field_says_what_it_is(kind):
     for field in dataclasses.fields(kind):
         assert len(field.metadata["help"]) > 10
@@ -67,3 +78,21 @@ def test_every_field_says_what_it_is(kind):
 def test_difference_names_the_fields():
     assert config.difference(config.ModelConfig(), config.ModelConfig(gf_dim=32)) == [
         "gf_dim: 64 there, 32 here"]
+
+
+def test_protocols_set_flags_that_exist_and_belong_to_a_protocol():
+    fields = {field.name for field in dataclasses.fields(config.EvalConfig)}
+    assert set(config.PROTOCOL_FIELDS) <= fields
+    for name in config.PROTOCOLS:
+        assert set(config.protocol(name)) <= set(config.PROTOCOL_FIELDS)
+
+
+def test_reference_protocol_is_the_default_and_departures_from_a_protocol_are_named():
+    assert config.EvalConfig().protocol == "reference"
+    assert config.EvalConfig().departures == {}
+    assert config.EvalConfig(seed=3, stats_dir="").departures == {"seed": 3}
+    ten = {**config.protocol("ten_splits"), "protocol": "ten_splits"}
+    assert config.EvalConfig(**ten).departures == {}
+    assert config.EvalConfig(**{**ten, "is_splits": 1}).departures == {"is_splits": 1}
+    with pytest.raises(config.UserError, match="--protocol=none: expected one of reference"):
+        config.protocol("none")

@@ -1,3 +1,4 @@
+import hashlib
 import itertools
 import re
 import struct
@@ -198,3 +199,28 @@ def test_flipped_byte_of_a_record_raises_when_it_is_read(tmp_path, place):
         read(index.files, index.records(np.array([6])))
     with pytest.raises(tf.errors.DataLossError):
         read(index.files, index.blocks(16))
+
+
+def test_fingerprint_is_of_the_records_and_not_of_their_files(tmp_path):
+    payloads = payloads_of([50, 60, 70, 80])
+    whole = record_index.build([write(tmp_path / "whole", payloads)])
+    parts = record_index.build([write(tmp_path / "a", payloads[:1]),
+                                write(tmp_path / "b", payloads[1:])])
+    everything = np.arange(4)
+    expected = record_index.fingerprint(whole, everything)
+    assert re.fullmatch("crc32c:[0-9a-f]{64}", expected)
+    assert record_index.fingerprint(parts, everything) == expected
+    assert record_index.fingerprint(whole, everything[1:]) != expected
+    payloads[2] = payloads[2][:-1] + bytes([payloads[2][-1] ^ 1])
+    changed = record_index.build([write(tmp_path / "whole", payloads)])
+    assert record_index.fingerprint(changed, everything) != expected
+    assert record_index.fingerprint(changed, np.array([0, 1, 3])) == record_index.fingerprint(
+        whole, np.array([0, 1, 3]))
+
+
+def test_fingerprint_is_the_sha256_of_lengths_and_checksums(tmp_path):
+    content = b"some bytes"
+    path = write(tmp_path / "one", [content])
+    framed = (tmp_path / "one").read_bytes()  # length, its CRC, payload, the payload's CRC
+    digest = hashlib.sha256(struct.pack("<Q", len(content)) + framed[-4:]).hexdigest()
+    assert record_index.fingerprint(record_index.build([path]), np.array([0])) == f"crc32c:{digest}"
