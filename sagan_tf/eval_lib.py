@@ -242,6 +242,7 @@ class Evaluation:
         self.say(row["citation"])
         self.say(_cost(row))
         self.say(f"samples: {path}")
+        self._side.extractor.stopwatch.reset()
 
 
 class _Side:

@@ -33,6 +33,10 @@ class Stopwatch:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
         self._clock = clock
+        self.reset()
+
+    def reset(self) -> None:
+        """Begins anew."""
         self._seconds: dict[str, float] = {}
         self._images: dict[str, int] = {}
 

@@ -57,7 +57,7 @@ def test_attention_side(kind, size, resolution, expected):
     (config.EvalConfig, {"real_sample_size": 1}, "--real_sample_size=1: expected 2 or more"),
     (config.EvalConfig, {"inception_sha256": "abc"}, "--inception_sha256=abc: expected 64 hexa"),
     (config.EvalConfig, {"protocol": "paper"}, "--protocol=paper: expected one of reference, tf"),
-    (config.EvalConfig, {"watch": True, "checkpoint_step": 3}, "--checkpoint_step=3: expected none"),
+    (config.EvalConfig, {"watch": True, "checkpoint_step": 3}, "--checkpoint_step=3: expected no"),
     (config.EvalConfig, {"all": True, "save_samples": "a"}, "--save_samples=a: expected none with"),
     (config.EvalConfig, {"intra_images": 1}, "--intra_images=1: expected 2 or more images, or 0"),
     (config.ScoreImagesConfig, {}, "--images=: expected a directory or an .npz"),
