@@ -368,6 +368,9 @@ def make_train_steps(gan: model.SAGAN, seed: int) -> Callable:
     config, strategy = gan.train_config, gan.strategy
     iteration = make_iteration(gan, seed)
 
+    # Nothing in there is Python's control flow on tensors: reading our source, and that of Keras,
+    # for AutoGraph would take half of the tracing.
+    @tf.autograph.experimental.do_not_convert
     def count_iteration(real):
         metrics = strategy.reduce("MEAN", strategy.run(iteration, args=(real,)), axis=None)
         with tf.control_dependencies([metrics]):
