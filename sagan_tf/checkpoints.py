@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 import re
+import threading
 import time
+import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Optional
 
@@ -25,9 +27,14 @@ _UNFINISHED = "unfinished-ckpt-"
 _REQUEST = "keep-for-"
 # A request of somebody who was killed for good must not fill the disk.
 _HEEDED_SECONDS = 24 * 3600
+_RENEWED_SECONDS = 60
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 # What TensorFlow raises for a checkpoint that is not whole.
 _READ_ERRORS = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
+
+
+class Unreadable(config_lib.UserError):
+    """A checkpoint is damaged, or not there."""
 
 
 class Checkpoints:
@@ -99,11 +106,11 @@ class Checkpoints:
         Returns:
           The step, or None when there is no checkpoint and none was named.
         Raises:
-          config.UserError: there is none of that step, all are damaged, or its variables are not
-            this model's.
+          Unreadable: there is none of that step, or all are damaged.
+          config.UserError: its variables are not this model's.
         """
         if step != -1 and step not in self.steps:
-            raise config_lib.UserError(
+            raise Unreadable(
                 f"--checkpoint_step={step}: {self.run_dir} has no checkpoint of that step, but of "
                 + (", ".join(map(str, self.steps)) or "none"))
         faults = []
@@ -120,7 +127,7 @@ class Checkpoints:
             return candidate
         if faults:
             others = ", ".join(str(other) for other in self.steps if other != step)
-            raise config_lib.UserError("; ".join(faults) + (
+            raise Unreadable("; ".join(faults) + (
                 f"; there are checkpoints of steps {others or 'none other'}" if step != -1 else
                 f"; no checkpoint of {self.run_dir} is left: if the disk is well, move the "
                 "directory away to begin again"))
@@ -153,7 +160,7 @@ class Checkpoints:
         Raises:
           OSError, tf.errors.OpError: it is gone, or the directory cannot be written.
         """
-        for name in sorted(self._files_named(f"{_PREFIX}-{step}.")):
+        for name in self._files_of(step):
             target = os.path.join(directory, os.path.basename(name))
             if tf.io.gfile.exists(target):  # Copying onto a link would empty what it links to.
                 tf.io.gfile.remove(target)
@@ -161,12 +168,31 @@ class Checkpoints:
                 os.link(name, target)
             except OSError:  # Another file system, or none that has links.
                 tf.io.gfile.copy(name, target + ".tmp", overwrite=True)
-                tf.io.gfile.rename(target + ".tmp", target)
+                tf.io.gfile.rename(target + ".tmp", target, overwrite=True)
 
     def sha256(self, step: int) -> str:
-        """SHA-256 over the contents of the checkpoint's files, in the order of their names."""
-        digests = [files.sha256(name) for name in sorted(self._files_named(f"{_PREFIX}-{step}."))]
+        """SHA-256 over the contents of the checkpoint's files, in the order of their names.
+
+        Raises:
+          OSError, tf.errors.OpError: it is not there, or cannot be read.
+        """
+        digests = [files.sha256(name) for name in self._files_of(step)]
         return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+    def stamp(self, step: int) -> tuple:
+        """Sizes and times of the checkpoint's files: they change when its contents do.
+
+        Raises:
+          OSError, tf.errors.OpError: it is not there.
+        """
+        found = [tf.io.gfile.stat(name) for name in self._files_of(step)]
+        return tuple((one.length, one.mtime_nsec) for one in found)
+
+    def _files_of(self, step: int) -> list[str]:
+        names = sorted(self._files_named(f"{_PREFIX}-{step}."))
+        if not names or not names[-1].endswith(".index"):
+            raise FileNotFoundError(f"{self.path(step)}: there is no such checkpoint")
+        return names
 
     def clear_unfinished(self) -> None:
         """Removes what a save left that was killed; for the run's only writer."""
@@ -211,24 +237,47 @@ class Checkpoints:
                 variable.assign(values[name])
 
 
-def ask_to_keep(run_dir: str, who: str, step: Optional[int]) -> None:
-    """Asks whoever saves checkpoints of a run not to remove any from this step on.
+class KeepRequest:
+    """Asks whoever saves checkpoints of a run to remove none from some step on.
 
-    A request is heeded for a day; who still wants it repeats it.
+    A file in the run directory, renewed while the process lives and heeded for a day after that:
+    somebody who was killed finds what it had asked for, and who never comes back fills no disk.
 
     Args:
-      run_dir: directory of the run.
+      run_dir: directory of the run, which is there.
       who: name of the request; a new one of the same name takes its place.
-      step: the step; None withdraws the request.
     Raises:
       config.UserError: the directory cannot be written.
     """
-    path = os.path.join(run_dir, f"{_REQUEST}{who}.json")
-    with files.writing(run_dir):
-        if step is not None:
-            files.write_whole(path, json.dumps({"from_step": step}) + "\n")
-        elif tf.io.gfile.exists(path):
-            tf.io.gfile.remove(path)
+
+    def __init__(self, run_dir: str, who: str):
+        self._run_dir = run_dir
+        self._path = os.path.join(run_dir, f"{_REQUEST}{who}.json")
+        self._step, self._lock, self._ended = 0, threading.Lock(), threading.Event()
+        self._write()
+        threading.Thread(target=self._renew, daemon=True).start()
+
+    def move(self, step: int) -> None:
+        """From now on those from this step on are asked for."""
+        self._step = step
+        self._write()
+
+    def withdraw(self) -> None:
+        """Nothing has to be kept any longer."""
+        with self._lock:
+            self._ended.set()
+            if tf.io.gfile.exists(self._path):
+                tf.io.gfile.remove(self._path)
+
+    def _renew(self) -> None:
+        while not self._ended.wait(_RENEWED_SECONDS):
+            with contextlib.suppress(config_lib.UserError):  # The next one may succeed.
+                self._write()
+
+    def _write(self) -> None:
+        with self._lock, files.writing(self._run_dir):
+            if not self._ended.is_set():
+                files.write_whole(self._path, json.dumps({"from_step": self._step}) + "\n")
 
 
 def _asked_for(run_dir: str) -> float:
@@ -273,7 +322,7 @@ def _check(path: str) -> None:
 
 
 def write_config(run_dir: str, **configs: Any) -> None:
-    """Writes `config.json`, whole or not at all.
+    """Writes `config.json`, whole or not at all; the run gets a name of its own, and keeps it.
 
     Args:
       run_dir: directory of the run; made if it is not there.
@@ -281,12 +330,22 @@ def write_config(run_dir: str, **configs: Any) -> None:
     Raises:
       config.UserError: the directory cannot be written.
     """
-    content = {"version": CONFIG_VERSION,
+    content = {"version": CONFIG_VERSION, "run": run_id(run_dir) or uuid.uuid4().hex,
                **{name: dataclasses.asdict(value) for name, value in configs.items()}}
     with files.writing(run_dir):
         tf.io.gfile.makedirs(run_dir)
         files.write_whole(os.path.join(run_dir, "config.json"),
                           json.dumps(content, indent=2) + "\n")
+
+
+def run_id(run_dir: str) -> Optional[str]:
+    """The name that tells this run from another one in the same place; None for an old run's."""
+    path = os.path.join(run_dir, "config.json")
+    try:
+        with tf.io.gfile.GFile(path) as file:
+            return json.loads(file.read()).get("run")
+    except (tf.errors.OpError, ValueError, AttributeError):
+        return None
 
 
 def read_config(run_dir: str, section: str, kind: type) -> Any:

@@ -31,6 +31,10 @@ class UserError(Exception):
     """
 
 
+class UnusableCheckpoint(UserError):
+    """One checkpoint, or what its generator makes, cannot be scored; others may be."""
+
+
 class WorkerLost(Exception):
     """Another worker of this run has died or does not answer.
 
@@ -416,14 +420,13 @@ class ScoringConfig:
         """Directory of the real images that the scores compare with."""
         return self.validation_dir if self.real_split == "validation" else self.data_dir
 
-    @property
-    def departures(self) -> dict[str, Any]:
-        """Fields of the protocol that are not as its name says."""
-        preset = PROTOCOLS[self.protocol]
+    def departures(self, images: int) -> dict[str, Any]:
+        """Fields of the protocol that are not as its name says, where `images` are scored."""
+        preset = {"eval_sample_size": FULL_SAMPLE, **PROTOCOLS[self.protocol]}
         named = {field.name: preset.get(field.name, field.default)
                  for field in dataclasses.fields(self) if field.name in PROTOCOL_FIELDS}
-        return {name: getattr(self, name) for name, value in named.items()
-                if getattr(self, name) != value}
+        there = {**{name: getattr(self, name) for name in named}, "eval_sample_size": images}
+        return {name: value for name, value in there.items() if value != named[name]}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -478,6 +481,8 @@ class EvalConfig(ScoringConfig):
         _require_not_negative(self, "keep_best")
         _require(self.intra_images == 0 or self.intra_images >= 2, "intra_images",
                  self.intra_images, "2 or more images, or 0")
+        _require(not (self.intra_images and self.real_stats), "intra_images", self.intra_images,
+                 f"0 with --real_stats={self.real_stats}, which holds no images of each class")
         _require(self.checkpoint_step >= -1, "checkpoint_step", self.checkpoint_step,
                  "a step, or -1 for the latest")
         several = "watch" if self.watch else "all"

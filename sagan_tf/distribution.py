@@ -50,6 +50,8 @@ def make_evaluation_strategy(config: config_lib.ScoringConfig) -> tf.distribute.
     Raises:
       config.UserError: there are fewer devices than asked for.
     """
+    # The record says float32: no TensorFloat-32, which TensorFlow takes by default where it can.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
     for gpu in tf.config.list_physical_devices("GPU"):
         with contextlib.suppress(RuntimeError):  # Devices have started: too late to choose.
             # A run may be training beside this.

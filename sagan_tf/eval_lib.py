@@ -26,6 +26,7 @@ from sagan_tf import (
     model,
     noise,
     ops,
+    order,
     process,
     real_stats,
 )
@@ -59,7 +60,8 @@ def evaluate(config: config_lib.EvalConfig,
     Source: reference `eval_imagenet.py:81-244`; paper, section 4.
     """
     evaluation = Evaluation(config, stream)
-    return evaluation.score(config.checkpoint_step)
+    evaluation.load(config.checkpoint_step)
+    return evaluation.score()
 
 
 class Evaluation:
@@ -104,14 +106,34 @@ class Evaluation:
     def _show(self, name: str, done: int, total: int) -> None:
         _show(self._stream, name, done, total)
 
-    def score(self, step: int = -1) -> list[scores_lib.Scores]:
-        """Scores the checkpoint of a step (-1: the newest) and writes what it finds."""
-        step = self._restore(step)
-        config = self.config
+    def load(self, step: int = -1) -> int:
+        """Sets the generator's weights to those of a step (-1: the newest that can be read).
+
+        Returns:
+          The step.
+        Raises:
+          config.UserError: there is no such checkpoint, or it cannot be read.
+        """
+        with self.strategy.scope():
+            self._step = self.saved.restore(step, complete=False, note=self.say)
+        try:
+            self._sha256 = self.saved.sha256(self._step)
+        except (OSError, tf.errors.OpError) as error:
+            raise checkpoints.Unreadable(
+                f"{self.saved.path(self._step)}: it has gone while it was read") from error
+        return self._step
+
+    def score(self) -> list[scores_lib.Scores]:
+        """Scores the checkpoint that was loaded and writes what it finds."""
+        config, step = self.config, self._step
+        if self.saved.missing:
+            raise config_lib.UserError(
+                f"--use_ema: {self.saved.path(step)} holds no moving average; train with "
+                "--ema_decay, or score the generator itself")
         self.say(f"scoring step {step} of {config.run_dir} on {config.eval_sample_size} images")
-        found = [self._score(f"step {step}", config.save_samples)]
+        columns = [self._score(f"step {step}", config.save_samples)]
         real = scores_lib.of_real(self.real)
-        columns = [*found, *([real] if real else [])]
+        columns += [real] if real else []
         grid = self._grid()
         if self._untrained is not None:
             self._generator.set_weights(self._untrained)
@@ -124,22 +146,12 @@ class Evaluation:
         labels = {"uniform": "uniform random labels", "balanced": "balanced labels"}
         config = self.config
         return scores_lib.protocol(
-            config, self.real, self._side.classifier, batch_norm="moving statistics",
-            ema=config.use_ema, images=", ".join([
+            config, self.real, self._side.classifier, config.eval_sample_size,
+            batch_norm="moving statistics", ema=config.use_ema, images=", ".join([
                 labels[config.label_sampling], "moving statistics",
                 "EMA" if config.use_ema else "no EMA",
                 {"none": "not quantized"}.get(config.quantization,
                                               f"uint8 by {config.quantization}")]))
-
-    def _restore(self, step: int) -> int:
-        """Sets the generator's weights, to the trained ones or their moving average."""
-        with self.strategy.scope():
-            step = self.saved.restore(step, complete=False, note=self.say)
-        if self.saved.missing:
-            raise config_lib.UserError(
-                f"--use_ema: {self.saved.path(step)} holds no moving average; train with "
-                "--ema_decay, or score the generator itself")
-        return step
 
     def _score(self, name: str, save_to: str = "") -> scores_lib.Scores:
         config, extractor = self.config, self._side.extractor
@@ -154,7 +166,8 @@ class Evaluation:
         with self._sample_writer(save_to) as writer:
             found = extractor.collect(name, self._images(z, labels, writer), count,
                                       config.splits_of(count), config.seed, labels)
-        scores = scores_lib.compute(name, found, self.real, config, extractor.stopwatch)
+        scores = scores_lib.compute(name, found, self.real, config, extractor.stopwatch,
+                                    intra=not config.intra_images)
         if config.intra_images:
             scores = self._with_intra(scores)
         return scores
@@ -188,10 +201,6 @@ class Evaluation:
     def _with_intra(self, scores: scores_lib.Scores) -> scores_lib.Scores:
         """The same scores with those of `intra_images` images generated for each class."""
         real, count = self.real.features, self.config.intra_images
-        if real is None:
-            raise config_lib.UserError(
-                f"--intra_images={count}: --real_stats={self.config.real_stats} holds no images "
-                "of each class; give --data_dir")
         classes, counts = np.unique(real.labels, return_counts=True)
         found = {}
         for number, label in enumerate(classes[counts >= 2].tolist()):
@@ -201,6 +210,7 @@ class Evaluation:
             pool = np.concatenate([self._side.extractor.pool(images, n)
                                    for images, n in self._images(z.numpy(), labels)])
             found[label] = metrics.frechet_distance_of_few(real.pool[real.labels == label], pool)
+            files.forget(real.pool)
             self._show("classes", number + 1, len(classes))
         return scores_lib.with_intra(scores, found, real.labels,
                                      np.repeat(np.array(list(found)), count))
@@ -220,7 +230,7 @@ class Evaluation:
         if not path:
             yield None
             return
-        with files.writing(os.path.dirname(path) or path), image_files.Writer(
+        with image_files.Writer(
                 path, self.config.eval_sample_size, self.model_config.image_size) as writer:
             yield writer
         self.say(f"images written to {path}")
@@ -229,13 +239,13 @@ class Evaluation:
         """TensorBoard, a row of `metrics.jsonl`, a grid, a table of classes; prints the scores."""
         path = self.writer.write_image(step, "eval_vis/generated_images_grid", grid,
                                        f"samples-{step:08}.png")
-        record = {**self.protocol(), "checkpoint_step": step,
-                  "checkpoint_sha256": self.saved.sha256(step)}
+        record = {**self.protocol(), "checkpoint_step": step, "checkpoint_sha256": self._sha256}
         if columns[0].intra_fids:
             with files.writing(self.config.eval_dir):
                 files.write_whole(os.path.join(self.config.eval_dir, f"intra_fid-{step:08}.csv"),
                                   scores_lib.intra_table(columns[0], self._side.class_names))
         row = _row(columns, record, self._side.extractor.stopwatch)
+        row["run"] = checkpoints.run_id(self.config.run_dir)
         self.writer.write_scalars(
             step, {_TAG + name: value for name, value in columns[0].scalars().items()}, **row)
         self.say(scores_lib.table(columns))
@@ -257,8 +267,9 @@ class _Side:
                  strategy: tf.distribute.Strategy, generated: int, say, show):
         records, count, self.class_names = None, 0, None
         if not config.real_stats:
-            records = dataset.open_records(config.real_dir, image_size, number_classes)
+            records = _open_real(config, image_size, number_classes)
             count = _real_count(config, records, generated)
+            _check_neighbours(config, generated, count)
             self.class_names = records.info and (records.info.class_titles
                                                  or records.info.class_names)
         with strategy.scope():
@@ -269,6 +280,27 @@ class _Side:
             batch_size = min(batch_size, _CPU_BATCH)
         self.extractor = features.Extractor(self.classifier, strategy, batch_size, show)
         self.real = real_stats.obtain(config, records, count, self.extractor, say)
+
+
+def _open_real(config: config_lib.ScoringConfig, image_size: int,
+               number_classes: int) -> dataset.Records:
+    try:
+        return dataset.open_records(config.real_dir, image_size, number_classes)
+    except config_lib.UserError as error:
+        if config.real_split == "train":
+            raise
+        raise config_lib.UserError(
+            str(error).replace("--data_dir=", "--validation_dir=")) from error
+
+
+def _check_neighbours(config: config_lib.ScoringConfig, generated: int, real: int) -> None:
+    """Raises config.UserError where there are no k nearest neighbours."""
+    images = min(config.manifold_images, generated, real)
+    for name in ("precision_k", "density_k"):
+        if getattr(config, name) >= images:
+            raise config_lib.UserError(
+                f"--{name}={getattr(config, name)}: expected fewer neighbours than the {images} "
+                "images of a side (--manifold_images, --eval_sample_size, --real_sample_size)")
 
 
 def _real_count(config: config_lib.ScoringConfig, records: dataset.Records,
@@ -294,6 +326,9 @@ def score_images(config: config_lib.ScoreImagesConfig,
       config.UserError: images, real images or classifier are missing or unfit.
     """
     stream = stream or sys.stdout
+    if config.out:
+        with files.writing(f"--out={config.out}"), open(config.out, "a", encoding="utf-8"):
+            pass
     found = image_files.open_images(config.images)
     count = config.eval_sample_size or found.count
     if found.count < count:
@@ -310,34 +345,31 @@ def score_images(config: config_lib.ScoreImagesConfig,
                  lambda text: _say(stream, text), lambda *done: _show(stream, *done))
     extractor = side.extractor
 
+    chosen = np.sort(order.permutation(found.count, config.seed)[:count])
+
     def batches() -> Iterator[tuple[Any, int]]:
-        left = count
-        for batch in found.batches(extractor.global_batch):
-            batch = batch[:left]
-            if not len(batch):
-                return
-            left -= len(batch)
+        for batch in found.batches(extractor.global_batch, chosen):
             (images,) = extractor.share_out(dataset.to_float(batch).numpy())
             yield images, len(batch)
 
     name = os.path.basename(config.images.rstrip("/"))
-    labels = None if found.labels is None else found.labels[:count]
+    labels = None if found.labels is None else found.labels[chosen]
     generated = extractor.collect(name, batches(), count, config.splits_of(count), config.seed,
                                   labels)
     real = scores_lib.of_real(side.real)
     columns = [scores_lib.compute(name, generated, side.real, config, extractor.stopwatch),
                *([real] if real else [])]
     record = scores_lib.protocol(
-        config, side.real, side.classifier,
+        config, side.real, side.classifier, count,
         images=f"{config.images}, uint8 of {found.size[0]} x {found.size[1]} px")
     row = {**columns[0].scalars(), **_row(columns, record, extractor.stopwatch)}
-    if config.out:
-        with files.writing(os.path.dirname(config.out) or "."), open(
-                config.out, "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
     _say(stream, scores_lib.table(columns))
     _say(stream, row["citation"])
     _say(stream, _cost(row))
+    if config.out:
+        with files.writing(f"--out={config.out}"), open(
+                config.out, "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
     return columns
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Optional
 import numpy as np
 import tensorflow as tf
 
+from sagan_tf import config as config_lib
 from sagan_tf import files, inception, metrics, order
 
 
@@ -116,6 +117,8 @@ class Extractor:
           labels: classes of the images; may still grow while the batches come.
           out: shape to an array for the features; where it is not given they lie in a file that is
             gone with them, and take no memory.
+        Raises:
+          config.UnusableCheckpoint: what the classifier gives is not finite.
         """
         make = out or _temporary
         split_of = np.empty(total, np.int64)
@@ -127,6 +130,10 @@ class Extractor:
                 features, logits = self._classify(images)
                 features, logits = self.on_host(features, count), self.on_host(logits, count)
             with self.stopwatch.measuring("statistics", count):
+                if not (np.isfinite(features).all() and np.isfinite(logits).all()):
+                    raise config_lib.UnusableCheckpoint(
+                        f"{name}: the classifier's features of them are not finite; look at the "
+                        "images")
                 if pool is None:
                     pool = make((total, features.shape[1]))
                 pool[done:done + count] = features

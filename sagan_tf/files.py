@@ -17,7 +17,8 @@ from sagan_tf import config as config_lib
 _WRITE_ERRORS = (OSError, tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError,
                  tf.errors.UnknownError, tf.errors.FailedPreconditionError,
                  tf.errors.NotFoundError, tf.errors.InternalError, tf.errors.DataLossError,
-                 tf.errors.UnavailableError, tf.errors.UnimplementedError)
+                 tf.errors.UnavailableError, tf.errors.UnimplementedError,
+                 tf.errors.AlreadyExistsError)
 
 
 def first_line(error: Exception) -> str:
@@ -54,8 +55,10 @@ def sha256(path: str) -> str:
 
 
 @contextlib.contextmanager
-def locked(path: str, refusal: str) -> Iterator[None]:
+def locked(path: str, refusal: str = "") -> Iterator[None]:
     """Holds a lock on a file, which is made if needed; the system lets go of a dead holder's.
+
+    Without a `refusal` it waits for its turn.
 
     What cannot be locked (gs://, some network file systems) is not.
 
@@ -67,7 +70,7 @@ def locked(path: str, refusal: str) -> Iterator[None]:
         return
     with open(path, "a", encoding="utf-8") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if refusal else 0))
         except BlockingIOError as error:
             raise config_lib.UserError(refusal) from error
         except OSError as error:

@@ -110,7 +110,7 @@ def _try_out(classifier: Classifier) -> None:
     except (KeyError, TypeError, ValueError, tf.errors.OpError) as error:
         raise config_lib.UserError(
             f"--inception={classifier.handle}: expected a network with outputs pool_3 and logits "
-            f"for any number of images ({_first_line(error)})") from error
+            f"for any number of images ({_last_line(error)})") from error
     if len(pool) != 2 or len(logits) != 2:
         raise config_lib.UserError(
             f"--inception={classifier.handle}: expected features of each image, got "
@@ -118,7 +118,7 @@ def _try_out(classifier: Classifier) -> None:
     classifier.features = pool.shape[1]
 
 
-def _first_line(error: Exception) -> str:
+def _last_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
 
@@ -131,7 +131,7 @@ def _download(handle: str) -> str:
         return hub.resolve(handle)
     except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
         raise config_lib.UserError(
-            f"--inception={handle}: cannot be loaded from TF-Hub ({_first_line(error)}); without a "
+            f"--inception={handle}: cannot be loaded from TF-Hub ({_last_line(error)}); without a "
             "network, give a SavedModel directory or the frozen graph file") from error
 
 
@@ -140,7 +140,7 @@ def _load_saved_model(handle: str, path: str) -> tuple[Callable, int]:
         return _network_of(tf.saved_model.load(path))
     except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
         raise config_lib.UserError(
-            f"--inception={handle}: expected a SavedModel ({_first_line(error)})") from error
+            f"--inception={handle}: expected a SavedModel ({_last_line(error)})") from error
 
 
 def _load_keras(handle: str, path: str) -> tuple[Callable, int]:
@@ -152,7 +152,7 @@ def _load_keras(handle: str, path: str) -> tuple[Callable, int]:
     except Exception as error:  # Keras raises of every kind for a file that is not its own.
         raise config_lib.UserError(
             f"--inception={handle}: expected a Keras file with one input, images "
-            f"({_first_line(error)})") from error
+            f"({_last_line(error)})") from error
 
     def run(images):
         results = network(images, training=False)

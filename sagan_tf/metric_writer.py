@@ -50,10 +50,11 @@ class MetricWriter:
     def write_scalars(self, step: int, scalars: Mapping[str, float], **record) -> None:
         """Scalars to TensorBoard and, with `record`'s other facts, as a row of `metrics.jsonl`."""
         row = {"step": step, **{k: float(v) for k, v in scalars.items()}, **record}
-        # A row that was cut off must not swallow this one.
-        line = ("\n" if self.directory in self._failing else "") + json.dumps(row) + "\n"
-        with self._writing(self.directory), tf.io.gfile.GFile(self._rows, "a") as file:
-            file.write(line)
+        with self._writing(self.directory):
+            # A row that was cut off must not swallow this one.
+            line = ("\n" if self._is_torn() else "") + json.dumps(row) + "\n"
+            with tf.io.gfile.GFile(self._rows, "a") as file:
+                file.write(line)
         with self._writing(self._summary_dir), self._open_events().as_default():
             for name, value in scalars.items():
                 tf.summary.scalar(name, value, step=step)
@@ -76,6 +77,15 @@ class MetricWriter:
                 with tf.io.gfile.GFile(path, "wb") as file:
                     file.write(images_lib.encode_png(image))
         return path
+
+    def _is_torn(self) -> bool:
+        """Whether the last row has no end."""
+        if not tf.io.gfile.exists(self._rows):
+            return False
+        length = tf.io.gfile.stat(self._rows).length
+        with tf.io.gfile.GFile(self._rows, "rb") as file:
+            file.seek(max(length - 1, 0))
+            return file.read(1) not in (b"", b"\n")
 
     def _open_events(self) -> tf.summary.SummaryWriter:
         if self._events is None:

@@ -199,23 +199,25 @@ def kernel_distance(real: np.ndarray, generated: np.ndarray, block: int = 1024,
                     seed: int = 0) -> tuple[float, Optional[float]]:
     """Kernel Inception Distance (unbiased, may be below 0) and its standard error.
 
-    The mean over blocks of images drawn at random, each by TF-GAN, and the deviation over the root
-    of their number; a single block has no error.
+    The mean over blocks of images drawn at random, as many of the one side as of the other, each by
+    TF-GAN, and the deviation over the root of their number; a single block has no error.
 
     Args:
-      real, generated: float [images, features], the classifier's `pool_3`.
-      block: images of each side in a block, at most.
+      real, generated: float [images, features], the classifier's `pool_3`; 2 images or more.
+      block: images of each side in a block, at most (3 where 2 do not go into their number).
       seed: of the drawing.
 
     Source: Binkowski et al., 2018; TF-GAN `kernel_classifier_distance_and_std_from_activations`,
       which would copy all features.
     """
-    blocks = -(-max(len(real), len(generated)) // block)
-    parts = zip(_shares(len(real), blocks, seed), _shares(len(generated), blocks, seed + 1))
+    count = min(len(real), len(generated))
+    blocks = min(-(-count // block), count // 2)
+    parts = zip(_shares(len(real), count, blocks, seed),
+                _shares(len(generated), count, blocks, seed + 1))
     with _without_remarks():
         each = [float(_tfgan_eval.kernel_classifier_distance_from_activations(
-            tf.constant(_take(real, a)), tf.constant(_take(generated, b)), max_block_size=block))
-            for a, b in parts]
+            tf.constant(_take(real, a)), tf.constant(_take(generated, b)),
+            max_block_size=max(len(a), len(b)))) for a, b in parts]
     error = float(np.std(each, ddof=1) / np.sqrt(blocks)) if blocks > 1 else None
     return float(np.mean(each)), error
 
@@ -232,9 +234,10 @@ def _without_remarks() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _shares(count: int, blocks: int, seed: int) -> list[np.ndarray]:
-    """Images of each block, nearly equally many, in the order in which they lie."""
-    return [np.sort(part) for part in np.array_split(order.permutation(count, seed), blocks)]
+def _shares(available: int, count: int, blocks: int, seed: int) -> list[np.ndarray]:
+    """`count` images in blocks of nearly equal size, each in the order in which they lie."""
+    drawn = order.permutation(available, seed)[:count]
+    return [np.sort(part) for part in np.array_split(drawn, blocks)]
 
 
 class Manifold(NamedTuple):
@@ -258,10 +261,11 @@ def manifold_scores(real: np.ndarray, generated: np.ndarray, precision_k: int = 
     """Improved precision and recall, density and coverage.
 
     The neighbourhood of an image is the ball that reaches to its k-th nearest neighbour of its own
-    set, itself not counted.
+    set, itself not counted; its edge belongs to it for the first two scores, as in their authors'
+    code, and not for the last two, as in theirs.
 
     Args:
-      real, generated: float [images, features], the classifier's `pool_3`.
+      real, generated: float [images, features], the classifier's `pool_3`; more images than k.
       precision_k, density_k: k of the first and of the last two.
 
     Source: Kynkaanniemi et al., 2019; Naeem et al., 2020.
@@ -273,9 +277,9 @@ def manifold_scores(real: np.ndarray, generated: np.ndarray, precision_k: int = 
     inside, covered = np.zeros(len(generated)), np.zeros(len(generated), bool)
     recalled, reached = np.zeros(len(real), bool), np.zeros(len(real), bool)
     for rows, distances in _distances(real, generated):
-        covered |= (distances < real_radii[0][rows, None]).any(0)
+        covered |= (distances <= real_radii[0][rows, None]).any(0)
         inside += (distances < real_radii[1][rows, None]).sum(0)
-        recalled[rows] = (distances < generated_radii).any(1)
+        recalled[rows] = (distances <= generated_radii).any(1)
         reached[rows] = distances.min(1) < real_radii[1][rows]
     return Manifold(float(covered.mean()), float(recalled.mean()),
                     float(inside.mean() / density_k), float(reached.mean()))

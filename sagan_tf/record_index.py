@@ -99,7 +99,8 @@ def fingerprint(index: Index, numbers: np.ndarray) -> str:
                   for name, found in ((name, tf.io.gfile.stat(name)) for name in index.files)]
         content = repr(status).encode() + np.asarray(numbers, np.int64).tobytes()
         return f"stat:{hashlib.sha256(content).hexdigest()}"
-    places = [(name, index.offsets[numbers[index.file_of[numbers] == number]])
+    file_of = index.file_of[numbers]
+    places = [(name, index.offsets[numbers[file_of == number]])
               for number, name in enumerate(index.files)]
     digest = hashlib.sha256()
     with futures.ThreadPoolExecutor(_THREADS) as pool:

@@ -1,8 +1,10 @@
 """All scores of a set of images, their names, and the protocol that they carry."""
 
+import csv
 import dataclasses
 import hashlib
 import importlib.metadata
+import io
 import json
 import sys
 from typing import Any, Optional
@@ -13,6 +15,9 @@ import tensorflow as tf
 import sagan_tf
 from sagan_tf import config as config_lib
 from sagan_tf import features, files, inception, metrics, order, process, real_stats
+
+# Generated images of each class that an intra-FID is made of where nothing else is said.
+FULL_CLASS = 5000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,8 +55,18 @@ class Scores:
         """Mean over the classes of the FID of each."""
         return float(np.mean(list(self.intra_fids.values()))) if self.intra_fids else None
 
+    @property
+    def _per_class(self) -> str:
+        """"" from 5,000 generated images of each class on; else the smallest number of them."""
+        least = self.intra_counts[2] if self.intra_counts else 0
+        return "" if least >= FULL_CLASS else str(least)
+
     def scalars(self) -> dict[str, float]:
-        """The scores by name, with the number of images in it where that is below 50,000."""
+        """The scores by name, with the number of images in it where that is below 50,000.
+
+        In the name of intra-FID it is the smallest number of generated images of a class, where
+        that is below 5,000.
+        """
         both = suffix(min(self.images, self.real_images or self.images))
         splits, mean, deviation = self.inception_score_splits
         few = suffix(self.manifold_images)
@@ -62,7 +77,7 @@ class Scores:
             f"fid{both}": self.fid, f"kid{both}": self.kid, f"kid{both}_error": self.kid_error,
             **{f"{name}{few}": value
                for name, value in (self.manifold._asdict() if self.manifold else {}).items()},
-            "intra_fid": self.intra_fid}
+            f"intra_fid{self._per_class}": self.intra_fid}
         return {name: value for name, value in values.items() if value is not None}
 
 
@@ -83,7 +98,8 @@ def of_real(stats: real_stats.RealStats) -> Optional[Scores]:
 
 
 def compute(name: str, generated: features.Features, real: real_stats.RealStats,
-            config: config_lib.ScoringConfig, stopwatch: features.Stopwatch) -> Scores:
+            config: config_lib.ScoringConfig, stopwatch: features.Stopwatch,
+            intra: bool = True) -> Scores:
     """Every score that both sides allow.
 
     Args:
@@ -92,6 +108,7 @@ def compute(name: str, generated: features.Features, real: real_stats.RealStats,
       real: the other side.
       config: numbers of neighbours, sizes, seed.
       stopwatch: takes the time of the arithmetic.
+      intra: whether to give each class's FID too.
     """
     with stopwatch.measuring("statistics", 0):
         process.give_back_freed_memory()  # of the networks; FID's matrices take half a gigabyte.
@@ -109,7 +126,7 @@ def compute(name: str, generated: features.Features, real: real_stats.RealStats,
             scores, kid=kid, kid_error=error,
             manifold_images=min(map(len, some)),
             manifold=metrics.manifold_scores(*some, config.precision_k, config.density_k))
-        if labels is None or generated.labels is None:
+        if not intra or labels is None or generated.labels is None:
             return scores
         return with_intra(scores, metrics.intra_frechet_distances(
             pool, labels, generated.pool, generated.labels), labels, generated.labels)
@@ -141,21 +158,24 @@ def with_intra(scores: Scores, intra_fids: dict[int, float], real_labels: np.nda
 
 
 def protocol(config: config_lib.ScoringConfig, real: real_stats.RealStats,
-             classifier: inception.Classifier, **images: Any) -> dict[str, Any]:
+             classifier: inception.Classifier, count: int, **images: Any) -> dict[str, Any]:
     """Everything that decides the scores, for the record.
 
     Args:
       config: the flags.
       real: the real side.
       classifier: of both sides.
+      count: of the generated images.
       **images: what is known of the generated images (moving average or not, ...).
     """
     fields = {field.name for field in dataclasses.fields(config)}
+    split = real.about.get("split") if config.real_stats else config.real_split
     return {
-        "name": config.protocol, "departures": config.departures,
+        "name": config.protocol, "departures": config.departures(count),
         **{name: getattr(config, name) for name in config_lib.PROTOCOL_FIELDS if name in fields},
+        "eval_sample_size": count,
         "real": {"source": config.real_stats or config.real_dir, "images": real.about["images"],
-                 "fingerprint": real.about.get("fingerprint")},
+                 "split": split, "fingerprint": real.about.get("fingerprint")},
         "classifier": {"handle": classifier.handle, "sha256": classifier.sha256,
                        "input_size": classifier.input_size, "resize": classifier.resize,
                        "dtype": "float32"},
@@ -208,16 +228,23 @@ def citation(scores: Scores, record: dict[str, Any]) -> str:
     if scores.kid is not None:
         numbers.append(f"KID{both} {_kid(scores)}")
     if scores.intra_fid is not None:
-        numbers.append(f"intra-FID {scores.intra_fid:.2f} ({_of_classes(scores)})")
+        numbers.append(f"intra-FID{scores._per_class} {scores.intra_fid:.2f} "
+                       f"({_of_classes(scores)})")
+    few = suffix(scores.manifold_images)
+    numbers += [f"{name}{few} {value:.3f}"
+                for name, value in (scores.manifold._asdict() if scores.manifold else {}).items()]
     real, classifier, made = record["real"], record["classifier"], record["versions"]
     details = [
         f"{scores.images} images ({record['images']})",
-        f"against {real['images'] or 'an unknown number of'} {record['real_split']} images "
+        f"against {real['images'] or 'an unknown number of'} {real['split'] or 'unknown'} images "
         f"{_short(real['fingerprint'])}",
         f"classifier {_short('sha256:' + classifier['sha256'])} at {classifier['input_size']} px, "
         f"{classifier['resize']} resize, {classifier['dtype']}", f"seed {record['seed']}",
         ", ".join(f"{name} {version}" for name, version in made.items())]
-    return f"{scores.name}: {', '.join(numbers)}; {protocol_title(record)}: {'; '.join(details)}"
+    name = scores.name
+    if "checkpoint_sha256" in record:
+        name += f" ({_short('sha256:' + record['checkpoint_sha256'])})"
+    return f"{name}: {', '.join(numbers)}; {protocol_title(record)}: {'; '.join(details)}"
 
 
 def _short(fingerprint: Optional[str]) -> str:
@@ -250,7 +277,7 @@ def table(columns: list[Scores]) -> str:
         if scores.kid is not None:
             values[f"KID{both}"] = _kid(scores)
         if scores.intra_fid is not None:
-            values["intra-FID"] = f"{scores.intra_fid:.4f}"
+            values[f"intra-FID{scores._per_class}"] = f"{scores.intra_fid:.4f}"
         for name, value in (scores.manifold._asdict() if scores.manifold else {}).items():
             values[name + suffix(scores.manifold_images)] = f"{value:.4f}"
         for name, value in values.items():
@@ -264,6 +291,9 @@ def table(columns: list[Scores]) -> str:
 
 def intra_table(scores: Scores, names: Optional[list[str]] = None) -> str:
     """The FID of each class, worst first, as CSV."""
-    ordered = sorted(scores.intra_fids.items(), key=lambda item: -item[1])
-    rows = [f'{label},"{names[label] if names else ""}",{fid:.4f}' for label, fid in ordered]
-    return "\n".join(["class,name,fid", *rows]) + "\n"
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["class", "name", "fid"])
+    for label, fid in sorted(scores.intra_fids.items(), key=lambda item: -item[1]):
+        writer.writerow([label, names[label] if names else "", f"{fid:.4f}"])
+    return text.getvalue()

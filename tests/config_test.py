@@ -89,10 +89,13 @@ def test_protocols_set_flags_that_exist_and_belong_to_a_protocol():
 
 def test_reference_protocol_is_the_default_and_departures_from_a_protocol_are_named():
     assert config.EvalConfig().protocol == "reference"
-    assert config.EvalConfig().departures == {}
-    assert config.EvalConfig(seed=3, stats_dir="").departures == {"seed": 3}
+    assert config.EvalConfig().departures(50_000) == {}
+    assert config.EvalConfig(seed=3, stats_dir="").departures(50_000) == {"seed": 3}
     ten = {**config.protocol("ten_splits"), "protocol": "ten_splits"}
-    assert config.EvalConfig(**ten).departures == {}
-    assert config.EvalConfig(**{**ten, "is_splits": 1}).departures == {"is_splits": 1}
+    assert config.EvalConfig(**ten).departures(50_000) == {}
+    assert config.EvalConfig(**{**ten, "is_splits": 1}).departures(50_000) == {"is_splits": 1}
+    few = config.ScoreImagesConfig(images="x.npz")
+    assert few.departures(60) == {"eval_sample_size": 60}
+    assert few.departures(50_000) == {}
     with pytest.raises(config.UserError, match="--protocol=none: expected one of reference"):
         config.protocol("none")

@@ -73,7 +73,8 @@ def test_scores_are_printed_and_recorded_with_their_protocol(run, first):
     assert printed.splitlines()[-1].startswith(f"samples: {run}/eval/imagenet_64/samples-")
     assert row["eval/incscore120"] == pytest.approx(scores[0].inception_score)
     assert row["eval/fid120"] == pytest.approx(scores[0].fid)
-    assert row["eval/intra_fid"] == pytest.approx(np.mean(list(scores[0].intra_fids.values())))
+    assert row[f"eval/intra_fid{scores[0].intra_counts[2]}"] == pytest.approx(
+        np.mean(list(scores[0].intra_fids.values())))
     assert {"eval/kid120", "eval/precision120", "eval/recall120", "eval/density120",
             "eval/coverage120", "eval/incscore120_10_splits"} <= set(row)
     assert row["comparison"]["untrained"]["fid120"] == pytest.approx(scores[2].fid)
@@ -89,7 +90,7 @@ def test_record_says_what_the_numbers_depend_on(run, first):
     assert protocol["checkpoint_step"] == 5
     assert protocol["checkpoint_sha256"] == checkpoints.Checkpoints(
         str(run / "imagenet_64"), {}).sha256(5)
-    assert protocol["real"] == {"source": "data/digits", "images": 120,
+    assert protocol["real"] == {"source": "data/digits", "images": 120, "split": "train",
                                 "fingerprint": protocol["real"]["fingerprint"]}
     assert protocol["real"]["fingerprint"].startswith("crc32c:")
     assert protocol["classifier"] == {
@@ -182,7 +183,7 @@ def test_quantization_and_balanced_labels_are_what_they_say(settings, run):
     exact = np.load(run / "samples.npz")["arr_0"]
     assert exact.shape == (120, 32, 32, 3)
     found = eval_lib.Evaluation(settings(quantization="truncate"), io.StringIO())
-    found.saved.restore(5, complete=False)
+    found.load(5)
     z = np.zeros([3, 8], np.float32)
     ((images, count),) = list(found._images(z, np.arange(3, dtype=np.int32)))
     pixels = (found._side.extractor.on_host(images, count) + 1) * 127.5
@@ -231,6 +232,9 @@ def test_damaged_latest_checkpoint_is_passed_over(tmp_path, settings):
     ({"inception": "absent"}, "--inception=absent: expected a TF-Hub handle"),
     ({"inception_sha256": "0" * 64}, "--inception=data/digits_classifier: its SHA-256 is"),
     ({"real_stats": "absent.npz"}, "--real_stats=absent.npz: expected an .npz with mu"),
+    ({"density_k": 120}, "--density_k=120: expected fewer neighbours than the 120 images of a s"),
+    ({"eval_sample_size": 4}, "--density_k=5: expected fewer neighbours than the 4 images"),
+    ({"real_split": "validation", "validation_dir": "absent"}, "--validation_dir=absent: no such"),
     ({"num_devices": 2, "strategy": "one_device"}, "--num_devices=2: expected 0 or 1"),
 ])
 def test_bad_input_is_one_line(settings, changes, message):

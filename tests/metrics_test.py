@@ -131,6 +131,19 @@ def test_kernel_distance_of_blocks_is_within_its_error_of_the_whole():
     assert abs(parts - whole) < 3 * error
 
 
+@pytest.mark.parametrize(("counts", "block"), [((5, 900), 2), ((2, 3), 1024), ((7, 7), 3)])
+def test_kernel_distance_of_few_images_is_a_number(counts, block):
+    value, error = metrics.kernel_distance(features(0, counts[0]), features(1, counts[1]), block)
+    assert np.isfinite(value)
+    assert error is None if min(counts) < 4 else np.isfinite(error)
+
+
+def test_images_with_copies_of_themselves_lie_within_each_other():
+    """Every ball has radius 0, and its edge belongs to it."""
+    real = features(0, 10).repeat(6, 0)
+    assert metrics.manifold_scores(real, real)[:2] == (1.0, 1.0)
+
+
 def test_kernel_distance_of_one_distribution_is_about_zero_wherever_the_images_lie():
     a, b = features(0, 600), features(0, 600)
     b = b[np.argsort(b[:, 0])]  # As images sorted by class are.
@@ -143,9 +156,9 @@ def brute_force_manifold(real, generated, precision_k, density_k):
         return np.sort(distance.cdist(x, x), 1)[:, k]  # Column 0 is the image itself.
 
     between = distance.cdist(real, generated)
-    near = between < radius(real, precision_k)[:, None]
+    near = between <= radius(real, precision_k)[:, None]
     dense = between < radius(real, density_k)[:, None]
-    return (near.any(0).mean(), (between < radius(generated, precision_k)).any(1).mean(),
+    return (near.any(0).mean(), (between <= radius(generated, precision_k)).any(1).mean(),
             dense.sum(0).mean() / density_k, dense.any(1).mean())
 
 

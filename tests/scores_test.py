@@ -42,7 +42,7 @@ def test_scores_are_those_of_the_metrics():
         "fid60": found.fid, "kid60": found.kid, "kid60_error": found.kid_error,
         "precision60": found.manifold.precision, "recall60": found.manifold.recall,
         "density60": found.manifold.density, "coverage60": found.manifold.coverage,
-        "intra_fid": found.intra_fid}
+        "intra_fid20": found.intra_fid}
 
 
 def test_moments_alone_give_fid_alone():
@@ -66,7 +66,8 @@ def test_table_has_a_score_a_line_and_a_set_a_column():
 
 def record(**changes):
     return {"name": "reference", "departures": {}, "seed": 0, "real_split": "train",
-            "real": {"source": "data", "images": 60, "fingerprint": "crc32c:0123456789abcdef"},
+            "real": {"source": "data", "images": 60, "split": "train",
+                     "fingerprint": "crc32c:0123456789abcdef"},
             "classifier": {"handle": "a", "sha256": "f" * 64, "input_size": 299,
                            "resize": "legacy", "dtype": "float32"},
             "images": "uniform random labels", "versions": {"tensorflow": "2.21.0"}, **changes}
@@ -75,11 +76,11 @@ def record(**changes):
 def test_citation_is_one_line_with_all_that_counts():
     one = scores.Scores("step 7", 50_000, 50_000, 52.523, (10, 52.1, 0.52), fid=18.651,
                         kid=0.0123456, kid_error=0.0001)
-    assert scores.citation(one, record(departures={"seed": 3})) == (
-        "step 7: IS 52.52 (10 splits 52.10 +- 0.52), FID 18.65, KID 0.01235 +- 0.00010; protocol "
-        "reference, seed 3: 50000 images (uniform random labels); against 60 train images "
-        "crc32c:0123456789ab; classifier sha256:ffffffffffff at 299 px, legacy resize, float32; "
-        "seed 0; tensorflow 2.21.0")
+    assert scores.citation(one, record(departures={"seed": 3}, checkpoint_sha256="a" * 64)) == (
+        "step 7 (sha256:aaaaaaaaaaaa): IS 52.52 (10 splits 52.10 +- 0.52), FID 18.65, "
+        "KID 0.01235 +- 0.00010; protocol reference, seed 3: 50000 images (uniform random "
+        "labels); against 60 train images crc32c:0123456789ab; classifier sha256:ffffffffffff at "
+        "299 px, legacy resize, float32; seed 0; tensorflow 2.21.0")
 
 
 def test_records_of_other_places_and_versions_compare_and_others_do_not():
@@ -97,7 +98,7 @@ def test_records_of_other_places_and_versions_compare_and_others_do_not():
 def test_classes_are_listed_worst_first():
     one = scores.Scores("s", 4, 4, 1.0, (1, 1.0, 0.0), intra_fids={0: 1.0, 2: 3.5})
     assert scores.intra_table(one, ["cat", "dog", "car, truck"]).splitlines() == [
-        "class,name,fid", '2,"car, truck",3.5000', '0,"cat",1.0000']
+        "class,name,fid", '2,"car, truck",3.5000', "0,cat,1.0000"]
 
 
 @pytest.mark.parametrize("published", [False, True])

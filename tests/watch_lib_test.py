@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pathlib
+import shutil
 import signal
 import time
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sagan_tf import checkpoints, config, model, watch_lib
+from sagan_tf import checkpoints, config, model, real_stats, watch_lib
 from tests import processes
 from tests.conftest import ROOT
 from tests.testing import make_data
@@ -54,19 +55,21 @@ class Run:
 
     def best(self):
         content = json.loads(pathlib.Path(self.run_dir, "best/best.json").read_text())
-        return [entry["step"] for entry in content["checkpoints"]]
+        return {name.rsplit(" ", 1)[1]: [entry["step"] for entry in entries]
+                for name, entries in content.items()}
 
 
 def test_all_scores_each_once_and_keeps_the_best(tmp_path):
     run = Run(tmp_path)
-    checkpoints.ask_to_keep(run.run_dir, "test", 0)
+    request = checkpoints.KeepRequest(run.run_dir, "test")
     for step, shift in ((0, 3.0), (2, 0.0), (4, -3.0), (6, 0.5)):
         run.save(step, shift)
     printed = run.score_all(keep_best=2)
+    request.withdraw()
     fids = run.fids()
     assert sorted(fids) == [0, 2, 4, 6]
     ranked = sorted(fids, key=fids.get)
-    assert run.best() == ranked[:2]
+    assert run.best() == {"fid": ranked[:2]}
     assert f"4 checkpoints scored; best by fid: {ranked[0]}, {ranked[1]}" in printed
     kept = checkpoints.Checkpoints(f"{run.run_dir}/best", run.gan.state())
     assert kept.steps == sorted(ranked[:2])
@@ -86,7 +89,7 @@ def test_best_by_is_is_the_highest_and_the_links_outlive_the_run(tmp_path):
     run.score_all(best_by="is", keep_best=1)
     scores = {row["step"]: row["eval/incscore40"] for row in processes.rows(run.eval_dir)}
     best = max(scores, key=scores.get)
-    assert run.best() == [best]
+    assert run.best() == {"is": [best]}
     for step in (4, 6):
         run.save(step, 1.0)  # Training drops 0 and 2.
     assert run.saved.steps == [4, 6]
@@ -95,18 +98,25 @@ def test_best_by_is_is_the_highest_and_the_links_outlive_the_run(tmp_path):
     assert not np.allclose(run.gan.generator.snconv_last.bias, before)
 
 
-def test_another_protocol_scores_anew_and_leaves_the_best_of_the_first(tmp_path):
+def test_lists_of_two_protocols_and_scores_leave_each_others_best(tmp_path):
     run = Run(tmp_path)
     for step, shift in ((0, 3.0), (2, 0.0)):
         run.save(step, shift)
     run.score_all(keep_best=1)
-    (first,) = run.best()
-    run.saved.remove(first)
-    run.save(4, -3.0)
-    assert "scoring step 4" in run.score_all(keep_best=1, seed=1)
-    left = checkpoints.Checkpoints(f"{run.run_dir}/best", {}).steps
-    assert first in left
-    assert len(left) == 2
+    (first,) = run.best()["fid"]
+    (other,) = {0, 2} - {first}
+    second = {"keep_best": 1, "precision_k": 4, "best_by": "is"}
+    run.score_all(**second)
+    rows = processes.rows(run.eval_dir)
+    for row in rows[2:]:  # By the second protocol the other one is to be the better one.
+        row["eval/incscore40"] = 9.0 if row["step"] == other else 1.0
+    pathlib.Path(run.eval_dir, "metrics.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in rows))
+    assert "scoring" not in run.score_all(**second)
+    assert run.best() == {"fid": [first], "is": [other]}
+    assert checkpoints.Checkpoints(f"{run.run_dir}/best", {}).steps == [0, 2]
+    run.score_all(keep_best=1)
+    assert checkpoints.Checkpoints(f"{run.run_dir}/best", {}).steps == [0, 2]
 
 
 def test_checkpoint_of_the_same_step_but_of_another_run_is_scored(tmp_path):
@@ -118,6 +128,26 @@ def test_checkpoint_of_the_same_step_but_of_another_run_is_scored(tmp_path):
     run.score_all()
     assert len(processes.rows(run.eval_dir)) == 2
     assert not np.isclose(run.fids()[2], first, rtol=1e-3)
+    kept = checkpoints.Checkpoints(f"{run.run_dir}/best", {})
+    assert kept.sha256(2) == run.saved.sha256(2)  # The new one, as its score.
+
+
+def test_rows_of_an_earlier_run_in_the_same_place_hide_no_checkpoint(tmp_path):
+    run = Run(tmp_path)
+    run.save(40, 0.0)
+    run.score_all()
+    shutil.rmtree(run.run_dir)
+    run = Run(tmp_path)
+    turns = iter([[(step, 0.1 * step) for step in (1, 3, 5, 9)]])
+
+    def sleep(_):
+        for step, shift in next(turns):
+            run.save(step, shift)
+
+    printed = run.score_all(sleep, watch=True, all=False)
+    assert sorted(run.fids()) == [1, 3, 5, 9, 40]
+    assert "4 checkpoints scored" in printed
+    assert 40 not in run.best()["fid"]
 
 
 def test_damaged_checkpoint_is_named_and_the_others_are_scored(tmp_path):
@@ -129,6 +159,73 @@ def test_damaged_checkpoint_is_named_and_the_others_are_scored(tmp_path):
     with pytest.raises(config.UserError, match="ckpt-0: the checkpoint cannot be read"):
         run.score_all()
     assert list(run.fids()) == [2]
+
+
+def test_checkpoint_of_no_numbers_is_passed_over_and_named(tmp_path):
+    run = Run(tmp_path)
+    run.save(0, np.nan)
+    run.save(2, 0.0)
+    with pytest.raises(config.UserError, match="step 0: the classifier's features .* not finite"):
+        run.score_all()
+    assert list(run.fids()) == [2]
+
+
+def test_other_faults_stop_the_watch_and_leave_the_request(tmp_path):
+    run = Run(tmp_path)
+    run.save(2, 0.0)
+    with pytest.raises(config.UserError, match="--use_ema: .* holds no moving average"):
+        run.score_all(watch=True, all=False, use_ema=True)
+    for step in (4, 6, 8):
+        run.save(step, 0.0)
+    assert run.saved.steps == [2, 4, 6, 8]
+
+
+def test_second_watch_with_the_same_flags_is_refused_and_others_are_not(tmp_path):
+    run = Run(tmp_path)
+    run.save(9, 0.0)
+    refused = []
+
+    def sleep(_):
+        with pytest.raises(config.UserError, match="another --watch or --all .* is at work"):
+            run.score_all()
+        refused.append("scoring step 2" in run.score_all(seed=1))
+        run.save(9, 0.0)
+
+    run.saved.remove(9)
+    run.save(2, 0.0)
+    run.score_all(sleep, watch=True, all=False)
+    assert refused == [True]
+
+
+def test_request_is_there_before_the_real_images_are_read(tmp_path, monkeypatch):
+    run = Run(tmp_path)
+    run.save(2, 0.0)
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(real_stats, "obtain", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run.score_all()
+    for step in (4, 6, 8):
+        run.save(step, 0.0)
+    assert run.saved.steps == [2, 4, 6, 8]
+
+
+def test_watch_waits_for_a_run_that_has_not_begun(tmp_path):
+    found = []
+
+    def sleep(_):
+        run = Run(tmp_path)
+        run.save(9, 0.0)
+        found.append(run)
+
+    stream = io.StringIO()
+    watch_lib.score_all(config.EvalConfig(
+        data_dir="data/digits", checkpoint_dir=str(tmp_path), watch=True, eval_sample_size=40,
+        stats_dir="", inception="data/digits_classifier"), stream, sleep)
+    assert stream.getvalue().startswith(f"waiting for a run in {tmp_path}/imagenet_64\n")
+    assert list(found[0].fids()) == [9]
 
 
 def test_watch_scores_what_comes_and_training_keeps_it_until_then(tmp_path):
@@ -153,8 +250,9 @@ def test_request_to_keep_is_heeded_for_a_day(tmp_path):
     run = Run(tmp_path)
     for step in (0, 2):
         run.save(step, 0.0)
-    checkpoints.ask_to_keep(run.run_dir, "one", 2)
-    checkpoints.ask_to_keep(run.run_dir, "other", 4)
+    one, other = (checkpoints.KeepRequest(run.run_dir, who) for who in ("one", "other"))
+    one.move(2)
+    other.move(4)
     (tmp_path / "imagenet_64" / "keep-for-nobody.json").write_text("damaged")
     for step in (4, 6, 8):
         run.save(step, 0.0)
@@ -163,9 +261,22 @@ def test_request_to_keep_is_heeded_for_a_day(tmp_path):
     os.utime(f"{run.run_dir}/keep-for-one.json", (yesterday, yesterday))
     run.save(9, 0.0)
     assert run.saved.steps == [4, 6, 8, 9]
-    checkpoints.ask_to_keep(run.run_dir, "other", None)
+    one.withdraw()
+    other.withdraw()
     run.save(10, 0.0)
     assert run.saved.steps == [9, 10]
+
+
+def test_request_is_renewed_while_its_process_lives(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "_RENEWED_SECONDS", 0.05)
+    request = checkpoints.KeepRequest(str(tmp_path), "one")
+    path = tmp_path / "keep-for-one.json"
+    os.utime(path, (0, 0))
+    while path.stat().st_mtime == 0:
+        time.sleep(0.01)
+    request.withdraw()
+    time.sleep(0.2)
+    assert not path.exists()
 
 
 def test_killed_watch_goes_on_beside_a_real_run(tmp_path):
