@@ -42,7 +42,7 @@ setuptools.setup(
         "setuptools<81",
     ],
     extras_require={
-        "test": ["pytest>=8", "pytest-xdist>=3", "ruff>=0.6", "scipy>=1.11"],
+        "test": ["pytest>=8", "pytest-xdist>=3.7", "ruff>=0.6", "scipy>=1.11"],
         "data": ["scikit-learn>=1.4"],  # to make the digits again
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
     },
