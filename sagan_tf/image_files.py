@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from sagan_tf import config as config_lib
+from sagan_tf import files as files_lib
 from sagan_tf import images as images_lib
 
 # The names that a set of images has in an .npz: ours and guided-diffusion's, NumPy's own, and
@@ -24,56 +25,98 @@ class Writer:
     """Writes uint8 images as they come: into an .npz, or as PNG files.
 
     An .npz has `arr_0` (uint8 [n, size, size, 3]) and `arr_1` (int32 [n], labels), as the
-    evaluator of guided-diffusion reads them; it gets its name when it is whole. A directory gets
-    one folder for each class, named by its number, with files named by the images' numbers.
+    evaluator of guided-diffusion reads them; it gets its name when it is whole. A directory, new or
+    empty, gets one folder for each class, named by its number, with files named by the images'
+    numbers.
 
     Args:
       path: an .npz file, or else a directory.
       count: images that will come.
       size: their side in pixels.
+    Raises (entering, adding and leaving):
+      config.UserError: the path cannot be written, or something is there that is in the way.
     """
 
     def __init__(self, path: str, count: int, size: int):
         self._path, self._shape = path, (count, size, size, 3)
         self._labels: list[int] = []
         self._stack = contextlib.ExitStack()
+        self._zip: Optional[zipfile.ZipFile] = None
         self._entry: Optional[BinaryIO] = None
 
     def __enter__(self) -> "Writer":
-        if self._path.endswith(".npz"):
-            os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
-            self._zip = self._stack.enter_context(zipfile.ZipFile(self._path + ".tmp", "w"))
-            self._entry = self._stack.enter_context(
-                self._zip.open("arr_0.npy", "w", force_zip64=True))
-            np.lib.format.write_array_header_1_0(
-                self._entry, {"descr": "|u1", "fortran_order": False, "shape": self._shape})
-        else:
-            os.makedirs(self._path, exist_ok=True)
+        try:
+            with self._writing():
+                if self._path.endswith(".npz"):
+                    self._open_npz()
+                else:
+                    self._make_directory()
+        except BaseException:
+            self._discard()
+            raise
         return self
 
     def add(self, images: np.ndarray, labels: np.ndarray) -> None:
         """The next images, uint8 [n, size, size, 3], and their labels, int [n]."""
-        if self._entry is not None:
-            self._entry.write(np.ascontiguousarray(images).tobytes())
-        else:
-            for number, (image, label) in enumerate(zip(images, labels), len(self._labels)):
-                folder = os.path.join(self._path, f"{label:04}")
-                os.makedirs(folder, exist_ok=True)
-                with open(os.path.join(folder, f"{number:06}.png"), "wb") as file:
-                    file.write(images_lib.encode_png(image))
+        with self._writing():
+            if self._entry is not None:
+                self._entry.write(np.ascontiguousarray(images).tobytes())
+            else:
+                self._write_pictures(images, labels)
         self._labels.extend(np.asarray(labels).tolist())
 
     def __exit__(self, kind, *_) -> None:
-        if self._entry is not None:
-            self._entry.close()
-            if kind is None:
-                with self._zip.open("arr_1.npy", "w") as file:
-                    np.lib.format.write_array(file, np.array(self._labels, np.int32))
-        self._stack.close()
-        if self._entry is not None and kind is None:
-            os.replace(self._path + ".tmp", self._path)
-        elif self._entry is not None:
-            os.remove(self._path + ".tmp")
+        try:
+            if kind is None and self._entry is not None:
+                with self._writing():
+                    self._end_npz()
+        finally:
+            self._discard()
+
+    def _writing(self) -> contextlib.AbstractContextManager:
+        return files_lib.writing(f"--save_samples={self._path}")
+
+    def _open_npz(self) -> None:
+        if os.path.isdir(self._path):
+            raise config_lib.UserError(
+                f"--save_samples={self._path}: there is a directory of this name; expected the "
+                "name of a file, or of a directory without .npz")
+        os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
+        self._zip = self._stack.enter_context(zipfile.ZipFile(self._path + ".tmp", "w"))
+        self._entry = self._stack.enter_context(
+            self._zip.open("arr_0.npy", "w", force_zip64=True))
+        np.lib.format.write_array_header_1_0(
+            self._entry, {"descr": "|u1", "fortran_order": False, "shape": self._shape})
+
+    def _make_directory(self) -> None:
+        os.makedirs(self._path, exist_ok=True)
+        found = len(os.listdir(self._path))
+        if found:
+            raise config_lib.UserError(
+                f"--save_samples={self._path}: it holds {found} files or folders; expected a new "
+                "or empty directory")
+
+    def _write_pictures(self, images: np.ndarray, labels: np.ndarray) -> None:
+        for number, (image, label) in enumerate(zip(images, labels), len(self._labels)):
+            folder = os.path.join(self._path, f"{label:04}")
+            os.makedirs(folder, exist_ok=True)
+            with open(os.path.join(folder, f"{number:06}.png"), "wb") as file:
+                file.write(images_lib.encode_png(image))
+
+    def _end_npz(self) -> None:
+        self._entry.close()
+        with self._zip.open("arr_1.npy", "w") as file:
+            np.lib.format.write_array(file, np.array(self._labels, np.int32))
+        self._zip.close()
+        os.replace(self._path + ".tmp", self._path)
+
+    def _discard(self) -> None:
+        """Closes what is open, and removes an .npz that has not got its name."""
+        with contextlib.suppress(OSError):
+            self._stack.close()
+        if self._zip is not None:
+            with contextlib.suppress(OSError):
+                os.remove(self._path + ".tmp")
 
 
 class Images(NamedTuple):

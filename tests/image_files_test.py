@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from sagan_tf import config, image_files
-from tests.testing import random_images
+from tests.testing import NO_DISK, random_images, small_disk
 
 IMAGES, LABELS = random_images(10, 16), np.arange(10) % 3
 
@@ -69,6 +69,70 @@ def test_writer_that_fails_leaves_no_file_of_that_name(tmp_path):
     with pytest.raises(KeyboardInterrupt), image_files.Writer(
             str(tmp_path / "s.npz"), 10, 16) as writer:
         fail(writer)
+    assert not list(tmp_path.iterdir())
+
+
+def refusal(path, *content):
+    """The one line that a writer of these images and labels refuses with."""
+    def write_all():
+        with image_files.Writer(str(path), 10, 16) as writer:
+            assert content, "nothing is to be generated for it"
+            writer.add(*content)
+
+    with pytest.raises(config.UserError) as error:
+        write_all()
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_directory_that_is_not_empty_is_not_written_into(tmp_path):
+    write(tmp_path / "samples")
+    before = sorted(tmp_path.rglob("*"))
+    assert refusal(tmp_path / "samples") == (
+        f"--save_samples={tmp_path}/samples: it holds 3 files or folders; expected a new or empty "
+        "directory")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_empty_directory_is_written_into(tmp_path):
+    (tmp_path / "samples").mkdir()
+    write(tmp_path / "samples")
+    assert len(list(tmp_path.glob("samples/*/*.png"))) == 10
+
+
+def test_npz_that_is_a_directory_is_refused_at_once(tmp_path):
+    (tmp_path / "s.npz").mkdir()
+    assert refusal(tmp_path / "s.npz").startswith(
+        f"--save_samples={tmp_path}/s.npz: there is a directory of this name; expected the name of")
+    assert [path.name for path in tmp_path.iterdir()] == ["s.npz"]
+
+
+@pytest.mark.parametrize("name", ["file/s.npz", "file/samples", "file"])
+def test_path_that_cannot_be_made_is_refused_at_once(tmp_path, name):
+    (tmp_path / "file").write_text("a file")
+    assert refusal(tmp_path / name).startswith(
+        f"--save_samples={tmp_path}/{name}: cannot be written to (")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("name", ["s.npz", "samples"])
+def test_full_disk_is_one_line_that_names_the_flag(tmp_path, name):
+    with small_disk(tmp_path / "disk", "64k") as disk:
+        if not disk:
+            pytest.skip(NO_DISK)
+        message = refusal(disk / name, random_images(100, 64), np.zeros(100, int))
+        assert not list(disk.glob("*.npz*"))
+    assert message.startswith(f"--save_samples={disk}/{name}: cannot be written to (")
+    assert "No space left on device" in message
+
+
+def test_disk_that_is_full_at_the_end_leaves_no_npz(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(np.lib.format, "write_array", fail)
+    assert refusal(tmp_path / "s.npz", IMAGES, LABELS).startswith(
+        f"--save_samples={tmp_path}/s.npz: cannot be written to (no space left)")
     assert not list(tmp_path.iterdir())
 
 
