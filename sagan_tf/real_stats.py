@@ -6,6 +6,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Optional
 
@@ -17,7 +18,8 @@ from sagan_tf import dataset, features, files, metrics, record_index
 
 _VERSION = 1
 # What NumPy raises for a file that is not whole, or is no .npz.
-_READ_ERRORS = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, SyntaxError)
+_READ_ERRORS = (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, SyntaxError,
+                RuntimeError, zipfile.BadZipFile, zlib.error, tf.errors.OpError)
 _EXPECTED = "expected an .npz with mu [features] and sigma [features, features]"
 
 
@@ -181,7 +183,7 @@ class _Cache:
             if files.sha256(pool_path) != str(found["features_sha256"]):
                 raise ValueError("its features have changed since they were written")
             pool = np.load(pool_path, mmap_mode="r")
-        except (*_READ_ERRORS, tf.errors.OpError) as error:
+        except _READ_ERRORS as error:
             note(f"{path}: damaged or stale ({files.first_line(error)}); computing it anew")
             return None
         score = tuple(map(float, found["inception_score"]))
@@ -214,19 +216,11 @@ def read(path: str, classifier) -> RealStats:
     try:
         with tf.io.gfile.GFile(path, "rb") as file:
             content = file.read()
-        with np.load(io.BytesIO(content)) as archive:
-            moments = metrics.Moments(*(archive[name].astype(np.float64)
-                                        for name in metrics.Moments._fields))
-            about = json.loads(str(archive["about"])) if "about" in archive.files else {}
-    except (*_READ_ERRORS, tf.errors.OpError) as error:
+        moments, about = _parse(content)
+    except _READ_ERRORS as error:
         raise config_lib.UserError(
             f"--real_stats={path}: {_EXPECTED} ({files.first_line(error)})") from error
     size = len(moments.mu)
-    if moments.mu.shape != (size,) or moments.sigma.shape != (size, size) or not (
-            np.isfinite(moments.mu).all() and np.isfinite(moments.sigma).all()):
-        raise config_lib.UserError(
-            f"--real_stats={path}: {_EXPECTED}, finite; got {moments.mu.shape} and "
-            f"{moments.sigma.shape}")
     if size != classifier.features:
         raise config_lib.UserError(
             f"--real_stats={path}: it is of {size} features, and the classifier gives "
@@ -239,6 +233,30 @@ def read(path: str, classifier) -> RealStats:
     about = {"images": None, **about, "file_sha256": hashlib.sha256(content).hexdigest()}
     about.setdefault("fingerprint", f"file:{about['file_sha256']}")
     return RealStats(moments, about, None, path)
+
+
+def _parse(content: bytes) -> tuple[metrics.Moments, dict[str, Any]]:
+    """Moments, and what is said of them, from the bytes of an `.npz`.
+
+    Raises:
+      one of _READ_ERRORS: it is no such file, or these are no moments.
+    """
+    with np.load(io.BytesIO(content)) as archive:
+        moments = metrics.Moments(*(archive[name].astype(np.float64)
+                                    for name in metrics.Moments._fields))
+        about = json.loads(str(archive["about"])) if "about" in archive.files else {}
+    if not isinstance(about, dict):
+        raise ValueError(f"about is {about}, and no JSON object")
+    mu, sigma = moments
+    if mu.ndim != 1 or sigma.shape != 2 * mu.shape or not mu.size:
+        raise ValueError(f"got {mu.shape} and {sigma.shape}")
+    if not (np.isfinite(mu).all() and np.isfinite(sigma).all()):
+        raise ValueError("not all values are finite")
+    if np.diag(sigma).min() < 0:
+        raise ValueError(f"sigma has {np.diag(sigma).min():g} on its diagonal, a negative variance")
+    if not np.allclose(sigma, sigma.T, atol=1e-6 * np.abs(sigma).max()):
+        raise ValueError("sigma is not symmetric")
+    return moments, about
 
 
 def _write_npz(path: str, **arrays) -> None:

@@ -164,12 +164,43 @@ def test_statistics_as_pytorch_fid_writes_them(obtain, tmp_path):
     ({"mu": np.zeros(8), "sigma": np.eye(8)}, "it is of 8 features, and the classifier gives 64"),
     ({"mu": np.zeros(64), "sigma": np.eye(64), "about": '{"classifier_sha256": "abc"}'},
      "made with classifier_sha256 abc, and the generated images are judged with"),
-    ({"mu": np.zeros(64), "sigma": np.eye(64), "about": "{"}, "expected an .npz")])
+    ({"mu": np.zeros(64), "sigma": np.eye(64), "about": "{"}, "expected an .npz"),
+    ({"mu": np.zeros(64), "sigma": np.eye(64), "about": "[]"}, r"about is \[\], and no"),
+    ({"mu": np.float64(1), "sigma": np.eye(64)}, r"got \(\) and \(64, 64\)"),
+    ({"mu": np.zeros(0), "sigma": np.zeros([0, 0])}, r"got \(0,\) and \(0, 0\)"),
+    ({"mu": np.zeros(64), "sigma": np.eye(64) + np.eye(64, k=1)}, "sigma is not symmetric"),
+    ({"mu": np.zeros(64), "sigma": -2 * np.eye(64)}, "sigma has -2 on its diagonal")])
 def test_unfit_file_is_one_line(obtain, tmp_path, content, message):
     np.savez(tmp_path / "theirs.npz", **content)
     with pytest.raises(config.UserError, match=message) as error:
         obtain(real_stats=str(tmp_path / "theirs.npz"))
     assert "\n" not in str(error.value)
+
+
+def test_plain_array_is_one_line(obtain, tmp_path):
+    np.save(tmp_path / "theirs.npy", np.zeros(64))
+    with pytest.raises(config.UserError, match=(
+            f"--real_stats={tmp_path}/theirs.npy: expected an .npz with mu ")) as error:
+        obtain(real_stats=str(tmp_path / "theirs.npy"))
+    assert "\n" not in str(error.value)
+
+
+def test_damaged_compressed_file_is_one_line(obtain, tmp_path):
+    path = tmp_path / "theirs.npz"
+    np.savez_compressed(path, mu=np.zeros(64), sigma=np.eye(64))
+    content = bytearray(path.read_bytes())
+    content[60:] = bytes(byte ^ 0xff for byte in content[60:90]) + content[90:]
+    path.write_bytes(bytes(content))
+    with pytest.raises(config.UserError, match="expected an .npz .*decompressing") as error:
+        obtain(real_stats=str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_covariance_that_float32_made_uneven_is_taken(obtain, tmp_path):
+    uneven = np.eye(64) + np.random.default_rng(0).normal(0, 1e-7, (64, 64))
+    np.savez(tmp_path / "theirs.npz", mu=np.zeros(64, np.float32), sigma=uneven.astype(np.float32))
+    stats, _, _ = obtain(real_stats=str(tmp_path / "theirs.npz"))
+    np.testing.assert_allclose(stats.moments.sigma, np.eye(64), atol=1e-6)
 
 
 @pytest.mark.parametrize("filler", [215_000, 250_000])
