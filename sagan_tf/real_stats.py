@@ -1,10 +1,14 @@
 """What the scores know of the real images: computed once, kept in a cache, brought, exported."""
 
+import contextlib
 import dataclasses
 import hashlib
 import io
 import json
 import os
+import re
+import time
+import uuid
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -21,6 +25,9 @@ _VERSION = 1
 _READ_ERRORS = (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, SyntaxError,
                 RuntimeError, zipfile.BadZipFile, zlib.error, tf.errors.OpError)
 _EXPECTED = "expected an .npz with mu [features] and sigma [features, features]"
+# What an attempt writes before it is done; older ones are of an attempt that was killed.
+_UNFINISHED = re.compile(r"[0-9a-f]{16}\.(features|npz)\..*\.tmp")
+_UNFINISHED_SECONDS = 24 * 3600
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,19 +85,17 @@ def _cached_or_computed(config, records, count, extractor, note) -> RealStats:
     key = _key(config, records, count, extractor.classifier)
     if not config.stats_dir:
         return _compute(config, records, count, extractor, key)
-    cache = _Cache(os.path.expanduser(config.stats_dir))
-    found = cache.read(key, note)
+    cache = _Cache(config.stats_dir, key)
+    cache.remove_leftovers()
+    found = cache.read(note)
     if found is not None:
         return found
-    with files.writing(cache.directory):
-        os.makedirs(cache.directory, exist_ok=True)
-        try:
-            stats = _compute(config, records, count, extractor, key,
-                             lambda shape: cache.new_features(key, shape))
-            return cache.write(key, stats)
-        except BaseException:
-            cache.clear(key)
-            raise
+    try:
+        cache.begin()
+        return cache.write(_compute(config, records, count, extractor, key, cache.new_features))
+    except BaseException:
+        cache.clear()
+        raise
 
 
 def _key(config: config_lib.ScoringConfig, records: dataset.Records, count: int,
@@ -130,65 +135,93 @@ def _compute(config, records, count, extractor, key: _Key, out=None) -> RealStat
 
 
 class _Cache:
-    """Statistics in a directory, one `.npz` and one `.npy` for each key.
+    """Statistics of a key in a directory, in an `.npz` and a `.npy`.
 
     The `.npz` comes last and holds the SHA-256 of the other, so that what is half written, cut off
-    or changed is not taken. Two processes that write the same key write the same.
+    or changed is not taken. Two processes that write the same key write the same, each to a file
+    that has a name of its own until it is whole.
+
+    Args:
+      stats_dir: the directory, as the flag has it.
+      key: of the statistics.
     """
 
-    def __init__(self, directory: str):
-        self.directory = directory
+    def __init__(self, stats_dir: str, key: _Key):
+        self._stats_dir, self._key = stats_dir, key
+        self._directory = os.path.expanduser(stats_dir)
+        self._unfinished = _unique(self._path(".features"))
 
-    def _path(self, key: _Key, ending: str) -> str:
-        return os.path.join(self.directory, key.name + ending)
+    def _path(self, ending: str) -> str:
+        return os.path.join(self._directory, self._key.name + ending)
 
-    def _unfinished(self, key: _Key) -> str:
-        return self._path(key, f".features.{os.getpid()}.tmp")
+    def _writing(self) -> contextlib.AbstractContextManager:
+        return files.writing(f"--stats_dir={self._stats_dir}")
 
-    def new_features(self, key: _Key, shape: tuple[int, int]) -> np.ndarray:
+    def remove_leftovers(self) -> None:
+        """Removes what processes that were killed have left a day ago or more."""
+        with contextlib.suppress(OSError):
+            for name in filter(_UNFINISHED.fullmatch, os.listdir(self._directory)):
+                path = os.path.join(self._directory, name)
+                with contextlib.suppress(OSError):
+                    if time.time() - os.path.getmtime(path) > _UNFINISHED_SECONDS:
+                        os.remove(path)
+
+    def begin(self) -> None:
+        """Makes the directory, and a file in it, so that it is known early whether that works."""
+        with self._writing():
+            os.makedirs(self._directory, exist_ok=True)
+            with open(self._unfinished, "xb"):
+                pass
+
+    def new_features(self, shape: tuple[int, int]) -> np.ndarray:
         """An array on disk, to be filled with features."""
-        return files.new_array(self._unfinished(key), shape)
+        with self._writing():
+            return files.new_array(self._unfinished, shape)
 
-    def clear(self, key: _Key) -> None:
+    def clear(self) -> None:
         """Removes what an attempt that failed has left."""
-        if os.path.exists(self._unfinished(key)):
-            os.remove(self._unfinished(key))
+        with contextlib.suppress(OSError):
+            os.remove(self._unfinished)
 
-    def write(self, key: _Key, stats: RealStats) -> RealStats:
+    def write(self, stats: RealStats) -> RealStats:
         """Gives the features their name, then writes the rest."""
-        stats.features.pool.flush()
-        path, found = self._path(key, ".features.npy"), stats.features
-        digest = files.sha256(self._unfinished(key))
-        os.replace(self._unfinished(key), path)
-        _write_npz(self._path(key, ".npz"), mu=stats.moments.mu, sigma=stats.moments.sigma,
-                   labels=found.labels, inception_score=found.inception_score,
-                   about=json.dumps(key.about), features_sha256=digest)
-        pool = np.load(path, mmap_mode="r")
+        path, found = self._path(".features.npy"), stats.features
+        with self._writing():
+            found.pool.flush()
+            digest = files.sha256(self._unfinished)
+            os.replace(self._unfinished, path)
+            _write_npz(self._path(".npz"), mu=stats.moments.mu, sigma=stats.moments.sigma,
+                       labels=found.labels, inception_score=found.inception_score,
+                       about=json.dumps(self._key.about), features_sha256=digest)
+            pool = np.load(path, mmap_mode="r")
         return dataclasses.replace(
             stats, features=found._replace(pool=pool),
-            source=f"computed, and kept in {self._path(key, '.npz')}")
+            source=f"computed, and kept in {self._path('.npz')}")
 
-    def read(self, key: _Key, note: Callable[[str], None]) -> Optional[RealStats]:
+    def read(self, note: Callable[[str], None]) -> Optional[RealStats]:
         """What is there of this key; None, with a note if it is damaged, where nothing usable is.
         """
-        path = self._path(key, ".npz")
+        path = self._path(".npz")
         if not os.path.exists(path):
             return None
         try:
-            with np.load(path) as archive:
-                found = {name: archive[name] for name in archive.files}
-            pool_path = self._path(key, ".features.npy")
-            if json.loads(str(found["about"])) != key.about:
-                raise ValueError("it is of other data")
-            if files.sha256(pool_path) != str(found["features_sha256"]):
-                raise ValueError("its features have changed since they were written")
-            pool = np.load(pool_path, mmap_mode="r")
+            return self._read(path)
         except _READ_ERRORS as error:
             note(f"{path}: damaged or stale ({files.first_line(error)}); computing it anew")
             return None
+
+    def _read(self, path: str) -> RealStats:
+        with np.load(path) as archive:
+            found = {name: archive[name] for name in archive.files}
+        pool_path = self._path(".features.npy")
+        if json.loads(str(found["about"])) != self._key.about:
+            raise ValueError("it is of other data")
+        if files.sha256(pool_path) != str(found["features_sha256"]):
+            raise ValueError("its features have changed since they were written")
+        pool = np.load(pool_path, mmap_mode="r")
         score = tuple(map(float, found["inception_score"]))
-        kept = features.Features(pool, found["labels"], score, key.about["is_splits"])
-        return RealStats(metrics.Moments(found["mu"], found["sigma"]), key.about, kept, path)
+        kept = features.Features(pool, found["labels"], score, self._key.about["is_splits"])
+        return RealStats(metrics.Moments(found["mu"], found["sigma"]), self._key.about, kept, path)
 
 
 def write(path: str, stats: RealStats) -> None:
@@ -259,8 +292,13 @@ def _parse(content: bytes) -> tuple[metrics.Moments, dict[str, Any]]:
     return moments, about
 
 
+def _unique(path: str) -> str:
+    """A name that no other process, on whatever machine, takes for what will be at `path`."""
+    return f"{path}.{uuid.uuid4().hex}.tmp"
+
+
 def _write_npz(path: str, **arrays) -> None:
-    unfinished = f"{path}.{os.getpid()}.tmp"
+    unfinished = _unique(path)
     try:
         with open(unfinished, "wb") as file:
             np.savez(file, **arrays)
