@@ -49,10 +49,17 @@ class RealStats:
 
 
 class _Key(NamedTuple):
-    """Everything that the statistics depend on, and the name that it has in the cache."""
+    """Everything that the statistics depend on, the name that it has in the cache, what is said.
 
-    about: dict[str, Any]
+    Attributes:
+      facts: what the statistics depend on.
+      name: of these.
+      about: the same and what is said besides, for `RealStats`.
+    """
+
+    facts: dict[str, Any]
     name: str
+    about: dict[str, Any]
 
 
 def obtain(config: config_lib.ScoringConfig, records: Optional[dataset.Records], count: int,
@@ -101,14 +108,14 @@ def _cached_or_computed(config, records, count, extractor, note) -> RealStats:
 def _key(config: config_lib.ScoringConfig, records: dataset.Records, count: int,
          classifier) -> _Key:
     chosen = dataset.evaluation_records(records, count, config.seed)
-    about = {
+    facts = {
         "version": _VERSION, "images": count, "image_size": records.image_size,
         "fingerprint": record_index.fingerprint(records.index, chosen),
         "classifier_sha256": classifier.sha256, "classifier_input_size": classifier.input_size,
         "resize": classifier.resize, "dtype": "float32", "is_splits": config.splits_of(count),
-        "seed": config.seed, "tensorflow": tf.__version__}
-    text = json.dumps(about, sort_keys=True)
-    return _Key(about, hashlib.sha256(text.encode()).hexdigest()[:16])
+        "tensorflow": tf.__version__}
+    name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    return _Key(facts, name, {**facts, "split": config.real_split})
 
 
 def _compute(config, records, count, extractor, key: _Key, out=None) -> RealStats:
@@ -126,8 +133,9 @@ def _compute(config, records, count, extractor, key: _Key, out=None) -> RealStat
                 (images,) = extractor.share_out(dataset.to_float(found[0]).numpy())
             yield images, len(found[0])
 
-    found = extractor.collect("real images", batches(), count, key.about["is_splits"],
-                              config.seed, out=out)
+    # One seed for all: the seed chooses the images, and the same ones have the same statistics.
+    found = extractor.collect("real images", batches(), count, key.facts["is_splits"], seed=0,
+                              out=out)
     found = found._replace(labels=np.array(labels, np.int32))
     with extractor.stopwatch.measuring("statistics", 0):
         moments = metrics.moments(found.pool)
@@ -192,7 +200,7 @@ class _Cache:
             os.replace(self._unfinished, path)
             _write_npz(self._path(".npz"), mu=stats.moments.mu, sigma=stats.moments.sigma,
                        labels=found.labels, inception_score=found.inception_score,
-                       about=json.dumps(self._key.about), features_sha256=digest)
+                       about=json.dumps(self._key.facts), features_sha256=digest)
             pool = np.load(path, mmap_mode="r")
         return dataclasses.replace(
             stats, features=found._replace(pool=pool),
@@ -214,13 +222,13 @@ class _Cache:
         with np.load(path) as archive:
             found = {name: archive[name] for name in archive.files}
         pool_path = self._path(".features.npy")
-        if json.loads(str(found["about"])) != self._key.about:
+        if json.loads(str(found["about"])) != self._key.facts:
             raise ValueError("it is of other data")
         if files.sha256(pool_path) != str(found["features_sha256"]):
             raise ValueError("its features have changed since they were written")
         pool = np.load(pool_path, mmap_mode="r")
         score = tuple(map(float, found["inception_score"]))
-        kept = features.Features(pool, found["labels"], score, self._key.about["is_splits"])
+        kept = features.Features(pool, found["labels"], score, self._key.facts["is_splits"])
         return RealStats(metrics.Moments(found["mu"], found["sigma"]), self._key.about, kept, path)
 
 

@@ -1,5 +1,6 @@
 """The real side: computed once, kept, brought, exported; a cache that lies is not believed."""
 
+import json
 import os
 import time
 
@@ -80,6 +81,24 @@ def test_other_settings_are_other_statistics(obtain, changes):
     obtain()
     _, _, read = obtain(**changes)
     assert read
+
+
+def test_all_images_are_the_same_with_another_seed(obtain):
+    first, _, _ = obtain(count=COUNT + 9)
+    cached, _, read = obtain(count=COUNT + 9, seed=1)
+    assert not read
+    computed, _, read = obtain(count=COUNT + 9, seed=1, stats_dir="")
+    assert read
+    np.testing.assert_allclose(computed.features.inception_score, first.features.inception_score,
+                               rtol=1e-6)
+    assert cached.features.inception_score == first.features.inception_score
+
+
+def test_split_is_said_and_does_not_decide(obtain):
+    assert obtain()[0].about["split"] == "train"
+    stats, _, read = obtain(real_split="validation", validation_dir="elsewhere")
+    assert not read
+    assert stats.about["split"] == "validation"
 
 
 def test_other_images_under_the_same_names_are_other_statistics(obtain, tmp_path):
@@ -233,6 +252,9 @@ def test_exported_statistics_come_back(obtain, tmp_path):
     np.testing.assert_array_equal(second.moments.sigma, first.moments.sigma)
     assert second.about["fingerprint"] == first.about["fingerprint"]
     assert second.about["images"] == COUNT
+    assert second.about["split"] == "train"
+    with np.load(path) as archive:
+        assert "seed" not in json.loads(str(archive["about"]))
     assert second.features is None
 
 
