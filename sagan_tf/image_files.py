@@ -1,8 +1,11 @@
 """Sets of images in files, to write and to read: an .npz, or a directory of pictures."""
 
 import contextlib
+import itertools
+import math
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple, Optional
 
@@ -10,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from sagan_tf import config as config_lib
+from sagan_tf import files as files_lib
 from sagan_tf import images as images_lib
 
 # The names that a set of images has in an .npz: ours and guided-diffusion's, NumPy's own, and
@@ -18,62 +22,111 @@ _IMAGES, _LABELS = ("arr_0", "images", "x"), ("arr_1", "labels", "y")
 _PICTURES = (".png", ".jpg", ".jpeg")
 _EXPECTED = ("expected a directory of PNG or JPEG files, or an .npz with one uint8 array "
              "[n, height, width, 3], arr_0 or images")
+# What NumPy and zipfile raise for a file that is not whole, or is no .npz.
+_READ_ERRORS = (OSError, ValueError, KeyError, EOFError, TypeError, SyntaxError, RuntimeError,
+                zipfile.BadZipFile, zlib.error)
+# Pillow's modes whose conversion to RGB keeps every value; in the others a channel has more than
+# eight bits.
+_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+_LABEL_DIGITS = 6
 
 
 class Writer:
     """Writes uint8 images as they come: into an .npz, or as PNG files.
 
     An .npz has `arr_0` (uint8 [n, size, size, 3]) and `arr_1` (int32 [n], labels), as the
-    evaluator of guided-diffusion reads them; it gets its name when it is whole. A directory gets
-    one folder for each class, named by its number, with files named by the images' numbers.
+    evaluator of guided-diffusion reads them; it gets its name when it is whole. A directory, new or
+    empty, gets one folder for each class, named by its number, with files named by the images'
+    numbers.
 
     Args:
       path: an .npz file, or else a directory.
       count: images that will come.
       size: their side in pixels.
+    Raises (entering, adding and leaving):
+      config.UserError: the path cannot be written, or something is there that is in the way.
     """
 
     def __init__(self, path: str, count: int, size: int):
         self._path, self._shape = path, (count, size, size, 3)
         self._labels: list[int] = []
         self._stack = contextlib.ExitStack()
+        self._zip: Optional[zipfile.ZipFile] = None
         self._entry: Optional[BinaryIO] = None
 
     def __enter__(self) -> "Writer":
-        if self._path.endswith(".npz"):
-            os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
-            self._zip = self._stack.enter_context(zipfile.ZipFile(self._path + ".tmp", "w"))
-            self._entry = self._stack.enter_context(
-                self._zip.open("arr_0.npy", "w", force_zip64=True))
-            np.lib.format.write_array_header_1_0(
-                self._entry, {"descr": "|u1", "fortran_order": False, "shape": self._shape})
-        else:
-            os.makedirs(self._path, exist_ok=True)
+        try:
+            with self._writing():
+                if self._path.endswith(".npz"):
+                    self._open_npz()
+                else:
+                    self._make_directory()
+        except BaseException:
+            self._discard()
+            raise
         return self
 
     def add(self, images: np.ndarray, labels: np.ndarray) -> None:
         """The next images, uint8 [n, size, size, 3], and their labels, int [n]."""
-        if self._entry is not None:
-            self._entry.write(np.ascontiguousarray(images).tobytes())
-        else:
-            for number, (image, label) in enumerate(zip(images, labels), len(self._labels)):
-                folder = os.path.join(self._path, f"{label:04}")
-                os.makedirs(folder, exist_ok=True)
-                with open(os.path.join(folder, f"{number:06}.png"), "wb") as file:
-                    file.write(images_lib.encode_png(image))
+        with self._writing():
+            if self._entry is not None:
+                self._entry.write(np.ascontiguousarray(images).tobytes())
+            else:
+                self._write_pictures(images, labels)
         self._labels.extend(np.asarray(labels).tolist())
 
     def __exit__(self, kind, *_) -> None:
-        if self._entry is not None:
-            self._entry.close()
-            if kind is None:
-                with self._zip.open("arr_1.npy", "w") as file:
-                    np.lib.format.write_array(file, np.array(self._labels, np.int32))
-        self._stack.close()
-        if self._entry is not None and kind is None:
-            os.replace(self._path + ".tmp", self._path)
-        elif self._entry is not None:
-            os.remove(self._path + ".tmp")
+        try:
+            if kind is None and self._entry is not None:
+                with self._writing():
+                    self._end_npz()
+        finally:
+            self._discard()
+
+    def _writing(self) -> contextlib.AbstractContextManager:
+        return files_lib.writing(f"--save_samples={self._path}")
+
+    def _open_npz(self) -> None:
+        if os.path.isdir(self._path):
+            raise config_lib.UserError(
+                f"--save_samples={self._path}: there is a directory of this name; expected the "
+                "name of a file, or of a directory without .npz")
+        os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
+        self._zip = self._stack.enter_context(zipfile.ZipFile(self._path + ".tmp", "w"))
+        self._entry = self._stack.enter_context(
+            self._zip.open("arr_0.npy", "w", force_zip64=True))
+        np.lib.format.write_array_header_1_0(
+            self._entry, {"descr": "|u1", "fortran_order": False, "shape": self._shape})
+
+    def _make_directory(self) -> None:
+        os.makedirs(self._path, exist_ok=True)
+        found = len(os.listdir(self._path))
+        if found:
+            raise config_lib.UserError(
+                f"--save_samples={self._path}: it holds {found} files or folders; expected a new "
+                "or empty directory")
+
+    def _write_pictures(self, images: np.ndarray, labels: np.ndarray) -> None:
+        for number, (image, label) in enumerate(zip(images, labels), len(self._labels)):
+            folder = os.path.join(self._path, f"{label:04}")
+            os.makedirs(folder, exist_ok=True)
+            with open(os.path.join(folder, f"{number:06}.png"), "wb") as file:
+                file.write(images_lib.encode_png(image))
+
+    def _end_npz(self) -> None:
+        self._entry.close()
+        with self._zip.open("arr_1.npy", "w") as file:
+            np.lib.format.write_array(file, np.array(self._labels, np.int32))
+        self._zip.close()
+        os.replace(self._path + ".tmp", self._path)
+
+    def _discard(self) -> None:
+        """Closes what is open, and removes an .npz that has not got its name."""
+        with contextlib.suppress(OSError):
+            self._stack.close()
+        if self._zip is not None:
+            with contextlib.suppress(OSError):
+                os.remove(self._path + ".tmp")
 
 
 class Images(NamedTuple):
@@ -93,51 +146,53 @@ class Images(NamedTuple):
     labels: Optional[np.ndarray]
     files: Optional[Sequence[str]]
 
-    def batches(self, batch_size: int) -> Iterator[np.ndarray]:
+    def batches(self, batch_size: int,
+                numbers: Optional[np.ndarray] = None) -> Iterator[np.ndarray]:
         """uint8 [up to batch_size, height, width, 3], in order; constant memory.
 
+        Args:
+          batch_size: images in each, but for the last.
+          numbers: int [n], ascending, which images; None: all. Of pictures no others are read.
         Raises:
-          config.UserError: a picture cannot be read, or has another size.
+          config.UserError: a picture cannot be read, or has another size; an .npz is damaged, be
+            it where other images are.
         """
-        if self.files is None:
-            yield from _batches_of_npz(self, batch_size)
-            return
-        for start in range(0, self.count, batch_size):
-            yield np.stack([_read_picture(name, self.size)
-                            for name in self.files[start:start + batch_size]])
+        numbers = np.arange(self.count) if numbers is None else numbers
+        images = _images_of_npz(self, numbers) if self.files is None else (
+            _read_picture(self.files[number], self.size) for number in numbers)
+        while batch := list(itertools.islice(images, batch_size)):
+            yield np.stack(batch)
 
 
 def open_images(path: str) -> Images:
     """Looks at a set of images.
 
-    The labels of pictures are the names of their folders where all of these are numbers.
+    The labels of pictures are the names of their folders where all of these are numbers of up to
+    six digits.
 
     Args:
       path: an .npz, or a directory that is searched with all below it; files in order of names.
     Raises:
       config.UserError: there is none, it holds no images, or something else.
     """
-    if os.path.isdir(path):
-        return _open_directory(path)
+    return _open_directory(path) if os.path.isdir(path) else _open_npz(path)
+
+
+def _open_npz(path: str) -> Images:
     try:
         with zipfile.ZipFile(path) as archive:
             name = _entry_of(archive, _IMAGES)
             with archive.open(name) as file:
                 shape, dtype = _header(file)
-            labels = _entry_of(archive, _LABELS, required=False)
-            if labels is not None:
-                with archive.open(labels) as file:
-                    labels = np.lib.format.read_array(file).reshape(-1).astype(np.int32)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise config_lib.UserError(f"--images={path}: {_EXPECTED} ({error})") from error
+            labels = _labels_of(archive)
+    except _READ_ERRORS as error:
+        raise config_lib.UserError(
+            f"--images={path}: {_EXPECTED} ({files_lib.first_line(error)})") from error
     if dtype != np.uint8 or len(shape) != 4 or 3 not in (shape[1], shape[3]) or not shape[0]:
         raise config_lib.UserError(
             f"--images={path}: {_EXPECTED}; got {dtype} {list(shape)} as {name[:-4]}")
-    if labels is not None and len(labels) != shape[0]:
-        raise config_lib.UserError(
-            f"--images={path}: {len(labels)} labels for {shape[0]} images; expected one each")
-    size = shape[1:3] if shape[3] == 3 else shape[2:4]
-    return Images(path, shape[0], tuple(size), labels, None)
+    size = _require_square(path, shape[1:3] if shape[3] == 3 else shape[2:4])
+    return Images(path, shape[0], size, _checked_labels(path, labels, shape[0]), None)
 
 
 def _open_directory(path: str) -> Images:
@@ -145,19 +200,36 @@ def _open_directory(path: str) -> Images:
                    for name in found if name.lower().endswith(_PICTURES))
     if not names:
         raise config_lib.UserError(f"--images={path}: {_EXPECTED}; there is none in it")
+    size = _require_square(names[0], _read_picture(names[0]).shape[:2])
+    return Images(path, len(names), size, _labels_of_folders(path, names), names)
+
+
+def _labels_of_folders(path: str, names: Sequence[str]) -> Optional[np.ndarray]:
     folders = [os.path.basename(os.path.dirname(name)) for name in names]
     in_folders = all(os.path.dirname(name) != path.rstrip("/") for name in names)
-    labels = (np.array(folders, np.int32)
-              if in_folders and all(name.isdecimal() for name in folders) else None)
-    return Images(path, len(names), _read_picture(names[0]).shape[:2], labels, names)
+    are_numbers = all(name.isascii() and name.isdecimal() and len(name) <= _LABEL_DIGITS
+                      for name in folders)
+    return np.array(folders, np.int32) if in_folders and are_numbers else None
+
+
+def _require_square(path: str, size: tuple[int, int]) -> tuple[int, int]:
+    if size[0] != size[1]:
+        raise config_lib.UserError(
+            f"--images={path}: images of {size[0]} x {size[1]} pixels; expected square ones")
+    return tuple(size)
 
 
 def _read_picture(name: str, size: Optional[tuple[int, int]] = None) -> np.ndarray:
     try:
         with Image.open(name) as image:
-            pixels = np.asarray(image.convert("RGB"))
+            fault = _fault_of(image)
+            mode = "RGBA" if image.has_transparency_data else "RGB"
+            pixels = None if fault else np.asarray(image.convert(mode))[..., :3]
     except Exception as error:  # Pillow raises of every kind for what it cannot read.
-        raise config_lib.UserError(f"{name}: expected a picture ({error})") from error
+        raise config_lib.UserError(
+            f"{name}: expected a picture ({files_lib.first_line(error)})") from error
+    if fault:
+        raise config_lib.UserError(f"{name}: {fault}")
     if size is not None and pixels.shape[:2] != size:
         raise config_lib.UserError(
             f"{name}: it has {pixels.shape[0]} x {pixels.shape[1]} pixels, and the first picture "
@@ -165,11 +237,47 @@ def _read_picture(name: str, size: Optional[tuple[int, int]] = None) -> np.ndarr
     return pixels
 
 
+def _fault_of(image: Image.Image) -> Optional[str]:
+    """Why a picture is not uint8 RGB without loss, or None."""
+    # A PNG of 16 bits a channel has mode RGB too; how it is stored tells.
+    stored = next((str(tile[3]) for tile in image.tile if ";16" in str(tile[3])), image.mode)
+    if stored not in _MODES:
+        return f"it has mode {stored}; expected 8 bits a channel"
+    if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
+        return f"it has mode {image.mode} and transparent pixels; expected opaque ones"
+    return None
+
+
 def _entry_of(archive: zipfile.ZipFile, names: Sequence[str], required: bool = True):
     there = [f"{name}.npy" for name in names if f"{name}.npy" in archive.namelist()]
     if not there and required:
         raise KeyError(f"it holds {', '.join(archive.namelist()) or 'nothing'}")
     return there[0] if there else None
+
+
+def _labels_of(archive: zipfile.ZipFile) -> Optional[np.ndarray]:
+    name = _entry_of(archive, _LABELS, required=False)
+    if name is None:
+        return None
+    with archive.open(name) as file:
+        return np.lib.format.read_array(file).reshape(-1)
+
+
+def _checked_labels(path: str, labels: Optional[np.ndarray], count: int) -> Optional[np.ndarray]:
+    """The labels of an .npz as int32; refuses what are no class numbers."""
+    if labels is None:
+        return None
+    if len(labels) != count:
+        raise config_lib.UserError(
+            f"--images={path}: {len(labels)} labels for {count} images; expected one each")
+    fits = np.zeros(count, bool)
+    if labels.dtype.kind in "biuf":
+        fits = (labels >= 0) & (labels < 10**_LABEL_DIGITS) & (labels == np.floor(labels))
+    if not fits.all():
+        raise config_lib.UserError(
+            f"--images={path}: a label is {labels[~fits][0]}; expected class numbers from 0 on, "
+            f"of up to {_LABEL_DIGITS} digits")
+    return labels.astype(np.int32)
 
 
 def _header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
@@ -183,17 +291,21 @@ def _header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
     return shape, dtype
 
 
-def _batches_of_npz(images: Images, batch_size: int) -> Iterator[np.ndarray]:
-    with zipfile.ZipFile(images.path) as archive, archive.open(
-            _entry_of(archive, _IMAGES)) as file:
-        shape, _ = _header(file)
-        for start in range(0, images.count, batch_size):
-            count = min(batch_size, images.count - start)
-            try:
-                content = file.read(count * int(np.prod(shape[1:])))
-                batch = np.frombuffer(content, np.uint8).reshape(count, *shape[1:])
-            except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-                raise config_lib.UserError(
-                    f"--images={images.path}: damaged after image {start} ({error}); fetch it "
-                    "again") from error
-            yield batch if shape[3] == 3 else batch.transpose(0, 2, 3, 1)
+def _images_of_npz(images: Images, numbers: np.ndarray) -> Iterator[np.ndarray]:
+    """Some images, uint8 [height, width, 3].
+
+    Reads to the end of the file, where the checksum of all is compared.
+    """
+    wanted, number = set(np.asarray(numbers).tolist()), 0
+    try:
+        with zipfile.ZipFile(images.path) as archive, archive.open(
+                _entry_of(archive, _IMAGES)) as file:
+            shape = _header(file)[0][1:]
+            for number in range(images.count):
+                content = np.frombuffer(file.read(math.prod(shape)), np.uint8).reshape(shape)
+                if number in wanted:
+                    yield content if shape[2] == 3 else content.transpose(1, 2, 0)
+    except _READ_ERRORS as error:
+        raise config_lib.UserError(
+            f"--images={images.path}: damaged after image {number} "
+            f"({files_lib.first_line(error)}); fetch it again") from error

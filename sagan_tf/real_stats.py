@@ -1,11 +1,16 @@
 """What the scores know of the real images: computed once, kept in a cache, brought, exported."""
 
+import contextlib
 import dataclasses
 import hashlib
 import io
 import json
 import os
+import re
+import time
+import uuid
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Optional
 
@@ -17,8 +22,12 @@ from sagan_tf import dataset, features, files, metrics, record_index
 
 _VERSION = 1
 # What NumPy raises for a file that is not whole, or is no .npz.
-_READ_ERRORS = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, SyntaxError)
+_READ_ERRORS = (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, SyntaxError,
+                RuntimeError, zipfile.BadZipFile, zlib.error, tf.errors.OpError)
 _EXPECTED = "expected an .npz with mu [features] and sigma [features, features]"
+# What an attempt writes before it is done; older ones are of an attempt that was killed.
+_UNFINISHED = re.compile(r"[0-9a-f]{16}\.(features|npz)\..*\.tmp")
+_UNFINISHED_SECONDS = 24 * 3600
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,10 +49,17 @@ class RealStats:
 
 
 class _Key(NamedTuple):
-    """Everything that the statistics depend on, and the name that it has in the cache."""
+    """Everything that the statistics depend on, the name that it has in the cache, what is said.
 
-    about: dict[str, Any]
+    Attributes:
+      facts: what the statistics depend on.
+      name: of these.
+      about: the same and what is said besides, for `RealStats`.
+    """
+
+    facts: dict[str, Any]
     name: str
+    about: dict[str, Any]
 
 
 def obtain(config: config_lib.ScoringConfig, records: Optional[dataset.Records], count: int,
@@ -76,32 +92,30 @@ def _cached_or_computed(config, records, count, extractor, note) -> RealStats:
     key = _key(config, records, count, extractor.classifier)
     if not config.stats_dir:
         return _compute(config, records, count, extractor, key)
-    cache = _Cache(os.path.expanduser(config.stats_dir))
-    found = cache.read(key, note)
+    cache = _Cache(config.stats_dir, key)
+    cache.remove_leftovers()
+    found = cache.read(note)
     if found is not None:
         return found
-    with files.writing(cache.directory):
-        os.makedirs(cache.directory, exist_ok=True)
-        try:
-            stats = _compute(config, records, count, extractor, key,
-                             lambda shape: cache.new_features(key, shape))
-            return cache.write(key, stats)
-        except BaseException:
-            cache.clear(key)
-            raise
+    try:
+        cache.begin()
+        return cache.write(_compute(config, records, count, extractor, key, cache.new_features))
+    except BaseException:
+        cache.clear()
+        raise
 
 
 def _key(config: config_lib.ScoringConfig, records: dataset.Records, count: int,
          classifier) -> _Key:
     chosen = dataset.evaluation_records(records, count, config.seed)
-    about = {
+    facts = {
         "version": _VERSION, "images": count, "image_size": records.image_size,
         "fingerprint": record_index.fingerprint(records.index, chosen),
         "classifier_sha256": classifier.sha256, "classifier_input_size": classifier.input_size,
         "resize": classifier.resize, "dtype": "float32", "is_splits": config.splits_of(count),
-        "seed": config.seed, "tensorflow": tf.__version__}
-    text = json.dumps(about, sort_keys=True)
-    return _Key(about, hashlib.sha256(text.encode()).hexdigest()[:16])
+        "tensorflow": tf.__version__}
+    name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    return _Key(facts, name, {**facts, "split": config.real_split})
 
 
 def _compute(config, records, count, extractor, key: _Key, out=None) -> RealStats:
@@ -119,8 +133,9 @@ def _compute(config, records, count, extractor, key: _Key, out=None) -> RealStat
                 (images,) = extractor.share_out(dataset.to_float(found[0]).numpy())
             yield images, len(found[0])
 
-    found = extractor.collect("real images", batches(), count, key.about["is_splits"],
-                              config.seed, out=out)
+    # One seed for all: the seed chooses the images, and the same ones have the same statistics.
+    found = extractor.collect("real images", batches(), count, key.facts["is_splits"], seed=0,
+                              out=out)
     found = found._replace(labels=np.array(labels, np.int32))
     with extractor.stopwatch.measuring("statistics", 0):
         moments = metrics.moments(found.pool)
@@ -128,65 +143,93 @@ def _compute(config, records, count, extractor, key: _Key, out=None) -> RealStat
 
 
 class _Cache:
-    """Statistics in a directory, one `.npz` and one `.npy` for each key.
+    """Statistics of a key in a directory, in an `.npz` and a `.npy`.
 
     The `.npz` comes last and holds the SHA-256 of the other, so that what is half written, cut off
-    or changed is not taken. Two processes that write the same key write the same.
+    or changed is not taken. Two processes that write the same key write the same, each to a file
+    that has a name of its own until it is whole.
+
+    Args:
+      stats_dir: the directory, as the flag has it.
+      key: of the statistics.
     """
 
-    def __init__(self, directory: str):
-        self.directory = directory
+    def __init__(self, stats_dir: str, key: _Key):
+        self._stats_dir, self._key = stats_dir, key
+        self._directory = os.path.expanduser(stats_dir)
+        self._unfinished = _unique(self._path(".features"))
 
-    def _path(self, key: _Key, ending: str) -> str:
-        return os.path.join(self.directory, key.name + ending)
+    def _path(self, ending: str) -> str:
+        return os.path.join(self._directory, self._key.name + ending)
 
-    def _unfinished(self, key: _Key) -> str:
-        return self._path(key, f".features.{os.getpid()}.tmp")
+    def _writing(self) -> contextlib.AbstractContextManager:
+        return files.writing(f"--stats_dir={self._stats_dir}")
 
-    def new_features(self, key: _Key, shape: tuple[int, int]) -> np.ndarray:
+    def remove_leftovers(self) -> None:
+        """Removes what processes that were killed have left a day ago or more."""
+        with contextlib.suppress(OSError):
+            for name in filter(_UNFINISHED.fullmatch, os.listdir(self._directory)):
+                path = os.path.join(self._directory, name)
+                with contextlib.suppress(OSError):
+                    if time.time() - os.path.getmtime(path) > _UNFINISHED_SECONDS:
+                        os.remove(path)
+
+    def begin(self) -> None:
+        """Makes the directory, and a file in it, so that it is known early whether that works."""
+        with self._writing():
+            os.makedirs(self._directory, exist_ok=True)
+            with open(self._unfinished, "xb"):
+                pass
+
+    def new_features(self, shape: tuple[int, int]) -> np.ndarray:
         """An array on disk, to be filled with features."""
-        return files.new_array(self._unfinished(key), shape)
+        with self._writing():
+            return files.new_array(self._unfinished, shape)
 
-    def clear(self, key: _Key) -> None:
+    def clear(self) -> None:
         """Removes what an attempt that failed has left."""
-        if os.path.exists(self._unfinished(key)):
-            os.remove(self._unfinished(key))
+        with contextlib.suppress(OSError):
+            os.remove(self._unfinished)
 
-    def write(self, key: _Key, stats: RealStats) -> RealStats:
+    def write(self, stats: RealStats) -> RealStats:
         """Gives the features their name, then writes the rest."""
-        stats.features.pool.flush()
-        path, found = self._path(key, ".features.npy"), stats.features
-        digest = files.sha256(self._unfinished(key))
-        os.replace(self._unfinished(key), path)
-        _write_npz(self._path(key, ".npz"), mu=stats.moments.mu, sigma=stats.moments.sigma,
-                   labels=found.labels, inception_score=found.inception_score,
-                   about=json.dumps(key.about), features_sha256=digest)
-        pool = np.load(path, mmap_mode="r")
+        path, found = self._path(".features.npy"), stats.features
+        with self._writing():
+            found.pool.flush()
+            digest = files.sha256(self._unfinished)
+            os.replace(self._unfinished, path)
+            _write_npz(self._path(".npz"), mu=stats.moments.mu, sigma=stats.moments.sigma,
+                       labels=found.labels, inception_score=found.inception_score,
+                       about=json.dumps(self._key.facts), features_sha256=digest)
+            pool = np.load(path, mmap_mode="r")
         return dataclasses.replace(
             stats, features=found._replace(pool=pool),
-            source=f"computed, and kept in {self._path(key, '.npz')}")
+            source=f"computed, and kept in {self._path('.npz')}")
 
-    def read(self, key: _Key, note: Callable[[str], None]) -> Optional[RealStats]:
+    def read(self, note: Callable[[str], None]) -> Optional[RealStats]:
         """What is there of this key; None, with a note if it is damaged, where nothing usable is.
         """
-        path = self._path(key, ".npz")
+        path = self._path(".npz")
         if not os.path.exists(path):
             return None
         try:
-            with np.load(path) as archive:
-                found = {name: archive[name] for name in archive.files}
-            pool_path = self._path(key, ".features.npy")
-            if json.loads(str(found["about"])) != key.about:
-                raise ValueError("it is of other data")
-            if files.sha256(pool_path) != str(found["features_sha256"]):
-                raise ValueError("its features have changed since they were written")
-            pool = np.load(pool_path, mmap_mode="r")
-        except (*_READ_ERRORS, tf.errors.OpError) as error:
+            return self._read(path)
+        except _READ_ERRORS as error:
             note(f"{path}: damaged or stale ({files.first_line(error)}); computing it anew")
             return None
+
+    def _read(self, path: str) -> RealStats:
+        with np.load(path) as archive:
+            found = {name: archive[name] for name in archive.files}
+        pool_path = self._path(".features.npy")
+        if json.loads(str(found["about"])) != self._key.facts:
+            raise ValueError("it is of other data")
+        if files.sha256(pool_path) != str(found["features_sha256"]):
+            raise ValueError("its features have changed since they were written")
+        pool = np.load(pool_path, mmap_mode="r")
         score = tuple(map(float, found["inception_score"]))
-        kept = features.Features(pool, found["labels"], score, key.about["is_splits"])
-        return RealStats(metrics.Moments(found["mu"], found["sigma"]), key.about, kept, path)
+        kept = features.Features(pool, found["labels"], score, self._key.facts["is_splits"])
+        return RealStats(metrics.Moments(found["mu"], found["sigma"]), self._key.about, kept, path)
 
 
 def write(path: str, stats: RealStats) -> None:
@@ -214,19 +257,11 @@ def read(path: str, classifier) -> RealStats:
     try:
         with tf.io.gfile.GFile(path, "rb") as file:
             content = file.read()
-        with np.load(io.BytesIO(content)) as archive:
-            moments = metrics.Moments(*(archive[name].astype(np.float64)
-                                        for name in metrics.Moments._fields))
-            about = json.loads(str(archive["about"])) if "about" in archive.files else {}
-    except (*_READ_ERRORS, tf.errors.OpError) as error:
+        moments, about = _parse(content)
+    except _READ_ERRORS as error:
         raise config_lib.UserError(
             f"--real_stats={path}: {_EXPECTED} ({files.first_line(error)})") from error
     size = len(moments.mu)
-    if moments.mu.shape != (size,) or moments.sigma.shape != (size, size) or not (
-            np.isfinite(moments.mu).all() and np.isfinite(moments.sigma).all()):
-        raise config_lib.UserError(
-            f"--real_stats={path}: {_EXPECTED}, finite; got {moments.mu.shape} and "
-            f"{moments.sigma.shape}")
     if size != classifier.features:
         raise config_lib.UserError(
             f"--real_stats={path}: it is of {size} features, and the classifier gives "
@@ -241,8 +276,37 @@ def read(path: str, classifier) -> RealStats:
     return RealStats(moments, about, None, path)
 
 
+def _parse(content: bytes) -> tuple[metrics.Moments, dict[str, Any]]:
+    """Moments, and what is said of them, from the bytes of an `.npz`.
+
+    Raises:
+      one of _READ_ERRORS: it is no such file, or these are no moments.
+    """
+    with np.load(io.BytesIO(content)) as archive:
+        moments = metrics.Moments(*(archive[name].astype(np.float64)
+                                    for name in metrics.Moments._fields))
+        about = json.loads(str(archive["about"])) if "about" in archive.files else {}
+    if not isinstance(about, dict):
+        raise ValueError(f"about is {about}, and no JSON object")
+    mu, sigma = moments
+    if mu.ndim != 1 or sigma.shape != 2 * mu.shape or not mu.size:
+        raise ValueError(f"got {mu.shape} and {sigma.shape}")
+    if not (np.isfinite(mu).all() and np.isfinite(sigma).all()):
+        raise ValueError("not all values are finite")
+    if np.diag(sigma).min() < 0:
+        raise ValueError(f"sigma has {np.diag(sigma).min():g} on its diagonal, a negative variance")
+    if not np.allclose(sigma, sigma.T, atol=1e-6 * np.abs(sigma).max()):
+        raise ValueError("sigma is not symmetric")
+    return moments, about
+
+
+def _unique(path: str) -> str:
+    """A name that no other process, on whatever machine, takes for what will be at `path`."""
+    return f"{path}.{uuid.uuid4().hex}.tmp"
+
+
 def _write_npz(path: str, **arrays) -> None:
-    unfinished = f"{path}.{os.getpid()}.tmp"
+    unfinished = _unique(path)
     try:
         with open(unfinished, "wb") as file:
             np.savez(file, **arrays)

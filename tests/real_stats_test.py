@@ -1,7 +1,12 @@
 """The real side: computed once, kept, brought, exported; a cache that lies is not believed."""
 
+import json
+import os
+import time
+
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from sagan_tf import config, dataset, distribution, features, inception, metrics, real_stats
 from tests.testing import NO_DISK, make_data, random_images, small_disk, write_records
@@ -78,6 +83,24 @@ def test_other_settings_are_other_statistics(obtain, changes):
     assert read
 
 
+def test_all_images_are_the_same_with_another_seed(obtain):
+    first, _, _ = obtain(count=COUNT + 9)
+    cached, _, read = obtain(count=COUNT + 9, seed=1)
+    assert not read
+    computed, _, read = obtain(count=COUNT + 9, seed=1, stats_dir="")
+    assert read
+    np.testing.assert_allclose(computed.features.inception_score, first.features.inception_score,
+                               rtol=1e-6)
+    assert cached.features.inception_score == first.features.inception_score
+
+
+def test_split_is_said_and_does_not_decide(obtain):
+    assert obtain()[0].about["split"] == "train"
+    stats, _, read = obtain(real_split="validation", validation_dir="elsewhere")
+    assert not read
+    assert stats.about["split"] == "validation"
+
+
 def test_other_images_under_the_same_names_are_other_statistics(obtain, tmp_path):
     first, _, _ = obtain()
     path = tmp_path / "data" / "part-0.tfrecords"
@@ -112,12 +135,95 @@ def test_damaged_cache_is_noticed_and_made_anew(obtain, tmp_path, ending, damage
     assert not obtain()[2]
 
 
+@pytest.mark.parametrize("lacking", ["about", "mu", "inception_score", "features_sha256"])
+def test_cache_that_lacks_something_is_made_anew(obtain, tmp_path, lacking):
+    obtain()
+    (path,) = (tmp_path / "stats").glob("*.npz")
+    with np.load(path) as archive:
+        content = {name: archive[name] for name in archive.files if name != lacking}
+    np.savez_compressed(path, **content)
+    _, lines, read = obtain()
+    assert read
+    assert "damaged or stale (" in lines[0]
+
+
+def test_cache_that_is_a_plain_array_is_made_anew(obtain, tmp_path):
+    obtain()
+    (path,) = (tmp_path / "stats").glob("*.npz")
+    with open(path, "wb") as file:
+        np.save(file, np.zeros(3))
+    _, lines, read = obtain()
+    assert read
+    assert "damaged or stale (" in lines[0]
+
+
+def test_leftovers_of_killed_processes_go_after_a_day(obtain, tmp_path):
+    obtain()
+    names = ["0123456789abcdef.features.77.tmp", "0123456789abcdef.npz.ab12.tmp",
+             "0123456789abcdef.features.99.tmp", "notes.tmp"]
+    before = set(os.listdir(tmp_path / "stats"))
+    for name, days in zip(names, (1.1, 40, 0.9, 40)):
+        (tmp_path / "stats" / name).write_bytes(b"half")
+        then = time.time() - days * 86400
+        os.utime(tmp_path / "stats" / name, (then, then))
+    assert not obtain()[2]
+    assert set(os.listdir(tmp_path / "stats")) == before | set(names[2:])
+
+
+def test_two_attempts_write_to_files_of_their_own(obtain, tmp_path, extractor, monkeypatch):
+    seen, collect = [], extractor.collect
+
+    def look(*args, **settings):
+        if len(seen) < 2:
+            seen.append(set(os.listdir(tmp_path / "stats")))
+        if len(seen) == 1:
+            obtain()
+        return collect(*args, **settings)
+
+    monkeypatch.setattr(extractor, "collect", look)
+    obtain()
+    assert len(seen[0]) == 1
+    assert len(seen[1] - seen[0]) == 1
+    assert not list((tmp_path / "stats").glob("*.tmp"))
+    assert not obtain()[2]
+
+
+def test_damaged_record_is_named_and_leaves_nothing(obtain, tmp_path):
+    path = tmp_path / "data" / "part-0.tfrecords"
+    flip_a_bit(path)
+    with pytest.raises(config.UserError, match=f"^{path}: record 17 cannot be used: the file is"):
+        obtain(count=COUNT + 9)
+    assert list((tmp_path / "stats").iterdir()) == []
+
+
+def test_want_of_memory_is_not_taken_for_a_full_disk(obtain, tmp_path, monkeypatch):
+    def fail(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "out of memory")
+
+    monkeypatch.setattr(metrics, "moments", fail)
+    with pytest.raises(tf.errors.ResourceExhaustedError, match="out of memory"):
+        obtain()
+    assert list((tmp_path / "stats").iterdir()) == []
+
+
+def test_stats_dir_that_cannot_be_made_is_named_before_any_image_is_read(
+        obtain, tmp_path, extractor):
+    (tmp_path / "file").write_text("a file")
+    before = extractor.stopwatch._images.get("read", 0)
+    with pytest.raises(config.UserError) as error:
+        obtain(stats_dir=f"{tmp_path}/file/stats")
+    assert str(error.value).startswith(
+        f"--stats_dir={tmp_path}/file/stats: cannot be written to (")
+    assert "\n" not in str(error.value)
+    assert extractor.stopwatch._images.get("read", 0) == before
+
+
 def test_cache_of_something_else_under_this_name_is_not_taken(obtain, tmp_path):
     obtain()
     (path,) = (tmp_path / "stats").glob("*.npz")
     with np.load(path) as archive:
         content = dict(archive)
-    content["about"] = str(content["about"]).replace('"seed": 0', '"seed": 7')
+    content["about"] = str(content["about"]).replace('"images": 60', '"images": 61')
     np.savez(path, **content)
     _, lines, read = obtain()
     assert read
@@ -146,6 +252,9 @@ def test_exported_statistics_come_back(obtain, tmp_path):
     np.testing.assert_array_equal(second.moments.sigma, first.moments.sigma)
     assert second.about["fingerprint"] == first.about["fingerprint"]
     assert second.about["images"] == COUNT
+    assert second.about["split"] == "train"
+    with np.load(path) as archive:
+        assert "seed" not in json.loads(str(archive["about"]))
     assert second.features is None
 
 
@@ -164,12 +273,43 @@ def test_statistics_as_pytorch_fid_writes_them(obtain, tmp_path):
     ({"mu": np.zeros(8), "sigma": np.eye(8)}, "it is of 8 features, and the classifier gives 64"),
     ({"mu": np.zeros(64), "sigma": np.eye(64), "about": '{"classifier_sha256": "abc"}'},
      "made with classifier_sha256 abc, and the generated images are judged with"),
-    ({"mu": np.zeros(64), "sigma": np.eye(64), "about": "{"}, "expected an .npz")])
+    ({"mu": np.zeros(64), "sigma": np.eye(64), "about": "{"}, "expected an .npz"),
+    ({"mu": np.zeros(64), "sigma": np.eye(64), "about": "[]"}, r"about is \[\], and no"),
+    ({"mu": np.float64(1), "sigma": np.eye(64)}, r"got \(\) and \(64, 64\)"),
+    ({"mu": np.zeros(0), "sigma": np.zeros([0, 0])}, r"got \(0,\) and \(0, 0\)"),
+    ({"mu": np.zeros(64), "sigma": np.eye(64) + np.eye(64, k=1)}, "sigma is not symmetric"),
+    ({"mu": np.zeros(64), "sigma": -2 * np.eye(64)}, "sigma has -2 on its diagonal")])
 def test_unfit_file_is_one_line(obtain, tmp_path, content, message):
     np.savez(tmp_path / "theirs.npz", **content)
     with pytest.raises(config.UserError, match=message) as error:
         obtain(real_stats=str(tmp_path / "theirs.npz"))
     assert "\n" not in str(error.value)
+
+
+def test_plain_array_is_one_line(obtain, tmp_path):
+    np.save(tmp_path / "theirs.npy", np.zeros(64))
+    with pytest.raises(config.UserError, match=(
+            f"--real_stats={tmp_path}/theirs.npy: expected an .npz with mu ")) as error:
+        obtain(real_stats=str(tmp_path / "theirs.npy"))
+    assert "\n" not in str(error.value)
+
+
+def test_damaged_compressed_file_is_one_line(obtain, tmp_path):
+    path = tmp_path / "theirs.npz"
+    np.savez_compressed(path, mu=np.zeros(64), sigma=np.eye(64))
+    content = bytearray(path.read_bytes())
+    content[60:] = bytes(byte ^ 0xff for byte in content[60:90]) + content[90:]
+    path.write_bytes(bytes(content))
+    with pytest.raises(config.UserError, match="expected an .npz .*decompressing") as error:
+        obtain(real_stats=str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_covariance_that_float32_made_uneven_is_taken(obtain, tmp_path):
+    uneven = np.eye(64) + np.random.default_rng(0).normal(0, 1e-7, (64, 64))
+    np.savez(tmp_path / "theirs.npz", mu=np.zeros(64, np.float32), sigma=uneven.astype(np.float32))
+    stats, _, _ = obtain(real_stats=str(tmp_path / "theirs.npz"))
+    np.testing.assert_allclose(stats.moments.sigma, np.eye(64), atol=1e-6)
 
 
 @pytest.mark.parametrize("filler", [215_000, 250_000])
@@ -179,7 +319,8 @@ def test_full_disk_is_one_line_and_leaves_nothing(obtain, tmp_path, filler):
         if not disk:
             pytest.skip(NO_DISK)
         (disk / "filler").write_bytes(b"x" * filler)
-        with pytest.raises(config.UserError, match="cannot be written to") as error:
+        with pytest.raises(config.UserError, match=(
+                f"^--stats_dir={disk}/stats: cannot be written to")) as error:
             obtain(stats_dir=str(disk / "stats"))
         assert "\n" not in str(error.value)
         left = list((disk / "stats").iterdir())
