@@ -59,15 +59,14 @@ def evaluate(config: config_lib.EvalConfig,
 
     Source: reference `eval_imagenet.py:81-244`; paper, section 4.
     """
-    evaluation = Evaluation(config, stream)
-    evaluation.load(config.checkpoint_step)
-    return evaluation.score()
+    return Evaluation(config, stream).score()
 
 
 class Evaluation:
     """A run, real images and a classifier, ready to score any checkpoint of the run.
 
-    Everything that may be missing is looked for before anything is generated.
+    Everything that may be missing is looked for before anything is generated. Without
+    `config.watch` and `config.all` the checkpoint is loaded.
 
     Args:
       config: what to score, and how.
@@ -93,6 +92,8 @@ class Evaluation:
             raise config_lib.UserError(
                 f"{config.run_dir}: holds no checkpoint to score; train first, or name the run "
                 "with --checkpoint_dir and --batch_size")
+        if not (config.watch or config.all):
+            self.load(config.checkpoint_step)
         self._side = _Side(config, self.model_config.image_size, self.model_config.number_classes,
                            self.strategy, config.eval_sample_size, self.say, self._show)
         self.real = self._side.real
@@ -112,7 +113,8 @@ class Evaluation:
         Returns:
           The step.
         Raises:
-          config.UserError: there is no such checkpoint, or it cannot be read.
+          checkpoints.Unreadable: there is no such checkpoint, or it cannot be read.
+          config.UserError: it is of another model, or has no moving average.
         """
         with self.strategy.scope():
             self._step = self.saved.restore(step, complete=False, note=self.say)
@@ -121,15 +123,15 @@ class Evaluation:
         except (OSError, tf.errors.OpError) as error:
             raise checkpoints.Unreadable(
                 f"{self.saved.path(self._step)}: it has gone while it was read") from error
+        if self.saved.missing:
+            raise config_lib.UserError(
+                f"--use_ema: {self.saved.path(self._step)} holds no moving average; train with "
+                "--ema_decay, or score the generator itself")
         return self._step
 
     def score(self) -> list[scores_lib.Scores]:
         """Scores the checkpoint that was loaded and writes what it finds."""
         config, step = self.config, self._step
-        if self.saved.missing:
-            raise config_lib.UserError(
-                f"--use_ema: {self.saved.path(step)} holds no moving average; train with "
-                "--ema_decay, or score the generator itself")
         self.say(f"scoring step {step} of {config.run_dir} on {config.eval_sample_size} images")
         columns = [self._score(f"step {step}", config.save_samples)]
         real = scores_lib.of_real(self.real)

@@ -99,9 +99,13 @@ class Extractor:
         return (parts[0] if len(parts) == 1 else np.concatenate(parts))[:count]
 
     def pool(self, images: Any, count: int) -> np.ndarray:
-        """The features alone, float32 [count, features]."""
+        """The features alone, float32 [count, features].
+
+        Raises:
+          config.UnusableCheckpoint: they are not finite.
+        """
         with self.stopwatch.measuring("classify", count):
-            return self.on_host(self._classify(images)[0], count)
+            return _finite("images of a class", self.on_host(self._classify(images)[0], count))
 
     def collect(self, name: str, batches: Iterator[tuple[Any, int]], total: int, splits: int,
                 seed: int, labels: Optional[Sequence[int]] = None,
@@ -130,19 +134,22 @@ class Extractor:
                 features, logits = self._classify(images)
                 features, logits = self.on_host(features, count), self.on_host(logits, count)
             with self.stopwatch.measuring("statistics", count):
-                if not (np.isfinite(features).all() and np.isfinite(logits).all()):
-                    raise config_lib.UnusableCheckpoint(
-                        f"{name}: the classifier's features of them are not finite; look at the "
-                        "images")
                 if pool is None:
                     pool = make((total, features.shape[1]))
-                pool[done:done + count] = features
-                score.add(logits)
+                pool[done:done + count] = _finite(name, features)
+                score.add(_finite(name, logits))
                 files.forget(pool)
             done += count
             self._note(name, done, total)
         return Features(pool, None if labels is None else np.asarray(labels, np.int32),
                         score.result(), splits)
+
+
+def _finite(name: str, values: np.ndarray) -> np.ndarray:
+    if not np.isfinite(values).all():
+        raise config_lib.UnusableCheckpoint(
+            f"{name}: the classifier's features of them are not finite; look at the images")
+    return values
 
 
 def _temporary(shape: tuple[int, int]) -> np.ndarray:
