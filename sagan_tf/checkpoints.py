@@ -58,6 +58,7 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(state=self._state)
         self._keep = keep
         self.missing: list[str] = []
+        self._digests: dict[int, tuple[list, str]] = {}
         self._damaged: set[int] = set()  # steps that a restore passed over
 
     def save(self, step: int) -> str:
@@ -173,20 +174,18 @@ class Checkpoints:
     def sha256(self, step: int) -> str:
         """SHA-256 over the contents of the checkpoint's files, in the order of their names.
 
+        Files are read again only when their sizes or times have changed.
+
         Raises:
           OSError, tf.errors.OpError: it is not there, or cannot be read.
         """
-        digests = [files.sha256(name) for name in self._files_of(step)]
-        return hashlib.sha256("".join(digests).encode()).hexdigest()
-
-    def stamp(self, step: int) -> tuple:
-        """Sizes and times of the checkpoint's files: they change when its contents do.
-
-        Raises:
-          OSError, tf.errors.OpError: it is not there.
-        """
-        found = [tf.io.gfile.stat(name) for name in self._files_of(step)]
-        return tuple((one.length, one.mtime_nsec) for one in found)
+        names = self._files_of(step)
+        found = [tf.io.gfile.stat(name) for name in names]
+        stamp = [(one.length, one.mtime_nsec) for one in found]
+        if self._digests.get(step, (None,))[0] != stamp:
+            joined = "".join(files.sha256(name) for name in names)
+            self._digests[step] = stamp, hashlib.sha256(joined.encode()).hexdigest()
+        return self._digests[step][1]
 
     def _files_of(self, step: int) -> list[str]:
         names = sorted(self._files_named(f"{_PREFIX}-{step}."))

@@ -487,7 +487,7 @@ def evaluation_records(records: Records, count: int, seed: int) -> np.ndarray:
 
     Every set of `count` images is equally likely, and no image comes twice.
     """
-    return np.sort(order.permutation(len(records.index.offsets), seed)[:count])
+    return order.choose(len(records.index.offsets), count, seed)
 
 
 def evaluation_batches(records: Records, count: int, batch_size: int,

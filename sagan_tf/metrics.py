@@ -178,13 +178,13 @@ def intra_frechet_distances(real: np.ndarray, real_labels: np.ndarray, generated
 
     Source: Miyato and Koyama, 2018, section 4.1; paper, table 2.
     """
-    return {int(label): frechet_distance_of_few(_take(real, real_labels == label),
-                                                _take(generated, generated_labels == label))
+    return {int(label): frechet_distance_of_few(take(real, real_labels == label),
+                                                take(generated, generated_labels == label))
             for label in np.intersect1d(_several(real_labels), _several(generated_labels))}
 
 
-def _take(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """A copy of some rows."""
+def take(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """A copy of some rows of features, which may be a memory map."""
     taken = np.array(features[rows])
     files.forget(features)
     return taken
@@ -216,7 +216,7 @@ def kernel_distance(real: np.ndarray, generated: np.ndarray, block: int = 1024,
                 _shares(len(generated), count, blocks, seed + 1))
     with _without_remarks():
         each = [float(_tfgan_eval.kernel_classifier_distance_from_activations(
-            tf.constant(_take(real, a)), tf.constant(_take(generated, b)),
+            tf.constant(take(real, a)), tf.constant(take(generated, b)),
             max_block_size=max(len(a), len(b)))) for a, b in parts]
     error = float(np.std(each, ddof=1) / np.sqrt(blocks)) if blocks > 1 else None
     return float(np.mean(each)), error

@@ -20,6 +20,11 @@ def permutation(count: int, *key: int) -> np.ndarray:
     return np.random.RandomState(list(key)).permutation(count).astype(np.int64)
 
 
+def choose(available: int, count: int, *key: int) -> np.ndarray:
+    """At most `count` of 0 .. available - 1, drawn at random by `key`; int64, ascending."""
+    return np.sort(permutation(available, *key)[:count])
+
+
 @dataclasses.dataclass(frozen=True)
 class Window:
     """Some blocks whose records are shuffled together.

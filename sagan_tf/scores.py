@@ -14,7 +14,7 @@ import tensorflow as tf
 
 import sagan_tf
 from sagan_tf import config as config_lib
-from sagan_tf import features, files, inception, metrics, order, process, real_stats
+from sagan_tf import features, inception, metrics, order, process, real_stats
 
 # Generated images of each class that an intra-FID is made of where nothing else is said.
 FULL_CLASS = 5000
@@ -56,6 +56,11 @@ class Scores:
         return float(np.mean(list(self.intra_fids.values()))) if self.intra_fids else None
 
     @property
+    def _both(self) -> str:
+        """`suffix` of a score that compares both sides."""
+        return suffix(min(self.images, self.real_images or self.images))
+
+    @property
     def _per_class(self) -> str:
         """"" from 5,000 generated images of each class on; else the smallest number of them."""
         least = self.intra_counts[2] if self.intra_counts else 0
@@ -67,7 +72,7 @@ class Scores:
         In the name of intra-FID it is the smallest number of generated images of a class, where
         that is below 5,000.
         """
-        both = suffix(min(self.images, self.real_images or self.images))
+        both = self._both
         splits, mean, deviation = self.inception_score_splits
         few = suffix(self.manifold_images)
         values = {
@@ -121,7 +126,8 @@ def compute(name: str, generated: features.Features, real: real_stats.RealStats,
             return scores
         pool, labels = real.features.pool, real.features.labels
         kid, error = metrics.kernel_distance(pool, generated.pool, config.kid_block, config.seed)
-        some = [_draw(side, config.manifold_images, config.seed) for side in (pool, generated.pool)]
+        some = [metrics.take(side, order.choose(len(side), config.manifold_images, config.seed))
+                for side in (pool, generated.pool)]
         scores = dataclasses.replace(
             scores, kid=kid, kid_error=error,
             manifold_images=min(map(len, some)),
@@ -130,13 +136,6 @@ def compute(name: str, generated: features.Features, real: real_stats.RealStats,
             return scores
         return with_intra(scores, metrics.intra_frechet_distances(
             pool, labels, generated.pool, generated.labels), labels, generated.labels)
-
-
-def _draw(pool: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """At most `count` rows, drawn at random."""
-    drawn = np.array(pool[np.sort(order.permutation(len(pool), seed)[:count])])
-    files.forget(pool)
-    return drawn
 
 
 def with_intra(scores: Scores, intra_fids: dict[int, float], real_labels: np.ndarray,
@@ -222,7 +221,7 @@ def citation(scores: Scores, record: dict[str, Any]) -> str:
       record: what `protocol` gave, JSON or not.
     """
     splits, mean, deviation = scores.inception_score_splits
-    both = suffix(min(scores.images, scores.real_images or scores.images))
+    both = scores._both
     numbers = [f"IS{suffix(scores.images)} {scores.inception_score:.2f} "
                f"({splits} splits {mean:.2f} +- {deviation:.2f})", f"FID{both} {scores.fid:.2f}"]
     if scores.kid is not None:
@@ -269,7 +268,7 @@ def table(columns: list[Scores]) -> str:
     rows: dict[str, list[str]] = {}
     for number, scores in enumerate(columns):
         splits, mean, deviation = scores.inception_score_splits
-        both = suffix(min(scores.images, scores.real_images or scores.images))
+        both = scores._both
         values = {f"IS{suffix(scores.images)}": f"{scores.inception_score:.4f}",
                   f"IS{suffix(scores.images)}, {splits} splits": f"{mean:.4f} +- {deviation:.4f}"}
         if scores.fid is not None:

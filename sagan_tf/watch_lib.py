@@ -33,8 +33,7 @@ def score_all(config: config_lib.EvalConfig, stream: Optional[TextIO] = None,
       stream: where to print; standard output by default.
       sleep: waits for some seconds.
     Raises:
-      config.UserError: as `eval_lib.evaluate`, and in the end, without `config.watch`, when a
-        checkpoint could not be read.
+      config.UserError: as `eval_lib.evaluate`, and in the end when one could not be scored.
     """
     stream = stream or sys.stdout
     _wait_for_run(config, stream, sleep)
@@ -94,7 +93,6 @@ class _Watch:
         self.faults: list[str] = []
         self._request = request
         self._protocol = json.loads(json.dumps(evaluation.protocol()))
-        self._digests: dict[int, tuple[Any, str]] = {}
         self._unusable: set[tuple[int, str]] = set()
         self._rows = self._read_rows()
         self._best = _Best(self.config, self._protocol, evaluation.saved, self._digest)
@@ -140,12 +138,9 @@ class _Watch:
                 if (step, self._digest(step)) not in done]
 
     def _digest(self, step: int) -> Optional[str]:
-        """The checkpoint's SHA-256, computed when its files are new; None where they went."""
+        """The checkpoint's SHA-256; None where its files went."""
         try:
-            stamp = self.evaluation.saved.stamp(step)
-            if self._digests.get(step, (None,))[0] != stamp:
-                self._digests[step] = stamp, self.evaluation.saved.sha256(step)
-            return self._digests[step][1]
+            return self.evaluation.saved.sha256(step)
         except (OSError, tf.errors.OpError):
             return None
 
