@@ -76,7 +76,7 @@ class Evaluation:
     def __init__(self, config: config_lib.EvalConfig, stream: Optional[TextIO] = None):
         self.config = config
         self._stream = stream or sys.stdout
-        self.model_config = _model_config(config)
+        self.model_config = read_model_config(config)
         self.strategy = distribution.make_evaluation_strategy(config)
         keras.utils.set_random_seed(config.seed)
         with self.strategy.scope():
@@ -392,8 +392,12 @@ def _cost(row: dict[str, Any]) -> str:
     return f"seconds per 1,000 images: {parts}; peak memory {row['peak_memory_mb']:.0f} MB"
 
 
-def _model_config(config: config_lib.EvalConfig) -> config_lib.ModelConfig:
-    """The run's networks; flags that contradict them are an error."""
+def read_model_config(config: config_lib.EvalConfig) -> config_lib.ModelConfig:
+    """The run's networks.
+
+    Raises:
+      config.UserError: there is no run, or a flag contradicts it.
+    """
     stored = checkpoints.read_config(config.run_dir, "model", config_lib.ModelConfig)
     if stored is None:
         raise config_lib.UserError(

@@ -37,6 +37,7 @@ def score_all(config: config_lib.EvalConfig, stream: Optional[TextIO] = None,
     """
     stream = stream or sys.stdout
     _wait_for_run(config, stream, sleep)
+    eval_lib.read_model_config(config)  # Nothing is written where no run is.
     who = _name(config)
     with files.writing(config.eval_dir):
         tf.io.gfile.makedirs(config.eval_dir)

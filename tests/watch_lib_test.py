@@ -156,6 +156,13 @@ def test_damaged_checkpoint_is_named_and_the_others_are_scored(tmp_path):
     assert list(run.fids()) == [2]
 
 
+def test_all_of_no_run_is_one_line_and_writes_nothing(tmp_path):
+    with pytest.raises(config.UserError, match="imagenet_64: no run there") as error:
+        watch_lib.score_all(config.EvalConfig(checkpoint_dir=str(tmp_path), all=True))
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
 def test_checkpoint_of_no_numbers_is_passed_over_and_named(tmp_path):
     run = Run(tmp_path)
     run.save(0, np.nan)
