@@ -45,6 +45,39 @@ def write_whole(path: str, text: str) -> None:
     tf.io.gfile.rename(path + ".tmp", path, overwrite=True)
 
 
+def require_writable(path: str) -> None:
+    """Finds out whether a file can be written, before what is to be in it is made.
+
+    Folders that it lies in are made; it stays as it is.
+
+    Raises:
+      OSError: it cannot, or there is a directory of this name.
+    """
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, "there is a directory of this name")
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    with open(path + ".tmp", "wb"):
+        pass
+    os.remove(path + ".tmp")
+
+
+def write_bytes(path: str, content: bytes) -> None:
+    """Writes a file whole or not at all. Raises OSError."""
+    with open(path + ".tmp", "wb") as file:
+        file.write(content)
+    os.replace(path + ".tmp", path)
+
+
+def ends_whole(path: str) -> bool:
+    """Whether the last line of a text file has its end; also where there is none."""
+    if not tf.io.gfile.exists(path):
+        return True
+    length = tf.io.gfile.stat(path).length
+    with tf.io.gfile.GFile(path, "rb") as file:
+        file.seek(max(length - 1, 0))
+        return file.read(1) in (b"", b"\n")
+
+
 def sha256(path: str) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     digest = hashlib.sha256()

@@ -23,3 +23,8 @@ def titles(class_names: Sequence[str]) -> Optional[tuple[str, ...]]:
     """
     found = tuple(_names().get(name, "") for name in class_names)
     return found if any(found) else None
+
+
+def synsets() -> tuple[str, ...]:
+    """The synset ids of ImageNet's 1,000 classes, sorted: in the order of the labels."""
+    return tuple(_names())

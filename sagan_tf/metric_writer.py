@@ -52,7 +52,7 @@ class MetricWriter:
         row = {"step": step, **{k: float(v) for k, v in scalars.items()}, **record}
         with self._writing(self.directory):
             # A row that was cut off must not swallow this one.
-            line = ("\n" if self._is_torn() else "") + json.dumps(row) + "\n"
+            line = ("" if files.ends_whole(self._rows) else "\n") + json.dumps(row) + "\n"
             with tf.io.gfile.GFile(self._rows, "a") as file:
                 file.write(line)
         with self._writing(self._summary_dir), self._open_events().as_default():
@@ -77,15 +77,6 @@ class MetricWriter:
                 with tf.io.gfile.GFile(path, "wb") as file:
                     file.write(images_lib.encode_png(image))
         return path
-
-    def _is_torn(self) -> bool:
-        """Whether the last row has no end."""
-        if not tf.io.gfile.exists(self._rows):
-            return False
-        length = tf.io.gfile.stat(self._rows).length
-        with tf.io.gfile.GFile(self._rows, "rb") as file:
-            file.seek(max(length - 1, 0))
-            return file.read(1) not in (b"", b"\n")
 
     def _open_events(self) -> tf.summary.SummaryWriter:
         if self._events is None:
@@ -117,7 +108,8 @@ class MetricWriter:
                 return
             with tf.io.gfile.GFile(self._rows) as file:
                 lines = file.read().splitlines()
-            kept = [line for line in lines if _step_of(line) is not None and _step_of(line) <= step]
+            rows = zip(lines, map(_row_of, lines))
+            kept = [line for line, row in rows if row is not None and row["step"] <= step]
             if len(kept) < len(lines):
                 files.write_whole(self._rows, "".join(line + "\n" for line in kept))
 
@@ -128,14 +120,14 @@ def read_rows(directory: str) -> list[dict[str, Any]]:
     if not tf.io.gfile.exists(path):
         return []
     with tf.io.gfile.GFile(path) as file:
-        return [json.loads(line) for line in file.read().splitlines()
-                if _step_of(line) is not None]
+        return [row for row in map(_row_of, file.read().splitlines()) if row is not None]
 
 
-def _step_of(line: str) -> Optional[int]:
-    """The step of a row, or None for a row that a killed run left unfinished."""
+def _row_of(line: str) -> Optional[dict[str, Any]]:
+    """A row, or None for one that a killed run left unfinished."""
     try:
-        return json.loads(line)["step"]
+        row = json.loads(line)
+        return row if row["step"] is not None else None
     except (ValueError, KeyError, TypeError):
         return None
 
