@@ -39,3 +39,28 @@ def test_png_round_trip():
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     decoded = np.asarray(Image.open(io.BytesIO(images.encode_png(pixels))))
     np.testing.assert_array_equal(decoded, pixels)
+
+
+def test_sheet_has_names_left_and_above():
+    """Two rows of three images of one grey each: 64 pixels and a gap of 2."""
+    tiles = np.stack([np.full((32, 32, 3), 40 * i, np.uint8) for i in range(6)])
+    sheet = images.labelled_sheet(tiles, ["one", "a very long name, far longer than the margin is"],
+                                  ["a", "b", "c"])
+    height, width = sheet.shape[:2]
+    left, top = width - 3 * 66, height - 2 * 66
+    assert left == 120
+    np.testing.assert_array_equal(sheet[top + 32::66, left + 32::66, 0], [[0, 40, 80],
+                                                                         [120, 160, 200]])
+    assert (sheet[top:, :left] < 100).any()  # names
+    assert (sheet[:top, left:] < 100).any()
+    assert (sheet[:top, :left] == 255).all()
+    assert (sheet[top:, left + 64:left + 66] == 255).all()
+
+
+def test_gif_shows_every_frame():
+    frames = [np.full((16, 16, 3), value, np.uint8) for value in (0, 128, 255)]
+    with Image.open(io.BytesIO(images.animation_gif(frames, 0.1))) as gif:
+        assert (gif.n_frames, gif.info["duration"], gif.info["loop"]) == (3, 100, 0)
+        for number, value in enumerate((0, 128, 255)):
+            gif.seek(number)
+            assert np.asarray(gif.convert("RGB"))[8, 8, 0] == value
