@@ -236,6 +236,9 @@ class TrainConfig:
     save_summaries_steps: int = _option(200, "Iterations between two rows of losses.")
     save_checkpoint_secs: int = _option(1200, "Seconds between two checkpoints.")
     sample_every: int = _option(1000, "Iterations between two sample grids; 0: none.")
+    attention_every: int = _option(
+        5000, "Iterations between two figures of attention maps in TensorBoard; 0: none. (Not in "
+        "the reference.)")
     keep_checkpoints: int = _option(5, "Newest checkpoints that are kept.")
     summary_dir: str = _option(
         "", "Directory for TensorBoard's events; empty: the run's own. (Not in the reference.)")
@@ -258,7 +261,7 @@ class TrainConfig:
                           "accumulate")
         _require_not_negative(self, "num_devices", "steps_per_loop", "save_checkpoint_secs",
                               "sample_every", "bn_group", "ema_start", "max_rollbacks",
-                              "health_every")
+                              "health_every", "attention_every")
         _require_seed(self)
         for name in ("beta1", "beta2", "ema_decay"):
             _require(0 <= getattr(self, name) < 1, name, getattr(self, name),
@@ -593,6 +596,165 @@ class CheckConfig:
     def __post_init__(self):
         _require_not_negative(self, "image_size", "number_classes", "max_duplicates",
                               "max_constant")
+
+
+# What every tool that looks at a trained model takes.
+_RUN_HELP = ("What to look at: a run's directory (or one that holds a single run), or a model that "
+             "export wrote.")
+_STEP_HELP = "Step of the checkpoint; -1: the latest."
+MAX_SEEDS = 1_000_000
+MAX_ROWS = 32  # of a figure
+_EMA_HELP = "Take the moving average of the generator (trained with --ema_decay)."
+
+
+def _require_run(config: Any) -> None:
+    _require(bool(config.run), "run", config.run, "the directory of a run")
+    step = getattr(config, "step", -1)
+    _require(step >= -1, "step", step, "a step, or -1 for the latest")
+
+
+def numbers_of(flag: str, text: str, limit: int) -> list[int]:
+    """Numbers in a text such as "3,10-19", in order, each once.
+
+    Args:
+      flag: the flag that has the text.
+      text: numbers, and first and last ones with "-", with commas between them.
+      limit: how many there may be.
+    Raises:
+      UserError: it is no such text.
+    """
+    found: dict[int, None] = {}
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        last = last if dash else first
+        _require(first.isdecimal() and last.isdecimal() and int(first) <= int(last) < 2**63, flag,
+                 text, "numbers, with commas between them, as in 3,10-19")
+        _require(len(found) + int(last) - int(first) < limit, flag, text,
+                 f"at most {limit} numbers")
+        found.update(dict.fromkeys(range(int(first), int(last) + 1)))
+    return list(found)
+
+
+@dataclasses.dataclass(frozen=True)
+class SampleConfig:
+    """Images of chosen classes and seeds (`sample`; not in the reference)."""
+
+    run: str = _option("", _RUN_HELP)
+    step: int = _option(-1, _STEP_HELP)
+    use_ema: bool = _option(False, _EMA_HELP)
+    classes: str = _option(
+        "", "Classes, with commas between them: numbers (207, 0-9), names, synset ids, or "
+        "beginnings of these that only one class has. Empty: up to ten, spread over all; with "
+        "--count the class that each seed draws.")
+    seeds: str = _option(
+        "", "Seeds, with commas between them: 17, or 0-63. A seed is one z, and so, with a class, "
+        "one picture. Empty: 0-7.")
+    count: int = _option(
+        0, "So many images of the seeds 0, 1, 2, ..., one each, instead of --seeds; --classes "
+        "take turns.")
+    truncation: float = _option(
+        0.0, "Draw z from a normal distribution cut off at this value, both ways: less variety, "
+        "fewer failures; 0: not cut off.")
+    sheet: bool = _option(False, "Lay the grid out as classes x seeds.")
+    interpolate: bool = _option(
+        False, "Go from the first to the second of two --seeds, or of two --classes, or both at "
+        "once.")
+    frames: int = _option(
+        0, "With --interpolate: pictures on the way, both ends among them; 0: 8 in a strip, 48 in "
+        "an animation.")
+    batch_size: int = _option(0, "Images at a time; 0: 20 on a CPU, else 100.")
+    out: str = _option(
+        "", "What to write, by its ending: .png, one labelled grid; .npz, arrays; .gif or .mp4, "
+        "with --interpolate, an animation; without an ending a directory of single PNG files and "
+        "their grid, or with --interpolate strip and animations of this name. Empty: samples.png, "
+        "samples.npz for --count, or interpolation.")
+
+    def __post_init__(self):
+        _require_run(self)
+        _require_not_negative(self, "count", "frames", "batch_size")
+        _require(0 <= self.truncation < float("inf"), "truncation", self.truncation,
+                 "a number above 0, or 0 for none")
+        _require(not (self.count and self.seeds), "count", self.count, "0 with --seeds")
+        _require(not (self.count and self.interpolate), "count", self.count,
+                 "0 with --interpolate")
+        _require(not (self.interpolate and self.sheet), "sheet", self.sheet,
+                 "none with --interpolate")
+        _require(self.frames == 0 or self.interpolate, "frames", self.frames,
+                 "--interpolate with it")
+        _require(self.frames != 1, "frames", self.frames, "2 or more, or 0")
+        numbers_of("seeds", self.seeds or "0", MAX_SEEDS)
+        endings = (".png", ".gif", ".mp4", "") if self.interpolate else (".png", ".npz", "")
+        _require(os.path.splitext(self.out)[1] in endings, "out", self.out,
+                 "a name that ends in " + ", ".join(endings[:-1]) + ", or one without an ending")
+
+
+@dataclasses.dataclass(frozen=True)
+class AttentionConfig:
+    """Figures of attention maps (`attention_maps`; not in the reference)."""
+
+    run: str = _option("", _RUN_HELP)
+    step: int = _option(-1, _STEP_HELP)
+    use_ema: bool = _option(False, _EMA_HELP)
+    network: str = _option("generator", "Whose attention: generator, or discriminator (of a run).",
+                           ("generator", "discriminator"))
+    images: str = _option(
+        "", "With --network=discriminator: pictures to look at, with commas between them, instead "
+        "of generated ones; cropped to the middle square and resized.")
+    classes: str = _option("", "Classes of the generated images, as in sample; rows take turns. "
+                           "Empty: spread over all.")
+    seeds: str = _option("0-3", "Seeds of the generated images, one a row, as in sample.")
+    truncation: float = _option(0.0, "As in sample.")
+    queries: str = _option(
+        "spread", "Places whose attention is drawn: spread, where attention is most spread in each "
+        "image; grid, evenly over the image; or pixels x,y from the top left corner, with "
+        "semicolons between them, as in \"64,20;30,90\".")
+    num_queries: int = _option(4, "How many places, 1 to 8, where --queries does not say.")
+    arrows: int = _option(3, "Arrows to the strongest places, at most, in each map.")
+    smooth: bool = _option(True, "Draw maps smoothly; --nosmooth shows the keys as they are.")
+    out: str = _option("attention.png", "The figure; the values go beside it as .npz.")
+
+    def __post_init__(self):
+        _require_run(self)
+        _require_choices(self)
+        _require_not_negative(self, "arrows")
+        _require(1 <= self.num_queries <= 8, "num_queries", self.num_queries, "1 to 8")
+        _require(0 <= self.truncation < float("inf"), "truncation", self.truncation,
+                 "a number above 0, or 0 for none")
+        _require(not self.images or self.network == "discriminator", "images", self.images,
+                 "--network=discriminator with it: a generator makes its own images")
+        _require(self.out.endswith(".png"), "out", self.out, "a name that ends in .png")
+        numbers_of("seeds", self.seeds, MAX_ROWS)
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportConfig:
+    """One HTML file about a run (`report`; not in the reference)."""
+
+    run: str = _option("", "The run's directory, or one that holds a single run.")
+    out: str = _option("", "The file to write; empty: report.html in the run's directory.")
+    eval_dir: str = _option(
+        "", "Where the run's scores are; empty: where eval_imagenet.py puts them.")
+    max_grids: int = _option(24, "Sample grids to show, at most; spread over the run.")
+
+    def __post_init__(self):
+        _require_run(self)
+        _require_positive(self, "max_grids")
+        _require(not self.out or self.out.endswith((".html", ".htm")), "out", self.out,
+                 "a name that ends in .html")
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportConfig:
+    """A generator for other programs (`export`; not in the reference)."""
+
+    run: str = _option("", "The run's directory, or one that holds a single run.")
+    step: int = _option(-1, _STEP_HELP)
+    use_ema: bool = _option(False, _EMA_HELP)
+    out: str = _option("", "Directory to make, new or empty.")
+
+    def __post_init__(self):
+        _require_run(self)
+        _require(bool(self.out), "out", self.out, "a directory to make")
 
 
 def run_directory(checkpoint_dir: str, batch_size: int) -> str:

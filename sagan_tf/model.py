@@ -161,6 +161,27 @@ class SAGAN:
         """`class_samples` as a picture."""
         return grid_of(self.class_samples(rows, columns))
 
+    def attention_of(self, z, labels) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """A few samples, as of `sample`, and the attention of both networks over them.
+
+        Of the average where `train_config.use_ema` says so.
+
+        Returns:
+          float32 images [n, size, size, 3] in [-1, 1], and for "generator" and "discriminator",
+          where they have an attention block, its attention (`non_local.NonLocalBlock`).
+        """
+        network = self.averaged if self.train_config.use_ema else self.generator
+        z, labels, found = _float(z), _int(labels), {}
+        if network.non_local is None:
+            images = network(z, labels, training=False, update_sn=False)
+        else:
+            images, found["generator"] = network(z, labels, training=False, update_sn=False,
+                                                 return_attention=True)
+        if self.discriminator.non_local is not None:
+            _, found["discriminator"] = self.discriminator(images, labels, update_sn=False,
+                                                           return_attention=True)
+        return images.numpy(), {name: value.numpy() for name, value in found.items()}
+
     def _new_generator(self) -> generator.Generator:
         new = generator.Generator(self.model_config, self.train_config.group_size,
                                   dtype=self._dtype)

@@ -79,12 +79,16 @@ def spectral_normalize(w: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor
 
     Source: reference `ops.py:120-175`; Miyato et al., 2018, algorithm 1.
     """
-    matrix = _as_matrix(w)
+    sigma, new_u = _power_iteration(_as_matrix(w), u)
+    return w / sigma, new_u
+
+
+def _power_iteration(matrix: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """sigma, a scalar, and u' [1, out]."""
     v = _l2_normalize(tf.matmul(u, matrix, transpose_b=True))
     v_matrix = tf.matmul(v, matrix)
     new_u = _l2_normalize(v_matrix)
-    sigma = tf.matmul(v_matrix, new_u, transpose_b=True)
-    return w / tf.reshape(sigma, []), new_u
+    return tf.reshape(tf.matmul(v_matrix, new_u, transpose_b=True), []), new_u
 
 
 def _as_matrix(w: tf.Tensor) -> tf.Tensor:
@@ -138,6 +142,11 @@ class _SpectralNormLayer(keras.layers.Layer):
         if update_sn:
             _store_or_collect(self.u, new_u)
         return tf.cast(w_bar, self.compute_dtype)
+
+    def sigma(self) -> float:
+        """What W is divided by as u stands now."""
+        return float(_power_iteration(_as_matrix(self.oriented_weight()),
+                                      tf.convert_to_tensor(self.u))[0])
 
     def settle(self) -> None:
         """Stores the u at which the power iteration ends.
@@ -275,6 +284,15 @@ def settle_spectral_norms(network: keras.layers.Layer) -> None:
         layer.settle()
 
 
+def sigmas(network: keras.layers.Layer) -> dict[str, float]:
+    """What every spectrally normalised weight inside `network` is divided by, by layer.
+
+    Names are the reference's scopes ("g_block1/snconv1").
+    """
+    return {layer.weight.path.split("/", 1)[1].rsplit("/", 1)[0]: layer.sigma()
+            for layer in _spectral_norm_layers(network)}
+
+
 def remaining_norms(network: keras.layers.Layer) -> dict[str, float]:
     """The largest singular value of every W_bar inside `network`, by the layer's path.
 
@@ -326,7 +344,7 @@ class _TowerBatchNorm(keras.layers.Layer):
     replica's batch is smaller than a group, the group spans as many replicas as it takes.
     """
 
-    _epsilon = 1e-5
+    epsilon = 1e-5
     _mean_name = "moving_mean"
     _variance_name = "moving_variance"
 
@@ -387,7 +405,7 @@ class _TowerBatchNorm(keras.layers.Layer):
         """gamma * (x - mean) / sqrt(variance + epsilon) + beta, in one pass over x."""
         grouped = _grouped(x, self.group_size if training else None)
         mean, variance = self._statistics(tf.cast(grouped, tf.float32), training)
-        scale = tf.math.rsqrt(variance + self._epsilon) * gamma(grouped)
+        scale = tf.math.rsqrt(variance + self.epsilon) * gamma(grouped)
         shift = beta(grouped) - mean * scale
         normalized = grouped * tf.cast(scale, x.dtype) + tf.cast(shift, x.dtype)
         return tf.reshape(normalized, tf.shape(x) if x.shape[0] is None else x.shape)

@@ -6,35 +6,43 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Optional, TextIO
+from typing import Any, Optional, TextIO
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from sagan_tf import (
+    attention,
     checkpoints,
+    classes,
     dataset,
     distribution,
     files,
     health,
+    history,
     metric_writer,
     model,
     noise,
+    ops,
     process,
 )
 from sagan_tf import config as config_lib
 from sagan_tf import images as images_lib
 
+# What the name of an SN layer's sigma begins with, in rows and TensorBoard.
+SIGMA = "sigma/"
 # In the order in which they come to be: the first that is not finite is where it began.
 METRICS = ("g_loss", "g_gradient_norm", "logit_fake", "logit_real", "d_loss_fake", "d_loss_real",
            "d_loss", "d_gradient_norm")
 _SHOWN = ("g_loss", "d_loss")
+_WAIT = "input_wait"
 # Between the seeds of a run before and after a rollback: 2^32 over the golden ratio.
 _SEED_OFFSET = 0x9E3779B9
 _SECONDS_PER_LOOP = 2.0
 _MAX_STEPS_PER_LOOP = 100
 _PREVIEW_IMAGES = 64
+_ATTENTION_ROWS, _ATTENTION_QUERIES = 3, 4
 
 
 def train(model_config: config_lib.ModelConfig, data_config: config_lib.DataConfig,
@@ -73,7 +81,8 @@ def train(model_config: config_lib.ModelConfig, data_config: config_lib.DataConf
             with _only_run(train_config.run_dir, distribution.is_chief(strategy)):
                 trainer = _open_run(gan, records, data_config, progress)
                 start_up.done("checkpoint")
-                trainer.run(stop, start_up)
+                with trainer.recorded():
+                    trainer.run(stop, start_up)
 
 
 def _open_run(gan: model.SAGAN, records: dataset.Records, data_config: config_lib.DataConfig,
@@ -95,6 +104,8 @@ def _open_run(gan: model.SAGAN, records: dataset.Records, data_config: config_li
         "starting" if start is None else f"continuing from step {start}"))
     if chief:
         checkpoints.write_config(run_dir, model=gan.model_config, data=data_config, train=config)
+        if records.info is not None:
+            classes.write(run_dir, records.info.class_names, records.info.class_titles)
         trainer.writer = metric_writer.MetricWriter(run_dir, start or 0, config.summary_dir,
                                                     warn=progress.note)
         if start is None:
@@ -122,6 +133,39 @@ class Trainer:
         self.saved, self.writer, self.progress = saved, writer, progress
         self._rollbacks, self._watch = rollbacks, None
         self._chief = distribution.is_chief(gan.strategy)
+        self._history: Optional[history.History] = None
+        self._warnings: list[str] = []  # of before the start, which comes first in the history
+        self._waited = self._looped = 0.0  # seconds since the last row: for input, and in all
+
+    @contextlib.contextmanager
+    def recorded(self) -> Iterator[None]:
+        """Writes the start and, however it comes, the end of what is done inside to the history."""
+        def step() -> int:
+            return int(self.gan.step.numpy())
+
+        if self._chief:
+            self._history = history.History(self.saved.run_dir)
+        self._record(history.START, f"step {step()}", step=step(), **_circumstances(self.gan))
+        for text in self._warnings:
+            self._record(history.WARNING, text, step=step())
+        try:
+            yield
+        except BaseException as error:
+            text = files.first_line(error) or type(error).__name__
+            self._record(history.END, text, step=step(), reason=type(error).__name__)
+            raise
+        self._record(history.END, f"step {step()}: done", step=step(), reason="done")
+
+    def _record(self, event: str, text: str, **facts) -> None:
+        if self._history is not None:
+            self._history.add(event, text, **facts)
+
+    def _warn(self, text: str) -> None:
+        """Something that whoever looks at the run later should know."""
+        self.progress.note(text)
+        if self._history is None:
+            self._warnings.append(text)
+        self._record(history.WARNING, text, step=int(self.gan.step.numpy()))
 
     def restore(self) -> Optional[int]:
         """Goes to the newest checkpoint that can be read; all workers go to the same one.
@@ -133,14 +177,14 @@ class Trainer:
         found = None
         with self.gan.strategy.scope():
             if self._chief:
-                found = self.saved.restore(note=self.progress.note)
+                found = self.saved.restore(note=self._warn)
             own = workers * (found + 1) if found is not None else 0
             step = round(float(distribution.agree(self.gan.strategy, [own])[0])) - 1
             if not self._chief and step >= 0:
                 self.saved.restore(step)
             if any(name.startswith(model.AVERAGE) for name in self.saved.missing):
                 self.gan.begin_average()
-                self.progress.note(f"the average of the generator begins at step {step}")
+                self._warn(f"the average of the generator begins at step {step}")
         return step if step >= 0 else None
 
     def run(self, stop: "_StopSignals", start_up: Optional["_StartUp"] = None) -> None:
@@ -176,11 +220,14 @@ class Trainer:
             # Train without looking, up to the next thing to write.
             began, first = time.monotonic(), step
             step, metrics = self._run_steps(batches, step, self._count(step, per_step))
-            seconds = (time.monotonic() - began) / (step - first)
+            took, waited = time.monotonic() - began, metrics.pop(_WAIT)
+            seconds = took / (step - first)
             if first == begun_at:  # The first loop warmed up: not a measure of speed.
                 self.progress.note(start_up.end(f"{step - first} steps"))
                 self.progress.start(step)
                 seconds = 0.0 if self.config.steps_per_loop else seconds
+            else:
+                self._waited, self._looped = self._waited + waited, self._looped + took
 
             # Say where the run is.
             if self._chief:
@@ -224,12 +271,12 @@ class Trainer:
             limit = min(max(fitting, 1), _MAX_STEPS_PER_LOOP)
         marks = [every - step % every
                  for every in (self.config.save_summaries_steps, self.config.sample_every,
-                               self.config.health_every) if every]
+                               self.config.health_every, self.config.attention_every) if every]
         return min(limit, self.config.max_steps - step, *marks)
 
     def _run_steps(self, batches, step: int, count: int) -> tuple[int, dict[str, float]]:
         try:
-            with dataset.reading(self.records, self.progress.note):
+            with dataset.reading(self.records, self._warn):
                 metrics, bad_step = self._steps(batches, tf.constant(count))
         except config_lib.UserError:
             # The iteration that met the record has changed nothing: what came before is kept,
@@ -276,8 +323,8 @@ class Trainer:
         self._rollbacks.assign(done)
         if self._chief:
             self.writer.drop_rows_after(step)
-        self.progress.note(f"{fault}; rollback {done} of at most {self.config.max_rollbacks}: "
-                           f"continuing from step {step} with other random numbers")
+        self._warn(f"{fault}; rollback {done} of at most {self.config.max_rollbacks}: "
+                   f"continuing from step {step} with other random numbers")
 
     def _write(self, step: int, metrics: dict[str, float]) -> None:
         """Says where the run is: losses, samples, health, each when it is due."""
@@ -298,13 +345,21 @@ class Trainer:
             path = self.writer.write_image(step, "generator_grid", model.grid_of(samples),
                                            f"samples/step-{step:08}.png")
             self.progress.note(f"samples: {path}")
-        if draw or look:
+        attend = self.config.attention_every and step % self.config.attention_every == 0
+        if attend:
+            self._write_attention(step)
+        if draw or look or attend:
             self.progress.start(step)
 
     def _write_row(self, step: int, metrics: dict[str, float], rate: float,
                    found: dict[str, float]) -> None:
         row = {**metrics, **sigma_ratios(self.gan)}
         self._watch.see_row(step, row)
+        for network in (self.gan.generator, self.gan.discriminator):
+            row.update({f"{SIGMA}{name}": sigma for name, sigma in ops.sigmas(network).items()})
+        if self._looped:
+            row["input_stall"] = self._waited / self._looped
+            self._waited = self._looped = 0.0
         self.writer.write_scalars(step, {
             **row, **found,
             "d_learning_rate": self.config.discriminator_learning_rate,
@@ -312,10 +367,25 @@ class Trainer:
             "memory_mb": process.memory_mb(), "peak_memory_mb": process.memory_mb(peak=True),
             **({"images_per_second": rate} if rate else {})}, time=time.time())
 
+    def _write_attention(self, step: int) -> None:
+        """Figures of where both networks look, in samples of fixed z."""
+        model_config = self.gan.model_config
+        z, labels = noise.draw_grid(self.config.seed, min(_ATTENTION_ROWS,
+                                                          model_config.number_classes),
+                                    1, model_config.z_dim, model_config.number_classes)
+        images, found = self.gan.attention_of(z, labels)
+        ratios = sigma_ratios(self.gan)
+        for name, maps in found.items():
+            ratio = ratios[f"model/{name[0]}_non_local/sigma_ratio"]
+            panels = [attention.panel(image, f"class {label}", one, _ATTENTION_QUERIES)
+                      for image, label, one in zip(images_lib.to_uint8(images), labels, maps)]
+            figure = attention.draw(panels, f"{name}, step {step}, sigma_ratio {ratio:.4g}")
+            self.writer.write_image(step, f"attention_maps/{name}", images_lib.decode_png(figure))
+
     def _write_preview(self, step: int) -> None:
         with dataset.reading(self.records, self.progress.note):
             pixels, _ = dataset.preview(self.records, _PREVIEW_IMAGES)
-        self._watch = health.Watch(self.progress.note,
+        self._watch = health.Watch(self._warn,
                                    health.variety(dataset.to_float(pixels).numpy()[None]))
         self.writer.write_image(step, "input_image_grid",
                                 images_lib.grid(pixels, *images_lib.squarest_grid(len(pixels))),
@@ -362,8 +432,9 @@ def make_train_steps(gan: model.SAGAN, seed: int) -> Callable:
     """The inner loop: a function of (iterator of real batches, count) that runs `count` iterations.
 
     The batches hold uint8 images: they become floats on the device, a quarter of the way there.
-    It returns the metrics of the last iteration and -1, or, where an iteration's metrics were not
-    finite, those of the first such one and its number. Nothing is asked of Python in between.
+    It returns the metrics of the last iteration, with "input_wait", seconds in which all iterations
+    waited for their images, and -1; or, where an iteration's metrics were not finite, those of the
+    first such one and its number. Nothing is asked of Python in between.
     """
     config, strategy = gan.train_config, gan.strategy
     iteration = make_iteration(gan, seed)
@@ -381,20 +452,27 @@ def make_train_steps(gan: model.SAGAN, seed: int) -> Callable:
     def train_steps(batches, count):
         metrics = tf.zeros([len(METRICS)])
         bad_step = tf.constant(-1, tf.int64)
+        waited = tf.zeros([], tf.float64)
         for _ in tf.range(count):
             # An iteration begins when the one before it has ended and its own images are there
             # (which is what the condition, always true, is for): a record that cannot be read
             # leaves the variables as the last whole iteration left them.
             tf.autograph.experimental.set_loop_options(parallel_iterations=1)
-            real = [next(batches) for _ in range(config.d_step)]
-            found = tf.cond(_have_arrived(strategy, real),
+            with tf.control_dependencies([metrics]):
+                began = tf.timestamp()
+            with tf.control_dependencies([began]):
+                real = [next(batches) for _ in range(config.d_step)]
+            arrived = _have_arrived(strategy, real)
+            with tf.control_dependencies([arrived]):
+                waited += tf.timestamp() - began
+            found = tf.cond(arrived,
                             lambda real=real: count_iteration(real),
                             lambda: tf.fill([len(METRICS)], np.float32(np.nan)))
             metrics = tf.where(bad_step < 0, found, metrics)
             finite = tf.reduce_all(tf.math.is_finite(metrics))
             bad_step = tf.where(tf.logical_or(finite, bad_step >= 0), bad_step,
                                 gan.step.read_value())
-        return dict(zip(METRICS, tf.unstack(metrics))), bad_step
+        return {**dict(zip(METRICS, tf.unstack(metrics))), _WAIT: waited}, bad_step
 
     return train_steps
 
@@ -410,6 +488,13 @@ def sigma_ratios(gan: model.SAGAN) -> dict[str, float]:
     return {"model/" + v.path.split("/", 1)[1]: float(v.numpy())
             for network in (gan.generator, gan.discriminator) for v in network.trainable_variables
             if v.path.endswith("sigma_ratio")}
+
+
+def _circumstances(gan: model.SAGAN) -> dict[str, Any]:
+    """What a run runs on, for its history."""
+    devices = [name.split("/device:")[-1] for name in gan.strategy.extended.worker_devices]
+    return {"environment": {**history.environment(), "devices": ", ".join(devices),
+                            "workers": str(distribution.number_of_workers(gan.strategy))}}
 
 
 def _check_run(model_config, data_config, train_config, progress) -> None:

@@ -157,3 +157,14 @@ def test_initial_values():
 def test_layer_comes_back_from_its_config(layer):
     copy = type(layer).from_config(layer.get_config())
     assert copy.get_config() == layer.get_config()
+
+
+def test_sigmas_are_the_largest_singular_values_once_u_has_settled():
+    block = non_local.NonLocalBlock(name="block")
+    network = keras.Sequential([block], name="network")
+    network.build((1, 4, 4, 16))
+    ops.settle_spectral_norms(network)
+    found = ops.sigmas(network)
+    assert set(found) == {f"block/sn_conv_{name}" for name in ("theta", "phi", "g", "attn")}
+    expected = np.linalg.svd(block.g.weight.numpy()[0, 0], compute_uv=False)[0]
+    assert found["block/sn_conv_g"] == pytest.approx(expected, rel=1e-4)

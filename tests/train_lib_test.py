@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import itertools
 import json
@@ -5,15 +6,31 @@ import os
 import pathlib
 import shutil
 import signal
+import time
+import types
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from tensorboard.compat.proto import event_pb2
 
-from sagan_tf import checkpoints, config, metric_writer, model, order, train_lib
+from sagan_tf import (
+    checkpoints,
+    classes,
+    config,
+    dataset,
+    history,
+    metric_writer,
+    model,
+    order,
+    train_lib,
+)
 from tests.testing import PLAIN_MODEL, TINY_MODEL, make_data, random_images
+
+# What an iteration without a fault gives.
+METRICS = {**dict.fromkeys(train_lib.METRICS, 1.0), "input_wait": 0.0}
 
 
 @pytest.fixture(name="data")
@@ -49,7 +66,8 @@ def fixture_finished(tmp_path_factory):
     """A whole run of four steps: (its data, its settings, what it printed)."""
     path = tmp_path_factory.mktemp("finished")
     data = config.DataConfig(data_dir=make_data(path / "data"), shuffle_buffer_size=100)
-    return data, settings(path), train(data, settings(path))
+    train_config = settings(path, attention_every=4)
+    return data, train_config, train(data, train_config)
 
 
 def test_run_directory_holds_everything(finished):
@@ -72,6 +90,55 @@ def test_run_directory_holds_everything(finished):
     assert [state[name] for name in steps] == [4, 4, 4]
     assert list(run.glob("events.out.tfevents.*"))
     assert checkpoints.Checkpoints(str(run), {}).steps == [0, 4]
+
+
+def test_rows_hold_the_sigma_of_every_normalised_weight(finished):
+    """By NumPy from the checkpoint: one power iteration from u, whatever has come before."""
+    state, row = stored(finished[1], 4), rows(finished[1])[1]
+    names = [name for name in state if ".Su/" in name and "ema" not in name]
+    assert len(names) == len([name for name in row if name.startswith("sigma/")]) == 15 + 17
+    value = "/.ATTRIBUTES/VARIABLE_VALUE"
+    for layer, weight in (("g_block1.Ssnconv1", "w"), ("d_sn_linear", "Matrix")):
+        start = "state/generator.S" if layer.startswith("g") else "state/discriminator.S"
+        w, u = (state[f"{start}{layer}.S{name}{value}"] for name in (weight, "u"))
+        w = w.reshape(-1, w.shape[-1])
+        v = u @ w.T / np.linalg.norm(u @ w.T)
+        assert row["sigma/" + layer.replace(".S", "/")] == pytest.approx(
+            np.linalg.norm(v @ w), rel=1e-4)
+
+
+def test_tensorboard_shows_what_is_looked_for_first(finished):
+    tags = set()
+    for path in pathlib.Path(finished[1].run_dir).glob("events.out.tfevents.*"):
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = event_pb2.Event.FromString(record.numpy())
+            tags |= {value.tag for value in event.summary.value}
+    assert {"g_loss", "d_loss", "logit_real", "logit_fake", "g_gradient_norm", "d_gradient_norm",
+            "model/g_non_local/sigma_ratio", "model/d_non_local/sigma_ratio", "sigma/g_snh0",
+            "sigma/d_embedding", "g_learning_rate", "d_learning_rate", "images_per_second",
+            "input_stall", "generator_grid", "input_image_grid", "attention_maps/generator",
+            "attention_maps/discriminator"} <= tags
+
+
+def test_history_has_start_end_and_environment(finished):
+    events = history.read(finished[1].run_dir)
+    assert [(event["event"], event["step"]) for event in events[:2]] == [("start", 0), ("end", 4)]
+    assert events[0]["environment"]["tensorflow"] == tf.__version__
+    assert events[0]["environment"]["devices"] == "CPU:0"
+    assert events[1]["reason"] == "done"
+
+
+def test_classes_of_the_data_are_kept_with_the_run(tmp_path):
+    make_data(tmp_path / "data")
+    for name, known in (("named", True), ("nameless", False)):
+        gan = model.SAGAN(PLAIN_MODEL, settings(tmp_path / name, num_towers=1))
+        records = dataset.open_records(str(tmp_path / "data"), 32, 3)
+        if known:
+            records = dataclasses.replace(records, info=types.SimpleNamespace(
+                class_names=("a", "b", "c"), class_titles=None))
+        train_lib._open_run(gan, records, config.DataConfig(), metric_writer.Progress(4, 2))
+        found = classes.read(gan.train_config.run_dir, 3).names
+        assert found == (("a", "b", "c") if known else ("0", "1", "2"))
 
 
 def test_finished_run_has_nothing_to_do(finished):
@@ -166,18 +233,33 @@ def test_loop_stops_at_everything_that_is_to_be_written():
     assert trainer._count(0, 60.0) == 1
 
 
+def slowly(*batch):
+    time.sleep(0.01)
+    return batch
+
+
 def test_inner_loop_is_traced_once_whatever_its_count(tmp_path):
     """Six iterations of two steps of D and three of G: in loops of 1, 3 and 2, and of 1."""
     gan = model.SAGAN(PLAIN_MODEL, settings(tmp_path, num_towers=1, d_step=2, g_step=3))
     steps = train_lib.make_train_steps(gan, seed=0)
     images, labels = random_images(24), np.arange(24, dtype=np.int32) % 3
     batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(2, drop_remainder=True)
+    batches = batches.map(lambda *batch: tf.numpy_function(slowly, batch, (tf.uint8, tf.int32)))
+    batches = batches.map(lambda pixels, labels: (tf.ensure_shape(pixels, [2, 32, 32, 3]),
+                                                  tf.ensure_shape(labels, [2])))
+    options = tf.data.Options()
+    options.experimental_optimization.apply_default_optimizations = False  # nothing beforehand
+    batches = batches.with_options(options)
     begin, found = {name: v.numpy() for name, v in gan.state().items()}, []
     for counts in ((1, 3, 2), (1,) * 6):
         for name, v in gan.state().items():
             v.assign(begin[name])
         iterator = iter(batches)
-        losses = [steps(iterator, tf.constant(count))[0]["d_loss"].numpy() for count in counts]
+        began = time.monotonic()
+        metrics = [steps(iterator, tf.constant(count))[0] for count in counts]
+        losses = [one["d_loss"].numpy() for one in metrics]
+        # Twelve batches come 10 ms after they are asked for, at the earliest.
+        assert 0.12 <= sum(one["input_wait"].numpy() for one in metrics) < time.monotonic() - began
         assert next(iterator, None) is None  # two batches an iteration
         assert gan.step.numpy() == 6
         assert gan.d_optimizer.iterations.numpy() == 12
@@ -226,7 +308,7 @@ def not_finite(gan, step):
         for v in gan.generator.trainable_variables:
             v.assign(np.full(v.shape, np.nan))
         gan.step.assign(step)
-        return {**dict.fromkeys(train_lib.METRICS, 1.0), "d_loss": np.nan}, step
+        return {**METRICS, "d_loss": np.nan}, step
 
     bad_steps.get_concrete_function = lambda *_: None
     return bad_steps
@@ -239,7 +321,7 @@ def test_signal_saves_and_leaves(tmp_path, data, monkeypatch):
             gan.step.assign_add(int(count))
             if gan.step == 5:
                 os.kill(os.getpid(), signal.SIGTERM)
-            return dict.fromkeys(train_lib.METRICS, 1.0), -1
+            return METRICS, -1
 
         steps.get_concrete_function = lambda *_: None
         return steps
@@ -250,6 +332,9 @@ def test_signal_saves_and_leaves(tmp_path, data, monkeypatch):
         train(data, train_config)
     assert stop.value.signal == signal.SIGTERM
     assert checkpoints.Checkpoints(train_config.run_dir, {}).steps == [0, 5]
+    end = history.read(train_config.run_dir)[-1]
+    assert (end["event"], end["reason"], end["step"]) == ("end", "Interrupted", 5)
+    assert end["text"].startswith("SIGTERM: saved step 5")
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
@@ -276,6 +361,10 @@ def test_rollback_goes_on_from_the_checkpoint_with_other_numbers(rolled_back):
     again, printed, made = rolled_back
     assert "step 5: d_loss is not finite; " in printed
     assert "rollback 1 of at most 3: continuing from step 4 with other random numbers" in printed
+    events = history.read(again.run_dir)[-5:]  # after the finished run's
+    assert [(event["event"], event["step"]) for event in events] == [
+        ("start", 4), ("warning", 4), ("warning", 4), ("warning", 4), ("end", 6)]
+    assert "rollback 1 of at most 3" in events[3]["text"]
     assert made == [0, 0x9E3779B9]
     assert [row["step"] for row in rows(again)] == [2, 4, 5, 6]
     assert stored(again, 6)["state/rollbacks/.ATTRIBUTES/VARIABLE_VALUE"] == 1
