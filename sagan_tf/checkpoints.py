@@ -96,7 +96,8 @@ class Checkpoints:
         return path
 
     def restore(self, step: int = -1, complete: bool = True,
-                note: Callable[[str], None] = lambda _: None) -> Optional[int]:
+                note: Callable[[str], None] = lambda _: None,
+                flag: str = "checkpoint_step") -> Optional[int]:
         """Reads the checkpoint of `step`, or the newest one that can be read.
 
         Args:
@@ -104,6 +105,7 @@ class Checkpoints:
           complete: whether a checkpoint that holds more than the state is refused; else only what
             the state needs is read.
           note: told of each newer checkpoint that was damaged and passed over.
+          flag: the one that named the step.
         Returns:
           The step, or None when there is no checkpoint and none was named.
         Raises:
@@ -112,7 +114,7 @@ class Checkpoints:
         """
         if step != -1 and step not in self.steps:
             raise Unreadable(
-                f"--checkpoint_step={step}: {self.run_dir} has no checkpoint of that step, but of "
+                f"--{flag}={step}: {self.run_dir} has no checkpoint of that step, but of "
                 + (", ".join(map(str, self.steps)) or "none"))
         faults = []
         for candidate in [step] if step != -1 else reversed(self.steps):

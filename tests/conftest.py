@@ -38,3 +38,15 @@ def golden_run(request):
     archive = np.load(TESTDATA / f"{request.param}.npz")
     settings = json.loads((TESTDATA / f"{request.param}.json").read_text())
     return settings, {key: archive[key] for key in archive.files}
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory):
+    """The directory of a small run with random weights, of three classes with names."""
+    from sagan_tf import classes
+    from tests.testing import make_run
+
+    run_dir = make_run(tmp_path_factory.mktemp("tiny_run"))
+    classes.write(run_dir, ["n01440764", "n01443537", "n01484850"],
+                  ["tench, Tinca tinca", "goldfish, Carassius auratus", "great white shark"])
+    return run_dir

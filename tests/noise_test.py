@@ -48,3 +48,30 @@ def test_grid_has_one_class_a_row():
     z, labels = noise.draw_grid(0, 3, 4, z_dim=8, number_classes=1000)
     assert z.shape == (12, 8)
     np.testing.assert_array_equal(labels, [0] * 4 + [500] * 4 + [999] * 4)
+
+
+def test_seed_draws_the_same_whatever_comes_with_it():
+    z, labels = noise.draw_seeds(np.arange(20), 16, 10)
+    alone, label = noise.draw_seeds(np.array([13]), 16, 10)
+    np.testing.assert_array_equal(z[13], alone[0])
+    assert labels[13] == label[0]
+    assert len(np.unique(z, axis=0)) == 20
+    far, _ = noise.draw_seeds(np.array([13 + 2**32, 2**62]), 16, 10)
+    assert not np.isclose(far[0], alone[0]).any()
+
+
+def test_truncated_z_is_normal_between_the_limits():
+    """Variance of a normal distribution cut off at a: 1 - 2 a phi(a) / (2 Phi(a) - 1)."""
+    z, labels = (x.numpy() for x in noise.draw_seeds(np.arange(4000), 50, 10, 0.5))
+    whole, same_labels = (x.numpy() for x in noise.draw_seeds(np.arange(4000), 50, 10))
+    np.testing.assert_array_equal(labels, same_labels)
+    assert np.abs(z).max() < 0.5
+    assert z.var() == pytest.approx(1 - 2 * 0.5 * 0.3520653 / (2 * 0.6914625 - 1), rel=0.01)
+    assert whole.var() == pytest.approx(1, rel=0.01)
+    np.testing.assert_array_equal(np.argsort(z[0]), np.argsort(whole[0]))  # it changes gradually
+    assert np.bincount(labels, minlength=10).min() > 300
+
+
+def test_classes_are_spread_evenly():
+    np.testing.assert_array_equal(noise.spread_classes(1000, 3), [0, 500, 999])
+    np.testing.assert_array_equal(noise.spread_classes(3, 10), [0, 1, 2])

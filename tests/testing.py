@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from sagan_tf import config, dataset
+from sagan_tf import checkpoints, config, dataset, model
 
 TINY_MODEL = config.ModelConfig(image_size=32, z_dim=8, gf_dim=8, df_dim=8, number_classes=3,
                                 attention_resolution=16)
@@ -80,6 +80,33 @@ def make_pictures(directory, counts: dict[str, int], side: int = 40) -> str:
             pixels = random_images(1, side, seed)[0][:side - i % 3]
             Image.fromarray(pixels).save(directory / name / f"{i}.png")
     return str(directory)
+
+
+def make_run(directory, model_config=TINY_MODEL, step: int = 5, average: bool = True,
+             ratio: float = 0.5) -> str:
+    """The directory of a run that has trained nothing: random weights and statistics.
+
+    `sigma_ratio` is -0.25 in D; the average differs from the generator.
+    """
+    train = config.TrainConfig(checkpoint_dir=str(directory), batch_size=2, num_towers=1,
+                               ema_decay=0.9 if average else 0.0, max_steps=100)
+    gan = model.SAGAN(model_config, train)
+    rng = np.random.default_rng(0)
+    for network in filter(None, (gan.generator, gan.averaged)):
+        for v in network.weights:
+            if v.path.endswith(("/gamma", "/beta", "/mean", "/moving_mean")):
+                v.assign(v.numpy() + 0.3 * rng.normal(size=v.shape))
+            elif v.path.endswith(("/var", "/moving_variance")):
+                v.assign(rng.uniform(0.5, 2, v.shape))
+    for network, value in ((gan.generator, ratio), (gan.averaged, ratio),
+                           (gan.discriminator, -0.25)):
+        if network is not None and network.non_local is not None:
+            network.non_local.sigma_ratio.assign(value)
+    gan.step.assign(step)
+    checkpoints.write_config(train.run_dir, model=model_config, data=config.DataConfig(),
+                             train=train)
+    checkpoints.Checkpoints(train.run_dir, gan.state()).save(step)
+    return train.run_dir
 
 
 def make_tar(directory, path):
