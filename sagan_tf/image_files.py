@@ -35,21 +35,23 @@ class Writer:
     """Writes uint8 images as they come: into an .npz, or as PNG files.
 
     An .npz has `arr_0` (uint8 [n, size, size, 3]) and `arr_1` (int32 [n], labels), as the
-    evaluator of guided-diffusion reads them; it gets its name when it is whole. A directory, new or
-    empty, gets one folder for each class, named by its number, with files named by the images'
-    numbers.
+    evaluator of guided-diffusion reads them, and `seeds` (int64 [n]) where these are given; it gets
+    its name when it is whole. A directory, new or empty, gets one folder for each class, named by
+    its number, with files named by the images' seeds, or else numbers.
 
     Args:
       path: an .npz file, or else a directory.
       count: images that will come.
       size: their side in pixels.
+      flag: the one that named the path.
     Raises (entering, adding and leaving):
       config.UserError: the path cannot be written, or something is there that is in the way.
     """
 
-    def __init__(self, path: str, count: int, size: int):
-        self._path, self._shape = path, (count, size, size, 3)
+    def __init__(self, path: str, count: int, size: int, flag: str = "save_samples"):
+        self._path, self._shape, self._flag = path, (count, size, size, 3), flag
         self._labels: list[int] = []
+        self._seeds: list[int] = []
         self._stack = contextlib.ExitStack()
         self._zip: Optional[zipfile.ZipFile] = None
         self._entry: Optional[BinaryIO] = None
@@ -66,14 +68,17 @@ class Writer:
             raise
         return self
 
-    def add(self, images: np.ndarray, labels: np.ndarray) -> None:
-        """The next images, uint8 [n, size, size, 3], and their labels, int [n]."""
+    def add(self, images: np.ndarray, labels: np.ndarray, seeds: Sequence[int] = ()) -> None:
+        """The next images, uint8 [n, size, size, 3], their labels, int [n], and seeds, if any."""
         with self._writing():
             if self._entry is not None:
                 self._entry.write(np.ascontiguousarray(images).tobytes())
             else:
-                self._write_pictures(images, labels)
+                first = len(self._labels)
+                numbers = seeds if len(seeds) else range(first, first + len(images))
+                self._write_pictures(images, labels, numbers)
         self._labels.extend(np.asarray(labels).tolist())
+        self._seeds.extend(seeds)
 
     def __exit__(self, kind, *_) -> None:
         try:
@@ -84,12 +89,12 @@ class Writer:
             self._discard()
 
     def _writing(self) -> contextlib.AbstractContextManager:
-        return files_lib.writing(f"--save_samples={self._path}")
+        return files_lib.writing(f"--{self._flag}={self._path}")
 
     def _open_npz(self) -> None:
         if os.path.isdir(self._path):
             raise config_lib.UserError(
-                f"--save_samples={self._path}: there is a directory of this name; expected the "
+                f"--{self._flag}={self._path}: there is a directory of this name; expected the "
                 "name of a file, or of a directory without .npz")
         os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
         self._zip = self._stack.enter_context(zipfile.ZipFile(self._path + ".tmp", "w"))
@@ -103,11 +108,11 @@ class Writer:
         found = len(os.listdir(self._path))
         if found:
             raise config_lib.UserError(
-                f"--save_samples={self._path}: it holds {found} files or folders; expected a new "
+                f"--{self._flag}={self._path}: it holds {found} files or folders; expected a new "
                 "or empty directory")
 
-    def _write_pictures(self, images: np.ndarray, labels: np.ndarray) -> None:
-        for number, (image, label) in enumerate(zip(images, labels), len(self._labels)):
+    def _write_pictures(self, images: np.ndarray, labels: np.ndarray, numbers) -> None:
+        for number, image, label in zip(numbers, images, labels):
             folder = os.path.join(self._path, f"{label:04}")
             os.makedirs(folder, exist_ok=True)
             with open(os.path.join(folder, f"{number:06}.png"), "wb") as file:
@@ -117,6 +122,9 @@ class Writer:
         self._entry.close()
         with self._zip.open("arr_1.npy", "w") as file:
             np.lib.format.write_array(file, np.array(self._labels, np.int32))
+        if self._seeds:
+            with self._zip.open("seeds.npy", "w") as file:
+                np.lib.format.write_array(file, np.array(self._seeds, np.int64))
         self._zip.close()
         os.replace(self._path + ".tmp", self._path)
 
