@@ -42,7 +42,10 @@ setuptools.setup(
         "setuptools<81",
     ],
     extras_require={
-        "test": ["pytest>=8", "pytest-xdist>=3.7", "ruff>=0.6", "scipy>=1.11"],
+        # playwright drives a Chromium that is there; imageio-ffmpeg writes MP4.
+        "test": ["pytest>=8", "pytest-xdist>=3.7", "ruff>=0.6", "scipy>=1.11",
+                 "playwright>=1.50", "imageio-ffmpeg>=0.5"],
+        "video": ["imageio-ffmpeg>=0.5"],  # interpolations as MP4
         "data": ["scikit-learn>=1.4"],  # to make the digits again
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
     },

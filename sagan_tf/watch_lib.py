@@ -164,8 +164,8 @@ class _Watch:
                   for row in self._rows]
         model_config = self.evaluation.model_config
         title = f"{self.config.run_dir}: {scores_lib.protocol_title(self._protocol)}"
-        png = curves.draw(points, title, published=model_config.image_size == 128
-                          and model_config.number_classes == 1000)
+        png = curves.draw(points, title, published=curves.are_published_of(
+            model_config.image_size, model_config.number_classes))
         self.evaluation.writer.write_image(
             points[-1].step, "eval_vis/curves", images_lib.decode_png(png), "curves.png")
 

@@ -9,15 +9,17 @@ from tests.conftest import ROOT
 FLOORS = [
     {"config"},
     {"ops", "losses", "images", "noise", "files", "order", "imagenet", "workers",
-     "process"},
+     "process", "page"},
     {"non_local", "record_index", "dataset_info", "prepared_by_tfds", "pictures", "metrics",
      "inception", "distribution", "checkpoints", "metric_writer", "health", "image_files",
-     "curves"},
+     "curves", "attention", "classes", "history"},
     {"dataset", "sources", "features"},
     {"generator", "discriminator", "real_stats"},
-    {"model", "scores"},
-    {"reference_checkpoint", "train_lib", "eval_lib", "prepare_lib", "check_lib"},
-    {"cli", "watch_lib"},
+    {"model", "scores", "folding"},
+    {"reference_checkpoint", "train_lib", "eval_lib", "prepare_lib", "check_lib", "trained",
+     "run_record"},
+    {"cli", "watch_lib", "sample_lib", "attention_lib", "export_lib"},
+    {"report_lib"},
 ]
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 MODULES = sorted((ROOT / "sagan_tf").glob("*.py"))
