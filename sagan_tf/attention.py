@@ -85,7 +85,7 @@ def strongest(weights: np.ndarray, count: int) -> list[tuple[int, int]]:
       count: how many; fewer where what is left has less than half of the strongest one's share.
     """
     flat = weights.reshape(-1)
-    found = _apart(flat, len(weights), count, 1.5)
+    found = _apart(flat, len(weights), count, max(1.5, len(weights) / 5))
     return [divmod(key, len(weights)) for key in found if flat[key] >= flat.max() / 2]
 
 

@@ -114,13 +114,13 @@ def test_grid_shows_the_first_image_of_each_class(data, tmp_path):
     with Image.open(tmp_path / "data.png") as picture:
         assert picture.format == "PNG"
         pixels = np.asarray(picture)
-    # Images of 32 pixels are enlarged to the 96 that a caption needs, with a margin and a caption.
-    assert pixels.shape[1:] == (3 * 100, 3)
-    assert 96 + 10 < pixels.shape[0] < 96 + 40
+    # Images of 32 pixels are enlarged to the 128 that a caption needs, with a margin and a caption.
+    assert pixels.shape[1:] == (3 * 132, 3)
+    assert 128 + 10 < pixels.shape[0] < 128 + 40
     for label in range(3):
-        left = label * 100 + 2
-        np.testing.assert_array_equal(pixels[2:98:3, left:left + 96:3], images[label])
-        caption = pixels[98:, left:left + 96]
+        left = label * 132 + 2
+        np.testing.assert_array_equal(pixels[2:130:4, left:left + 128:4], images[label])
+        caption = pixels[130:, left:left + 128]
         assert caption.min() < 128 < caption.max()  # there are letters
 
 
@@ -132,9 +132,9 @@ def test_grid_of_many_classes_has_forty_pictures_of_evenly_chosen_ones(data, tmp
     with Image.open(tmp_path / "data.png") as picture:
         width, height = picture.size
         pixels = np.asarray(picture)
-    assert width == 10 * 100
-    assert 4 * 106 < height < 4 * 140
-    last = pixels[height // 4 * 3 + 2:height // 4 * 3 + 98:3, 902:998:3]
+    assert width == 10 * 132
+    assert 4 * 138 < height < 4 * 172
+    last = pixels[height // 4 * 3 + 2:height // 4 * 3 + 130:4, 1190:1318:4]
     shown = [i for i, image in enumerate(images) if np.array_equal(image, last)]
     assert 90 <= shown[0] <= 94
 

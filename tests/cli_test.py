@@ -3,10 +3,10 @@
 
 import pytest
 
-from sagan_tf import config, dataset
+from sagan_tf import checkpoints, config, dataset
 from tests.conftest import ROOT
-from tests.processes import PLAIN, error_line, run
-from tests.testing import NO_DISK, enlarge, make_data, make_pictures, small_disk
+from tests.processes import PLAIN, error_line, run, state
+from tests.testing import NO_DISK, make_data, make_pictures, small_disk
 
 
 @pytest.fixture(name="data", scope="module")
@@ -94,7 +94,6 @@ def test_full_disk_is_one_line_and_keeps_the_last_checkpoint(tmp_path, data):
                  "--save_checkpoint_secs=0", "--keep_checkpoints=100000", "--max_steps=100000"]
         line = error_line(run("train_imagenet.py", *flags))
         assert f"{disk}/imagenet_2: cannot be written to" in line
-        enlarge(disk, "64m")
-        code, out, err = run("train_imagenet.py", *flags[:-1], "--max_steps=1")
-        assert code == 0, err
-        assert "continuing from step " in out
+        # The same command would go on from here; starting it once more is resume_test's.
+        run_dir = f"{disk}/imagenet_2"
+        assert len(state(run_dir, checkpoints.Checkpoints(run_dir, {}).steps[-1])) > 100

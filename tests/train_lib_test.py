@@ -272,10 +272,10 @@ def test_inner_loop_is_traced_once_whatever_its_count(tmp_path):
 
 
 def test_whole_iteration_is_one_xla_program():
-    """128 px: both steps, forward, backward, Adam, u, moving statistics and average."""
-    size = config.ModelConfig(gf_dim=8, df_dim=8, z_dim=8, number_classes=3)
+    """64 px: both steps, forward, backward, Adam, u, moving statistics and average."""
+    size = config.ModelConfig(image_size=64, gf_dim=8, df_dim=8, z_dim=8, number_classes=3)
     train_config = config.TrainConfig(batch_size=2, num_towers=2, ema_decay=0.9)
-    images = make_images(4, 128)
+    images = make_images(4, 64)
     labels = tf.constant([0, 1, 2, 0])
     found = []
     for compiled in (True, False):
@@ -295,7 +295,7 @@ def test_whole_iteration_is_one_xla_program():
         if name.endswith(("/u", "/mean", "/var", "moving_mean", "moving_variance", "iterations")):
             np.testing.assert_allclose(state[name], value, rtol=1e-3, atol=1e-4, err_msg=name)
             changed += 1
-    assert changed > 100
+    assert changed > 80
 
 
 def make_images(count, size):
