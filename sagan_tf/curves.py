@@ -57,12 +57,21 @@ def draw(points: Sequence[Point], title: str, published: bool) -> bytes:
                           label=label)
         axes.set_xlabel("step")
         axes.set_ylabel(name)
-        axes.set_ylim(bottom=0)
+        if spans_decades([getattr(p, field) for p in points]):
+            axes.set_yscale("log")
+        else:
+            axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
     buffer = io.BytesIO()
     canvas.savefig(buffer, format="png", dpi=100)
     return buffer.getvalue()
+
+
+def spans_decades(values: Sequence[float]) -> bool:
+    """Whether the later of some values would lie on the axis, did it begin at 0."""
+    good = [value for value in values if 0 < value < _LARGEST]
+    return len(good) > 2 and max(good) > 50 * min(good)
 
 
 class Curve(NamedTuple):

@@ -313,8 +313,9 @@ def _score_chart(run: run_record.Run, rows: list[dict[str, Any]], name: str, fie
     if curves.are_published_of(run.model.image_size, run.model.number_classes):
         lines += curves.published(field)
         note += " The others are as published, of 50,000 images."
+    log = curves.spans_decades(values.tolist())
     return _figure(f"{name}{number}", _score_title(run_record.score(rows[-1], name)[0]), lines,
-                   note, from_zero=True)
+                   note, log=log, from_zero=not log)
 
 
 def _score_table(rows: Sequence[dict[str, Any]]) -> str:

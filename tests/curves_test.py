@@ -87,3 +87,10 @@ def test_published_points_are_the_papers():
     assert curves.are_published_of(128, 1000)
     assert not curves.are_published_of(128, 10)
     assert not curves.are_published_of(64, 1000)
+
+
+def test_values_over_decades_are_told():
+    assert curves.spans_decades([700.0, 30.0, 2.0])
+    assert not curves.spans_decades([70.0, 30.0, 2.0])
+    assert not curves.spans_decades([0.0, float("nan"), 1.0, 40.0, 2.0])
+    assert not curves.spans_decades([700.0, 2.0])
