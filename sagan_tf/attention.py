@@ -9,6 +9,7 @@ Source: paper, figures 1 and 6; reference `non_local.py:48-80`.
 
 import io
 import math
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -175,7 +176,9 @@ def draw(panels: Sequence[Panel], title: str, arrows: int = 3, smooth: bool = Tr
                 one.plot(x, y, "o", color=colour, markersize=7, markeredgecolor="black")
             axes.set_xlabel(f"at most {100 * weights.max():.2g} %", fontsize=7)
     buffer = io.BytesIO()
-    canvas.savefig(buffer, format="png", dpi=100)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # of names in other scripts
+        canvas.savefig(buffer, format="png", dpi=100)
     return buffer.getvalue()
 
 

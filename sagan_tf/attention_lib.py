@@ -180,7 +180,7 @@ def _asked_queries(config: config_lib.AttentionConfig, size: int, side: int) -> 
     if len(points) > attention.MAX_QUERIES:
         raise config_lib.UserError(f"--queries={config.queries}: {len(points)} places; expected at "
                                    f"most {attention.MAX_QUERIES}")
-    return [attention.query_at(x, y, size, side) for x, y in points]
+    return list(dict.fromkeys(attention.query_at(x, y, size, side) for x, y in points))
 
 
 def _values(looked: Looked, panels: Sequence[attention.Panel]) -> bytes:

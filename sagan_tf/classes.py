@@ -32,7 +32,9 @@ class Classes:
     def text(self, label: int) -> str:
         """A class for people: its title's first name, else its own name, or "class 3"."""
         name = self.titles[label].split(",")[0] or self.names[label]
-        return f"class {label}" if name == str(label) else name
+        if name == str(label):
+            return f"class {label}"
+        return f'class {label} ("{name}")' if name.isdecimal() else name
 
     def full_text(self, label: int) -> str:
         """A class that cannot be taken for another: number, name and title."""
@@ -43,8 +45,9 @@ class Classes:
         """Labels of a list of classes, each once, in the order asked for.
 
         Args:
-          asked: parts between commas: a number, numbers as in "0-9", a name, a synset id, or the
-            beginning of either that only one class has. Capitals and "_" do not matter.
+          asked: parts between commas: a label, labels as in "0-9", a name, a synset id, or the
+            beginning of either that only one class has. Capitals and "_" do not matter. What looks
+            like a number is a label, even where names are numbers.
         Raises:
           config.UserError: no class, or several, are meant; names those that may be.
         """
@@ -57,7 +60,7 @@ class Classes:
         return list(dict.fromkeys(found))
 
     def _find_one(self, part: str) -> Sequence[int]:
-        numbers = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+        numbers = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", part)
         if numbers:
             first, last = int(numbers[1]), int(numbers[2] or numbers[1])
             if first > last or last >= len(self.names):
@@ -74,7 +77,7 @@ class Classes:
             raise config_lib.UserError(
                 f"--classes={part}: {len(found)} classes are called so: {self._list(sorted(found))}"
                 "; give more of the name, the synset id or the number")
-        raise config_lib.UserError(f"--classes={part}: no class is called so{self._near(wanted)}")
+        raise config_lib.UserError(f"--classes={part}: {self._near(wanted)}")
 
     def _near(self, wanted: str) -> str:
         by_name: dict[str, int] = {}
@@ -84,10 +87,10 @@ class Classes:
         near += [label for name, label in by_name.items() if wanted in name]
         near = list(dict.fromkeys(near))
         if near:
-            return f"; near it are {self._list(near)}"
+            return f"no class is called so; near it are {self._list(near)}"
         if not any(self.titles) and self.names == _numbers(len(self.names)):
-            return (f"; the run knows no names, give numbers from 0 to {len(self.names) - 1}")
-        return "; give a number, a name or a synset id"
+            return f"no names are known; expected numbers from 0 to {len(self.names) - 1}"
+        return "no class is called so; expected a number, a name or a synset id"
 
     def _list(self, labels: Sequence[int]) -> str:
         more = f" and {len(labels) - _LISTED} more" if len(labels) > _LISTED else ""

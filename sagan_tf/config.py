@@ -603,6 +603,7 @@ _RUN_HELP = ("What to look at: a run's directory (or one that holds a single run
              "export wrote.")
 _STEP_HELP = "Step of the checkpoint; -1: the latest."
 MAX_SEEDS = 1_000_000
+MAX_FRAMES = 1000
 MAX_ROWS = 32  # of a figure
 _EMA_HELP = "Take the moving average of the generator (trained with --ema_decay)."
 
@@ -611,6 +612,19 @@ def _require_run(config: Any) -> None:
     _require(bool(config.run), "run", config.run, "the directory of a run")
     step = getattr(config, "step", -1)
     _require(step >= -1, "step", step, "a step, or -1 for the latest")
+
+
+def _require_truncation(config: Any) -> None:
+    _require(config.truncation == 0 or 0.001 <= config.truncation < float("inf"), "truncation",
+             config.truncation, "a number from 0.001 on, or 0 for none")
+
+
+def _require_out(out: str) -> None:
+    """Of an output of this machine: a name that is more than an ending."""
+    name = os.path.basename(out.rstrip("/"))
+    _require("://" not in out, "out", out, "a place on this machine")
+    _require(not out or (bool(name) and name not in (".", "..", ".png", ".npz", ".gif", ".mp4")),
+             "out", out, "a name of its own")
 
 
 def numbers_of(flag: str, text: str, limit: int) -> list[int]:
@@ -627,8 +641,9 @@ def numbers_of(flag: str, text: str, limit: int) -> list[int]:
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         last = last if dash else first
-        _require(first.isdecimal() and last.isdecimal() and int(first) <= int(last) < 2**63, flag,
-                 text, "numbers, with commas between them, as in 3,10-19")
+        fits = all(number.isdecimal() and len(number) <= 18 for number in (first, last))
+        _require(fits and int(first) <= int(last), flag, text,
+                 "numbers of up to 18 digits, with commas between them, as in 3,10-19")
         _require(len(found) + int(last) - int(first) < limit, flag, text,
                  f"at most {limit} numbers")
         found.update(dict.fromkeys(range(int(first), int(last) + 1)))
@@ -643,7 +658,7 @@ class SampleConfig:
     step: int = _option(-1, _STEP_HELP)
     use_ema: bool = _option(False, _EMA_HELP)
     classes: str = _option(
-        "", "Classes, with commas between them: numbers (207, 0-9), names, synset ids, or "
+        "", "Classes, with commas between them: labels (207, 0-9), names, synset ids, or "
         "beginnings of these that only one class has. Empty: up to ten, spread over all; with "
         "--count the class that each seed draws.")
     seeds: str = _option(
@@ -672,9 +687,13 @@ class SampleConfig:
     def __post_init__(self):
         _require_run(self)
         _require_not_negative(self, "count", "frames", "batch_size")
-        _require(0 <= self.truncation < float("inf"), "truncation", self.truncation,
-                 "a number above 0, or 0 for none")
+        _require_truncation(self)
+        _require(self.count <= MAX_SEEDS, "count", self.count, f"at most {MAX_SEEDS}")
+        _require(self.frames <= MAX_FRAMES, "frames", self.frames, f"at most {MAX_FRAMES}")
         _require(not (self.count and self.seeds), "count", self.count, "0 with --seeds")
+        _require(not (self.count and self.sheet), "sheet", self.sheet, "none with --count")
+        _require(not (self.sheet and self.out.endswith(".npz")), "sheet", self.sheet,
+                 f"none with --out={self.out}")
         _require(not (self.count and self.interpolate), "count", self.count,
                  "0 with --interpolate")
         _require(not (self.interpolate and self.sheet), "sheet", self.sheet,
@@ -684,6 +703,7 @@ class SampleConfig:
         _require(self.frames != 1, "frames", self.frames, "2 or more, or 0")
         numbers_of("seeds", self.seeds or "0", MAX_SEEDS)
         endings = (".png", ".gif", ".mp4", "") if self.interpolate else (".png", ".npz", "")
+        _require_out(self.out)
         _require(os.path.splitext(self.out)[1] in endings, "out", self.out,
                  "a name that ends in " + ", ".join(endings[:-1]) + ", or one without an ending")
 
@@ -698,8 +718,9 @@ class AttentionConfig:
     network: str = _option("generator", "Whose attention: generator, or discriminator (of a run).",
                            ("generator", "discriminator"))
     images: str = _option(
-        "", "With --network=discriminator: pictures to look at, with commas between them, instead "
-        "of generated ones; cropped to the middle square and resized.")
+        "", "With --network=discriminator: pictures to look at, instead of generated ones, with "
+        "commas between their names (which must have none); cropped to the middle square and "
+        "resized.")
     classes: str = _option("", "Classes of the generated images, as in sample; rows take turns. "
                            "Empty: spread over all.")
     seeds: str = _option("0-3", "Seeds of the generated images, one a row, as in sample.")
@@ -718,10 +739,15 @@ class AttentionConfig:
         _require_choices(self)
         _require_not_negative(self, "arrows")
         _require(1 <= self.num_queries <= 8, "num_queries", self.num_queries, "1 to 8")
-        _require(0 <= self.truncation < float("inf"), "truncation", self.truncation,
-                 "a number above 0, or 0 for none")
+        _require_truncation(self)
         _require(not self.images or self.network == "discriminator", "images", self.images,
                  "--network=discriminator with it: a generator makes its own images")
+        for name in ("classes", "use_ema", "truncation"):
+            _require(not (self.images and getattr(self, name)), name, getattr(self, name),
+                     "none with --images, which are not generated")
+        _require(len(self.images.split(",")) <= MAX_ROWS, "images", self.images,
+                 f"at most {MAX_ROWS} of them")
+        _require_out(self.out)
         _require(self.out.endswith(".png"), "out", self.out, "a name that ends in .png")
         numbers_of("seeds", self.seeds, MAX_ROWS)
 
@@ -755,6 +781,7 @@ class ExportConfig:
     def __post_init__(self):
         _require_run(self)
         _require(bool(self.out), "out", self.out, "a directory to make")
+        _require_out(self.out)
 
 
 def run_directory(checkpoint_dir: str, batch_size: int) -> str:

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import mmap
 import os
+import tempfile
 from collections.abc import Iterator
 
 import numpy as np
@@ -24,18 +25,25 @@ _WRITE_ERRORS = (OSError, tf.errors.ResourceExhaustedError, tf.errors.Permission
 def first_line(error: Exception) -> str:
     """What an error says, in one line."""
     lines = str(getattr(error, "message", None) or error).splitlines()
+    if lines and lines[0].startswith("Graph execution error"):  # What it is comes last.
+        lines = [line for line in lines if line and not line.startswith((" ", "\t"))][-1:]
     return lines[0] if lines else type(error).__name__
 
 
 @contextlib.contextmanager
 def writing(directory: str) -> Iterator[None]:
-    """Turns an error of writing below `directory` into a `config.UserError` of one line."""
+    """Turns an error of writing below `directory` into a `config.UserError` of one line.
+
+    Args:
+      directory: a run's, or "--flag=value" of another output.
+    """
     try:
         yield
     except _WRITE_ERRORS as error:
+        kept = "directory. Checkpoints written before stay as they are"
         raise config_lib.UserError(
             f"{directory}: cannot be written to ({first_line(error)}); free space, or choose "
-            "another directory. Checkpoints written before stay as they are") from error
+            f"another {'place' if directory.startswith('--') else kept}") from error
 
 
 def write_whole(path: str, text: str) -> None:
@@ -56,16 +64,36 @@ def require_writable(path: str) -> None:
     if os.path.isdir(path):
         raise IsADirectoryError(errno.EISDIR, "there is a directory of this name")
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    with open(path + ".tmp", "wb"):
+    with tempfile.NamedTemporaryFile(dir=os.path.dirname(path) or "."):
         pass
-    os.remove(path + ".tmp")
+
+
+@contextlib.contextmanager
+def replaced(path: str) -> Iterator[str]:
+    """A name for a file or directory, which becomes `path` at the end if all went well.
+
+    Otherwise it goes. It has the ending of `path` and lies beside it. An empty directory of the
+    name `path` makes way. Raises OSError.
+    """
+    folder, name = os.path.split(os.path.realpath(path))
+    with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=folder) as own:
+        written = os.path.join(own, name)
+        yield written
+        if os.path.isdir(path):
+            os.rmdir(os.path.realpath(path))  # It must be empty.
+        os.replace(written, os.path.join(folder, name))
 
 
 def write_bytes(path: str, content: bytes) -> None:
     """Writes a file whole or not at all. Raises OSError."""
-    with open(path + ".tmp", "wb") as file:
+    with replaced(path) as written, open(written, "wb") as file:
         file.write(content)
-    os.replace(path + ".tmp", path)
+
+
+def read_lines(path: str) -> list[str]:
+    """The lines of a text file; what is no text in it becomes question marks."""
+    with tf.io.gfile.GFile(path, "rb") as file:
+        return file.read().decode("utf-8", "replace").splitlines()
 
 
 def ends_whole(path: str) -> bool:

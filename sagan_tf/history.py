@@ -53,10 +53,8 @@ def read(run_dir: str) -> list[dict[str, Any]]:
     path = os.path.join(run_dir, FILENAME)
     if not tf.io.gfile.exists(path):
         return []
-    with tf.io.gfile.GFile(path) as file:
-        lines = file.read().splitlines()
     events = []
-    for line in lines:
+    for line in files.read_lines(path):
         with contextlib.suppress(ValueError):
             event = json.loads(line)
             if isinstance(event, dict) and "event" in event and "time" in event:

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import math
 import os
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -35,9 +36,9 @@ class Writer:
     """Writes uint8 images as they come: into an .npz, or as PNG files.
 
     An .npz has `arr_0` (uint8 [n, size, size, 3]) and `arr_1` (int32 [n], labels), as the
-    evaluator of guided-diffusion reads them, and `seeds` (int64 [n]) where these are given; it gets
-    its name when it is whole. A directory, new or empty, gets one folder for each class, named by
-    its number, with files named by the images' seeds, or else numbers.
+    evaluator of guided-diffusion reads them, and `seeds` (int64 [n]) where these are given. A
+    directory, new or empty, gets one folder for each class, named by its number, with files named
+    by the images' seeds, or else numbers. Either gets its name when it is whole.
 
     Args:
       path: an .npz file, or else a directory.
@@ -53,19 +54,19 @@ class Writer:
         self._labels: list[int] = []
         self._seeds: list[int] = []
         self._stack = contextlib.ExitStack()
+        self._written = ""
         self._zip: Optional[zipfile.ZipFile] = None
         self._entry: Optional[BinaryIO] = None
 
     def __enter__(self) -> "Writer":
-        try:
-            with self._writing():
-                if self._path.endswith(".npz"):
-                    self._open_npz()
-                else:
-                    self._make_directory()
-        except BaseException:
-            self._discard()
-            raise
+        with self._finishing(), self._writing():
+            self._refuse_what_is_in_the_way()
+            os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
+            self._written = self._stack.enter_context(files_lib.replaced(self._path))
+            if self._path.endswith(".npz"):
+                self._open_npz()
+            else:
+                os.mkdir(self._written)
         return self
 
     def add(self, images: np.ndarray, labels: np.ndarray, seeds: Sequence[int] = ()) -> None:
@@ -80,40 +81,52 @@ class Writer:
         self._labels.extend(np.asarray(labels).tolist())
         self._seeds.extend(seeds)
 
-    def __exit__(self, kind, *_) -> None:
-        try:
-            if kind is None and self._entry is not None:
-                with self._writing():
-                    self._end_npz()
-        finally:
-            self._discard()
+    def __exit__(self, kind, *error) -> None:
+        if kind is not None:
+            with contextlib.suppress(OSError):
+                self._stack.__exit__(kind, *error)
+            return
+        with self._finishing(), self._writing():
+            if self._entry is not None:
+                self._end_npz()
+            self._stack.close()
 
     def _writing(self) -> contextlib.AbstractContextManager:
         return files_lib.writing(f"--{self._flag}={self._path}")
 
-    def _open_npz(self) -> None:
-        if os.path.isdir(self._path):
-            raise config_lib.UserError(
-                f"--{self._flag}={self._path}: there is a directory of this name; expected the "
-                "name of a file, or of a directory without .npz")
-        os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
-        self._zip = self._stack.enter_context(zipfile.ZipFile(self._path + ".tmp", "w"))
-        self._entry = self._stack.enter_context(
-            self._zip.open("arr_0.npy", "w", force_zip64=True))
-        np.lib.format.write_array_header_1_0(
-            self._entry, {"descr": "|u1", "fortran_order": False, "shape": self._shape})
+    @contextlib.contextmanager
+    def _finishing(self) -> Iterator[None]:
+        """Discards what was written when something goes wrong inside."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self._stack.__exit__(*sys.exc_info())
+            raise
 
-    def _make_directory(self) -> None:
-        os.makedirs(self._path, exist_ok=True)
-        found = len(os.listdir(self._path))
+    def _refuse_what_is_in_the_way(self) -> None:
+        if self._path.endswith(".npz"):
+            if os.path.isdir(self._path):
+                raise config_lib.UserError(
+                    f"--{self._flag}={self._path}: there is a directory of this name; expected the "
+                    "name of a file, or of a directory without .npz")
+            return
+        found = len(os.listdir(self._path)) if os.path.lexists(self._path) else 0
         if found:
             raise config_lib.UserError(
                 f"--{self._flag}={self._path}: it holds {found} files or folders; expected a new "
                 "or empty directory")
 
+    def _open_npz(self) -> None:
+        self._zip = self._stack.enter_context(zipfile.ZipFile(self._written, "w"))
+        self._entry = self._stack.enter_context(
+            self._zip.open("arr_0.npy", "w", force_zip64=True))
+        np.lib.format.write_array_header_1_0(
+            self._entry, {"descr": "|u1", "fortran_order": False, "shape": self._shape})
+
     def _write_pictures(self, images: np.ndarray, labels: np.ndarray, numbers) -> None:
         for number, image, label in zip(numbers, images, labels):
-            folder = os.path.join(self._path, f"{label:04}")
+            folder = os.path.join(self._written, f"{label:04}")
             os.makedirs(folder, exist_ok=True)
             with open(os.path.join(folder, f"{number:06}.png"), "wb") as file:
                 file.write(images_lib.encode_png(image))
@@ -125,16 +138,6 @@ class Writer:
         if self._seeds:
             with self._zip.open("seeds.npy", "w") as file:
                 np.lib.format.write_array(file, np.array(self._seeds, np.int64))
-        self._zip.close()
-        os.replace(self._path + ".tmp", self._path)
-
-    def _discard(self) -> None:
-        """Closes what is open, and removes an .npz that has not got its name."""
-        with contextlib.suppress(OSError):
-            self._stack.close()
-        if self._zip is not None:
-            with contextlib.suppress(OSError):
-                os.remove(self._path + ".tmp")
 
 
 class Images(NamedTuple):

@@ -106,8 +106,7 @@ class MetricWriter:
         with self._writing(self.directory):
             if not tf.io.gfile.exists(self._rows):
                 return
-            with tf.io.gfile.GFile(self._rows) as file:
-                lines = file.read().splitlines()
+            lines = files.read_lines(self._rows)
             rows = zip(lines, map(_row_of, lines))
             kept = [line for line, row in rows if row is not None and row["step"] <= step]
             if len(kept) < len(lines):
@@ -119,8 +118,7 @@ def read_rows(directory: str) -> list[dict[str, Any]]:
     path = os.path.join(directory, _ROWS)
     if not tf.io.gfile.exists(path):
         return []
-    with tf.io.gfile.GFile(path) as file:
-        return [row for row in map(_row_of, file.read().splitlines()) if row is not None]
+    return [row for row in map(_row_of, files.read_lines(path)) if row is not None]
 
 
 def _row_of(line: str) -> Optional[dict[str, Any]]:

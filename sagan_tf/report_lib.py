@@ -65,6 +65,7 @@ def write(config: config_lib.ReportConfig, stream: Optional[TextIO] = None) -> s
             file.write("")
         tf.io.gfile.remove(path + ".tmp")
 
+    _say(stream, f"reading {run_dir}")
     run = run_record.read(run_dir, config.eval_dir)
     content = _page(run, config.max_grids, lambda text: _say(stream, text))
     content = content.encode("utf-8", "backslashreplace").decode()  # Names need not be UTF-8.
@@ -193,7 +194,7 @@ def _chart_list(run: run_record.Run) -> list[_Chart]:
         _Chart("Speed", {"images_per_second": "images/s"},
                "Real images trained on per second since the row before.", from_zero=True),
         _Chart("Input stall", {"input_stall": "% of the time"},
-               "Share of the training time in which the devices waited for images.",
+               "Share of the training time in which the loop waited for images.",
                scale=100.0, from_zero=True),
         _Chart("Memory", {"memory_mb": "now", "peak_memory_mb": "at most so far"},
                "Main memory of the training process in MB, without that of devices.",

@@ -275,7 +275,9 @@ def spread(items: Sequence[Any], count: int) -> list[Any]:
 
 def is_number(value: Any) -> bool:
     """Whether something that JSON held is a number; NaN and infinity are."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    # JSON knows whole numbers that are too large for any other type.
+    return isinstance(value, float) or (
+        isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1e300)
 
 
 def is_finite(value: Any) -> bool:

@@ -26,16 +26,16 @@ _NO_VIDEO = ("an .mp4 needs the package imageio-ffmpeg (pip install imageio-ffmp
 
 
 class Asked(NamedTuple):
-    """Images that somebody wants: a label and a seed for each, classes one after the other.
+    """Images that somebody wants: a seed and a label for each, classes one after the other.
 
     Attributes:
-      labels: int32 [n].
       seeds: int64 [n].
+      labels: int32 [n]; None: those that the seeds draw.
       columns: of a grid of them.
     """
 
-    labels: np.ndarray
     seeds: np.ndarray
+    labels: Optional[np.ndarray]
     columns: int
 
 
@@ -72,84 +72,88 @@ def choose(config: config_lib.SampleConfig, network: trained.Trained) -> Asked:
       config.UserError: a class is not there.
     """
     if config.count:
-        seeds = np.arange(config.count)
-        if config.classes:
-            labels = np.resize(network.classes.find(config.classes), config.count)
-        else:
-            _, labels = network.draw(seeds)
-        return Asked(labels.astype(np.int32), seeds, math.ceil(math.sqrt(config.count)))
+        labels = np.resize(np.array(network.classes.find(config.classes), np.int32),
+                           config.count) if config.classes else None
+        return Asked(np.arange(config.count), labels, math.ceil(math.sqrt(config.count)))
     labels = network.classes.find(config.classes) if config.classes else noise.spread_classes(
         network.model_config.number_classes, _CLASSES)
     seeds = config_lib.numbers_of("seeds", config.seeds or _SEEDS, config_lib.MAX_SEEDS)
     columns = len(seeds) if len(labels) > 1 or config.sheet else math.ceil(math.sqrt(len(seeds)))
-    return Asked(np.repeat(np.array(labels, np.int32), len(seeds)), np.tile(seeds, len(labels)),
+    return Asked(np.tile(seeds, len(labels)), np.repeat(np.array(labels, np.int32), len(seeds)),
                  columns)
 
 
-def _pixels(network: trained.Trained, asked: Asked, truncation: float = 0.0,
-            bar: bool = False) -> Iterator[np.ndarray]:
-    """uint8 [up to batch_size, size, size, 3], in order; constant memory."""
-    with tqdm.tqdm(total=len(asked.seeds), unit="image", disable=None if bar else True) as shown:
+class _Batch(NamedTuple):
+    """uint8 [n, size, size, 3] and their seeds and labels."""
+
+    pixels: np.ndarray
+    seeds: np.ndarray
+    labels: np.ndarray
+
+
+def _batches(network: trained.Trained, asked: Asked, truncation: float) -> Iterator[_Batch]:
+    """In order, in constant memory, with a progress bar on a terminal."""
+    with tqdm.tqdm(total=len(asked.seeds), unit="image", disable=None) as shown:
         for start in range(0, len(asked.seeds), network.batch_size):
-            end = start + network.batch_size
-            z, _ = network.draw(asked.seeds[start:end], truncation)
-            pixels = images_lib.to_uint8(network.generate(z, asked.labels[start:end]))
-            shown.update(len(pixels))
-            yield pixels
+            part = slice(start, start + network.batch_size)
+            seeds = asked.seeds[part]
+            z, labels = network.draw(seeds, truncation)
+            labels = labels if asked.labels is None else asked.labels[part]
+            yield _Batch(images_lib.to_uint8(network.generate(z, labels)), seeds, labels)
+            shown.update(len(seeds))
 
 
 def _write_images(config: config_lib.SampleConfig, network: trained.Trained,
                   asked: Asked) -> list[str]:
     out = config.out or ("samples.npz" if config.count else "samples.png")
-    if out.endswith(".png"):
-        if len(asked.seeds) > _MAX_GRID:
-            raise config_lib.UserError(
-                f"--out={out}: a grid of {len(asked.seeds)} images is too large; give at most "
-                f"{_MAX_GRID}, or an .npz or a directory")
-        _require_writable(out)
-    elif not out.endswith(".npz") and len(asked.seeds) <= _MAX_GRID:
-        _require_writable(_beside(out))
-    if out.endswith(".png"):
-        kept = list(_pixels(network, asked, config.truncation, bar=True))
+    grid = _path_of_grid(out, len(asked.seeds))
+    batches = _batches(network, asked, config.truncation)
+    kept: list[_Batch] = []
+    if out == grid:
+        kept = list(batches)
     else:
-        kept = _write_single(config, network, asked, out)
-    written = [] if out.endswith(".png") else [out]
-    if kept:
-        path = out if out.endswith(".png") else _beside(out)
-        _write(path, images_lib.encode_png(_grid(config, network, asked, np.concatenate(kept))))
-        written.append(path)
-    return written
+        with image_files.Writer(out, len(asked.seeds), network.model_config.image_size,
+                                "out") as writer:
+            for batch in batches:
+                writer.add(batch.pixels, batch.labels, batch.seeds.tolist())
+                kept += [batch] if grid else []
+    if grid:
+        whole = _Batch(*(np.concatenate(parts) for parts in zip(*kept)))
+        _write(grid, images_lib.encode_png(_grid(config.sheet, network, whole, asked.columns)))
+    return list(dict.fromkeys(filter(None, (out, grid))))
 
 
-def _write_single(config: config_lib.SampleConfig, network: trained.Trained, asked: Asked,
-                  out: str) -> list[np.ndarray]:
-    """Writes each image; returns them where they are to be shown in a grid, too."""
-    kept, grid = [], not out.endswith(".npz") and len(asked.seeds) <= _MAX_GRID
-    with image_files.Writer(out, len(asked.seeds), network.model_config.image_size,
-                            "out") as writer:
-        first = 0
-        for pixels in _pixels(network, asked, config.truncation, bar=True):
-            end = first + len(pixels)
-            writer.add(pixels, asked.labels[first:end], asked.seeds[first:end])
-            first = end
-            if grid:
-                kept.append(pixels)
-    return kept
+def _path_of_grid(out: str, count: int) -> str:
+    """Where a grid of the images goes; "" for none.
+
+    Raises:
+      config.UserError: it cannot be written, or would be too large.
+    """
+    if out.endswith(".npz"):
+        return ""
+    if out.endswith(".png"):
+        if count > _MAX_GRID:
+            raise config_lib.UserError(f"--out={out}: a grid of {count} images is too large; give "
+                                       f"at most {_MAX_GRID}, or an .npz or a directory")
+        _require_writable(out)
+        return out
+    beside = out.rstrip("/") + ".png"
+    if count > _MAX_GRID:
+        return ""
+    if os.path.lexists(beside):
+        raise config_lib.UserError(f"--out={out}: {beside}, where their grid goes, is there "
+                                   "already; choose another name")
+    _require_writable(beside)
+    return beside
 
 
-def _grid(config: config_lib.SampleConfig, network: trained.Trained, asked: Asked,
-          pixels: np.ndarray) -> np.ndarray:
-    labels = dict.fromkeys(asked.labels.tolist())
-    if config.sheet and not config.count:
+def _grid(sheet: bool, network: trained.Trained, batch: _Batch, columns: int) -> np.ndarray:
+    if sheet:
         return images_lib.labelled_sheet(
-            pixels, [network.classes.text(label) for label in labels],
-            [f"seed {seed}" for seed in asked.seeds[:asked.columns]])
-    captions = [_caption(network, label, seed) for label, seed in zip(asked.labels, asked.seeds)]
-    return images_lib.labelled_grid(pixels, captions, asked.columns)
-
-
-def _beside(directory: str) -> str:
-    return directory.rstrip("/") + ".png"
+            batch.pixels, [network.classes.text(label) for label in batch.labels[::columns]],
+            [f"seed {seed}" for seed in batch.seeds[:columns]])
+    captions = [_caption(network, label, seed) for label, seed in zip(batch.labels, batch.seeds)]
+    return images_lib.labelled_grid(batch.pixels, captions, columns)
 
 
 def slerp(first: np.ndarray, second: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -193,7 +197,7 @@ def way(network: trained.Trained, labels: Sequence[int], seeds: Sequence[int], f
 
 def _interpolate(config: config_lib.SampleConfig, network: trained.Trained) -> list[str]:
     labels, seeds = _ends(config, network)
-    stem, ending = os.path.splitext(config.out or "interpolation")
+    stem, ending = os.path.splitext(config.out.rstrip("/") or "interpolation")
     endings = [ending] if ending else [".png", ".gif", *([".mp4"] if _has_video() else [])]
     for one in endings:
         _require_writable(stem + one)
@@ -238,13 +242,16 @@ def _write_animation(path: str, pixels: np.ndarray) -> None:
         return
     import imageio_ffmpeg  # Not everybody has it.
 
-    with files.writing(f"--out={path}"):
-        video = imageio_ffmpeg.write_frames(path, (side, side), fps=_FRAMES_PER_SECOND,
-                                            macro_block_size=1)
-        video.send(None)
-        for frame in frames:
-            video.send(np.ascontiguousarray(frame))
-        video.close()
+    with files.writing(f"--out={path}"), files.replaced(path) as written:
+        try:
+            video = imageio_ffmpeg.write_frames(written, (side, side), fps=_FRAMES_PER_SECOND,
+                                                macro_block_size=1, ffmpeg_log_level="quiet")
+            video.send(None)
+            for frame in frames:
+                video.send(np.ascontiguousarray(frame))
+            video.close()
+        except RuntimeError as error:  # It has no ffmpeg.
+            raise OSError(files.first_line(error)) from error
 
 
 def _has_video() -> bool:

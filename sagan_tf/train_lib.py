@@ -140,32 +140,32 @@ class Trainer:
     @contextlib.contextmanager
     def recorded(self) -> Iterator[None]:
         """Writes the start and, however it comes, the end of what is done inside to the history."""
-        def step() -> int:
-            return int(self.gan.step.numpy())
-
         if self._chief:
             self._history = history.History(self.saved.run_dir)
-        self._record(history.START, f"step {step()}", step=step(), **_circumstances(self.gan))
+        self._record(history.START, "", **_circumstances(self.gan))
         for text in self._warnings:
-            self._record(history.WARNING, text, step=step())
+            self._record(history.WARNING, text)
         try:
             yield
         except BaseException as error:
-            text = files.first_line(error) or type(error).__name__
-            self._record(history.END, text, step=step(), reason=type(error).__name__)
+            self._record(history.END, files.first_line(error), reason=type(error).__name__)
             raise
-        self._record(history.END, f"step {step()}: done", step=step(), reason="done")
+        self._record(history.END, "", reason="done")
 
     def _record(self, event: str, text: str, **facts) -> None:
-        if self._history is not None:
-            self._history.add(event, text, **facts)
+        """Adds to the history, whatever state the devices are in."""
+        if self._history is None:
+            return
+        with contextlib.suppress(tf.errors.OpError):
+            facts["step"] = int(self.gan.step.numpy())
+        self._history.add(event, text, **facts)
 
     def _warn(self, text: str) -> None:
         """Something that whoever looks at the run later should know."""
         self.progress.note(text)
         if self._history is None:
             self._warnings.append(text)
-        self._record(history.WARNING, text, step=int(self.gan.step.numpy()))
+        self._record(history.WARNING, text)
 
     def restore(self) -> Optional[int]:
         """Goes to the newest checkpoint that can be read; all workers go to the same one.
@@ -289,7 +289,7 @@ class Trainer:
             raise
         metrics = {name: float(value) for name, value in metrics.items()}
         if int(bad_step) >= 0:
-            name = next(name for name, value in metrics.items() if not np.isfinite(value))
+            name = next(name for name in METRICS if not np.isfinite(metrics[name]))
             raise NotFinite(f"step {int(bad_step)}: {name} is not finite", self.saved)
         return step + count, metrics
 
@@ -357,9 +357,9 @@ class Trainer:
         self._watch.see_row(step, row)
         for network in (self.gan.generator, self.gan.discriminator):
             row.update({f"{SIGMA}{name}": sigma for name, sigma in ops.sigmas(network).items()})
-        if self._looped:
+        if self._looped and np.isfinite(self._waited):
             row["input_stall"] = self._waited / self._looped
-            self._waited = self._looped = 0.0
+        self._waited = self._looped = 0.0
         self.writer.write_scalars(step, {
             **row, **found,
             "d_learning_rate": self.config.discriminator_learning_rate,
@@ -433,11 +433,13 @@ def make_train_steps(gan: model.SAGAN, seed: int) -> Callable:
 
     The batches hold uint8 images: they become floats on the device, a quarter of the way there.
     It returns the metrics of the last iteration, with "input_wait", seconds in which all iterations
-    waited for their images, and -1; or, where an iteration's metrics were not finite, those of the
-    first such one and its number. Nothing is asked of Python in between.
+    waited for their images (not a number with `deterministic`, where TensorFlow has no clock), and
+    -1; or, where an iteration's metrics were not finite, those of the first such one and its
+    number. Nothing is asked of Python in between.
     """
     config, strategy = gan.train_config, gan.strategy
     iteration = make_iteration(gan, seed)
+    now = (lambda: tf.constant(np.nan, tf.float64)) if config.deterministic else tf.timestamp
 
     # Nothing in there is Python's control flow on tensors: reading our source, and that of Keras,
     # for AutoGraph would take half of the tracing.
@@ -459,12 +461,12 @@ def make_train_steps(gan: model.SAGAN, seed: int) -> Callable:
             # leaves the variables as the last whole iteration left them.
             tf.autograph.experimental.set_loop_options(parallel_iterations=1)
             with tf.control_dependencies([metrics]):
-                began = tf.timestamp()
+                began = now()
             with tf.control_dependencies([began]):
                 real = [next(batches) for _ in range(config.d_step)]
             arrived = _have_arrived(strategy, real)
             with tf.control_dependencies([arrived]):
-                waited += tf.timestamp() - began
+                waited += now() - began
             found = tf.cond(arrived,
                             lambda real=real: count_iteration(real),
                             lambda: tf.fill([len(METRICS)], np.float32(np.nan)))

@@ -91,8 +91,17 @@ def test_networks_without_attention_are_one_line(tmp_path):
 
 @pytest.mark.parametrize("options", [
     {"num_queries": 9}, {"num_queries": 0}, {"seeds": "0-40"}, {"images": "a.png"},
-    {"out": "a.jpg"}, {"network": "both"}, {"arrows": -1}])
+    {"out": "a.jpg"}, {"network": "both"}, {"arrows": -1}, {"out": "a/.png"}])
 def test_flags_are_checked_first(options):
     (name, value), = options.items()
     with pytest.raises(config.UserError, match=f"^--{name}={value}: expected "):
         config.AttentionConfig(run="x", **options)
+
+
+@pytest.mark.parametrize("options", [
+    {"classes": "1"}, {"use_ema": True}, {"truncation": 0.5}, {"images": ",".join(["a.png"] * 33)}])
+def test_flags_that_would_do_nothing_are_refused(options):
+    (name, _), = options.items()
+    with pytest.raises(config.UserError, match=f"^--{name}="):
+        config.AttentionConfig(**{"run": "x", "network": "discriminator", "images": "a.png",
+                                  **options})

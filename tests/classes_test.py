@@ -24,7 +24,8 @@ def test_classes_are_found_by_number_name_id_or_beginning(asked, found):
     ("great", "--classes=great: 2 classes are called so: 3 n4 great white shark; 4 n21"),
     ("tehcn", "--classes=tehcn: no class is called so; near it are 0 n1 tench, Tinca tinca"),
     ("shark", "--classes=shark: no class is called so; near it are 3 n4 great white shark"),
-    ("zzz", "--classes=zzz: no class is called so; give a number, a name or a synset id"),
+    ("zzz", "--classes=zzz: no class is called so; expected a number, a name or a synset id"),
+    ("9" * 5000, "--classes=999"),
     (" , ", "--classes= , : expected numbers, names or synset ids")])
 def test_others_are_one_line_with_what_may_be_meant(asked, message):
     with pytest.raises(config.UserError) as error:
@@ -44,13 +45,21 @@ def test_of_a_thousand_nameless_classes_imagenet_is_meant():
 def test_nameless_classes_go_by_number():
     ten = classes.make(None, None, 10)
     assert (ten.text(3), ten.full_text(3)) == ("class 3", "3")
-    with pytest.raises(config.UserError, match="knows no names, give numbers from 0 to 9$"):
+    with pytest.raises(config.UserError, match="no names are known; expected numbers from 0 to 9$"):
         ten.find("three")
 
 
 def test_text_is_the_first_title_or_the_name():
     assert (FIVE.text(0), FIVE.full_text(0)) == ("tench", "0 n1 tench, Tinca tinca")
     assert classes.make(["ant", "bee"], None, 2).text(1) == "bee"
+
+
+def test_names_that_are_numbers_are_told_from_labels():
+    """Folders 0, 1, 10, 2 in the order of their names: 2 is the label of the folder 10."""
+    four = classes.make(["0", "1", "10", "2"], None, 4)
+    assert four.find("2") == [2]
+    assert [four.text(label) for label in range(4)] == [
+        "class 0", "class 1", 'class 2 ("10")', 'class 3 ("2")']
 
 
 def test_file_of_a_run_comes_back(tmp_path):

@@ -180,7 +180,31 @@ def test_what_is_in_the_way_stays(tiny_run, tmp_path):
     assert (tmp_path / "M/mine").read_text() == "mine"
 
 
-def test_export_that_gives_other_images_is_refused(exported, tiny_run):
-    other, _ = trained.open_generator(tiny_run, use_ema=True)
-    with pytest.raises(OSError, match=r"images that differ by .* from the checkpoint's"):
-        export_lib._try_out(trained.open_model(tiny_run), other, exported[0])
+def test_what_makes_other_images_is_refused(exported, tiny_run):
+    with pytest.raises(OSError, match="what was read back makes images that differ by "):
+        export_lib._try_out(trained.open_model(tiny_run, use_ema=True), exported[0])
+    with pytest.raises(config.UserError, match="generator makes images that differ by .*rounding"):
+        export_lib._check_folding(trained.open_model(tiny_run),
+                                  trained.open_generator(tiny_run, use_ema=True)[0])
+
+
+@pytest.mark.parametrize(("labels", "message"), [
+    ([0, -1, 1], "labels from 0 on"), ([0, 3, 1], "labels below the number of classes"),
+    ([0], "a label for each z")])
+def test_labels_that_are_none_are_refused(exported, labels, message):
+    signatures = tf.saved_model.load(exported[0]).signatures
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        signatures["serving_default"](z=tf.constant(Z), labels=tf.constant(labels))
+
+
+def test_nobody_elses_directory_is_touched(tiny_run, tmp_path):
+    (tmp_path / "M.unfinished").mkdir()
+    (tmp_path / "M.tmp").write_text("mine")
+    with pytest.raises(config.UserError, match="--step=77: "):
+        export(tiny_run, tmp_path / "M", step=77)
+    assert sorted(os.listdir(tmp_path)) == ["M.tmp", "M.unfinished"]
+
+
+def test_exported_model_is_not_exported_again(exported, tmp_path):
+    with pytest.raises(config.UserError, match="it is an exported model; expected a run"):
+        export(exported[0], tmp_path / "N")

@@ -28,6 +28,7 @@ def test_without_a_file_there_are_no_events(tmp_path):
 def test_what_cannot_be_written_does_no_harm(tmp_path):
     (tmp_path / "history.jsonl").mkdir()
     history.History(str(tmp_path)).add(history.START)
+    assert [path.name for path in tmp_path.rglob("*")] == ["history.jsonl"]
 
 
 def test_environment_names_the_versions_in_use():

@@ -103,13 +103,14 @@ def test_npz_of_biggan_has_channels_first(tmp_path, save):
     np.testing.assert_array_equal(found.labels, LABELS)
 
 
-def test_writer_that_fails_leaves_no_file_of_that_name(tmp_path):
+@pytest.mark.parametrize("name", ["s.npz", "directory"])
+def test_writer_that_fails_leaves_nothing(tmp_path, name):
     def fail(writer):
         writer.add(IMAGES[:4], LABELS[:4])
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), image_files.Writer(
-            str(tmp_path / "s.npz"), 10, 16) as writer:
+            str(tmp_path / name), 10, 16) as writer:
         fail(writer)
     assert not list(tmp_path.iterdir())
 

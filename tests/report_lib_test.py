@@ -113,7 +113,7 @@ def open_stub(**options):
 def write(run_dir, **changes):
     stream = io.StringIO()
     path = report_lib.write(config.ReportConfig(run=str(run_dir), **changes), stream)
-    assert stream.getvalue().startswith(f"report: {path} (")
+    assert f"\nreport: {path} (" in stream.getvalue()
     return pathlib.Path(path).read_text(encoding="utf-8")
 
 
@@ -362,6 +362,18 @@ def test_run_at_work_is_reported_and_left_in_peace(tmp_path, monkeypatch):
     assert "Time left 2 min" in text  # 400 steps of 16 images at 64 a second: 100 s
     after = sorted(path for path in run_dir.rglob("*") if path.name != "lock")
     assert set(after) - set(before) == {run_dir / "report.html"}
+
+
+def test_bytes_that_are_no_text_and_numbers_beyond_all_bounds_do_no_harm(tmp_path, monkeypatch):
+    monkeypatch.setattr(trained, "open_model", open_stub())
+    run_dir = make_run(tmp_path)
+    with open(run_dir / "metrics.jsonl", "ab") as file:
+        file.write(b'{"step": 601, "g_loss": 1' + b"0" * 400 + b'}\n\xff\xfe\x00\n{"step": 602')
+    with open(run_dir / "history.jsonl", "ab") as file:
+        file.write(b"\xff\xfe\n")
+    page = words(write(run_dir))
+    assert "Step 601 of 1,000" in page
+    assert "SIGTERM: saved step 600" in page
 
 
 def test_unfinished_and_damaged_grids_are_passed_over(tmp_path):

@@ -123,17 +123,21 @@ def test_interpolation_writes_a_strip_and_animations(tiny_run, tmp_path):
     ({"interpolate": True, "seeds": "1-3"}, "--seeds=1-3: 3 of them; expected one or two"),
     ({"out": "{tmp}/file/a.png"}, "--out={tmp}/file/a.png: cannot be written to"),
     ({"out": "{tmp}/full"}, "--out={tmp}/full: it holds 1 files or folders"),
+    ({"out": "{tmp}/taken"}, "--out={tmp}/taken: {tmp}/taken.png, where their grid goes, is there"),
     ({"seeds": "0-3000", "out": "{tmp}/a.png"}, "--out={tmp}/a.png: a grid of 9003 images is too")])
 def test_what_cannot_be_done_is_one_line(tiny_run, tmp_path, options, message):
     (tmp_path / "file").write_text("")
     (tmp_path / "full").mkdir()
     (tmp_path / "full/a").write_text("")
+    (tmp_path / "taken.png").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
     options = {name: value.replace("{tmp}", str(tmp_path)) if isinstance(value, str) else value
                for name, value in options.items()}
     with pytest.raises(config.UserError) as error:
         sample(tiny_run, **options)
     assert str(error.value).startswith(message.replace("{tmp}", str(tmp_path)))
-    assert not [name for name in os.listdir(tmp_path) if name.endswith((".png", ".tmp"))]
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "taken.png").read_text() == "mine"
 
 
 @pytest.mark.parametrize(("options", "message"), [
@@ -142,7 +146,14 @@ def test_what_cannot_be_done_is_one_line(tiny_run, tmp_path, options, message):
     ({"seeds": "0-2000000"}, "--seeds=0-2000000: expected at most 1000000 numbers"),
     ({"truncation": -1.0}, "--truncation=-1.0"), ({"out": "a.jpg"}, "--out=a.jpg: expected a name"),
     ({"out": "a.gif"}, "--out=a.gif"), ({"count": 3, "seeds": "1"}, "--count=3: expected 0"),
-    ({"frames": 5}, "--frames=5: expected --interpolate"), ({"step": -2}, "--step=-2")])
+    ({"frames": 5}, "--frames=5: expected --interpolate"), ({"step": -2}, "--step=-2"),
+    ({"seeds": "9" * 5000}, "--seeds=999"), ({"count": 10**13}, "--count=10000000000000: expected"),
+    ({"interpolate": True, "frames": 5000}, "--frames=5000: expected at most 1000"),
+    ({"out": "gs://a/b.png"}, "--out=gs://a/b.png: expected a place on this machine"),
+    ({"out": "."}, "--out=.: expected a name"), ({"out": "a/.png"}, "--out=a/.png: expected"),
+    ({"count": 3, "sheet": True}, "--sheet=True: expected none with --count"),
+    ({"sheet": True, "out": "a.npz"}, "--sheet=True: expected none with --out=a.npz"),
+    ({"truncation": 1e-9}, "--truncation=1e-09")])
 def test_flags_are_checked_first(options, message):
     with pytest.raises(config.UserError) as error:
         config.SampleConfig(**{"run": "x", **options})
