@@ -1,7 +1,7 @@
 """Figures of attention maps of a trained network, and their values."""
 
+import functools
 import io
-import sys
 from collections.abc import Sequence
 from typing import NamedTuple, Optional, TextIO
 
@@ -47,12 +47,7 @@ def draw(config: config_lib.AttentionConfig, stream: Optional[TextIO] = None) ->
     Raises:
       config.UserError: no such model, picture or place, or the output cannot be written.
     """
-    stream = stream or sys.stdout
-
-    def say(text: str) -> None:
-        stream.write(text + "\n")
-        stream.flush()
-
+    say = functools.partial(print, file=stream, flush=True)
     values = config.out.removesuffix(".png") + ".npz"
     for path in (config.out, values):
         with files.writing(f"--out={path}"):

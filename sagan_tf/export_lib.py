@@ -1,8 +1,8 @@
 """A trained generator for programs that know nothing of this project."""
 
+import functools
 import os
 import statistics
-import sys
 import time
 from typing import Optional, TextIO
 
@@ -43,12 +43,7 @@ def export(config: config_lib.ExportConfig, stream: Optional[TextIO] = None) -> 
     Raises:
       config.UserError: no such checkpoint, or the output is in the way or cannot be written.
     """
-    stream = stream or sys.stdout
-
-    def say(text: str) -> None:
-        stream.write(text + "\n")
-        stream.flush()
-
+    say = functools.partial(print, file=stream, flush=True)
     out = config.out.rstrip("/")
     if trained.is_exported(config.run):
         raise config_lib.UserError(f"--run={config.run}: it is an exported model; expected a run")

@@ -6,9 +6,9 @@ release, is said in words. Nothing of the run is written to or locked, so it can
 """
 
 import dataclasses
+import functools
 import itertools
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Optional, TextIO
 
@@ -57,7 +57,7 @@ def write(config: config_lib.ReportConfig, stream: Optional[TextIO] = None) -> s
       config.UserError: there is no run, its config.json is damaged, or the report cannot be
         written.
     """
-    stream = stream or sys.stdout
+    say = functools.partial(print, file=stream, flush=True)
     run_dir = trained.find_run(config.run)
     path = config.out or os.path.join(run_dir, FILENAME)
     with files.writing(f"--out={path}"):  # Said before the work is done, and not after.
@@ -65,19 +65,14 @@ def write(config: config_lib.ReportConfig, stream: Optional[TextIO] = None) -> s
             file.write("")
         tf.io.gfile.remove(path + ".tmp")
 
-    _say(stream, f"reading {run_dir}")
+    say(f"reading {run_dir}")
     run = run_record.read(run_dir, config.eval_dir)
-    content = _page(run, config.max_grids, lambda text: _say(stream, text))
+    content = _page(run, config.max_grids, say)
     content = content.encode("utf-8", "backslashreplace").decode()  # Names need not be UTF-8.
     with files.writing(f"--out={path}"):
         files.write_whole(path, content)
-    _say(stream, f"report: {path} ({len(content) / 1e6:.1f} MB)")
+    say(f"report: {path} ({len(content) / 1e6:.1f} MB)")
     return path
-
-
-def _say(stream: TextIO, text: str) -> None:
-    stream.write(text + "\n")
-    stream.flush()
 
 
 def _page(run: run_record.Run, max_grids: int, note: Callable[[str], None]) -> str:

@@ -1,9 +1,9 @@
 """Images of chosen classes and seeds: grids, files, and what lies between two of them."""
 
+import functools
 import importlib.util
 import math
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Optional, TextIO
 
@@ -47,12 +47,7 @@ def sample(config: config_lib.SampleConfig, stream: Optional[TextIO] = None) -> 
     Raises:
       config.UserError: no such model, class or seed, or the output cannot be written.
     """
-    stream = stream or sys.stdout
-
-    def say(text: str) -> None:
-        stream.write(text + "\n")
-        stream.flush()
-
+    say = functools.partial(print, file=stream, flush=True)
     if config.out.endswith(".mp4") and not _has_video():
         raise config_lib.UserError(f"--out={config.out}: {_NO_VIDEO}")
     network = trained.open_model(config.run, config.step, config.use_ema, say, config.batch_size)

@@ -572,7 +572,7 @@ def test_command_leaves_with_0_where_data_are_sound(results):
     assert lines[-1] == "sound"
     assert "Traceback" not in err
     with Image.open(grid) as picture:
-        assert picture.size[0] == 300
+        assert picture.size[0] == 3 * 132
 
 
 def test_command_leaves_with_1_and_names_the_fault(results):

@@ -26,6 +26,11 @@ def fixture_exported(tiny_run, tmp_path_factory):
     return str(out), export(tiny_run, out)
 
 
+@pytest.fixture(name="signatures", scope="module")
+def fixture_signatures(exported):
+    return tf.saved_model.load(exported[0]).signatures
+
+
 def expected_images(run_dir, z, labels, prefix="", model_config=TINY_MODEL):
     """float32 images of a checkpoint, by the generator itself."""
     network = generator.Generator(model_config)
@@ -87,10 +92,10 @@ def test_keras_file_needs_no_class_of_ours(exported, tiny_run, tmp_path):
     np.testing.assert_allclose(found["floats"], expected_images(tiny_run, Z, LABELS), atol=1e-5)
 
 
-def test_seeds_make_the_pictures_of_sample(exported, tiny_run):
+def test_seeds_make_the_pictures_of_sample(signatures, tiny_run):
     network = trained.open_model(tiny_run)
     z, drawn = network.draw([5, 3, 9])
-    found = tf.saved_model.load(exported[0]).signatures["from_seeds"](
+    found = signatures["from_seeds"](
         seeds=tf.constant([5, 3, 9], tf.int64), labels=tf.constant([1, -1, -1]))
     labels = [1, drawn[1], drawn[2]]
     np.testing.assert_array_equal(found["labels"], labels)
@@ -98,9 +103,8 @@ def test_seeds_make_the_pictures_of_sample(exported, tiny_run):
     assert np.abs(found["images"].numpy() - expected).max() <= 1
 
 
-def test_attention_comes_with_it(exported, tiny_run):
-    found = tf.saved_model.load(exported[0]).signatures["attention"](
-        z=tf.constant(Z), labels=tf.constant(LABELS))
+def test_attention_comes_with_it(signatures, tiny_run):
+    found = signatures["attention"](z=tf.constant(Z), labels=tf.constant(LABELS))
     _, expected = trained.open_model(tiny_run).attention(Z, LABELS)
     np.testing.assert_allclose(found["attention"], expected, atol=1e-5)
 
@@ -191,8 +195,7 @@ def test_what_makes_other_images_is_refused(exported, tiny_run):
 @pytest.mark.parametrize(("labels", "message"), [
     ([0, -1, 1], "labels from 0 on"), ([0, 3, 1], "labels below the number of classes"),
     ([0], "a label for each z")])
-def test_labels_that_are_none_are_refused(exported, labels, message):
-    signatures = tf.saved_model.load(exported[0]).signatures
+def test_labels_that_are_none_are_refused(signatures, labels, message):
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         signatures["serving_default"](z=tf.constant(Z), labels=tf.constant(labels))
 

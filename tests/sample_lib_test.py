@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from sagan_tf import config, images, sample_lib, trained
-from tests.processes import error_line, run
+from tests.processes import run
 from tests.testing import PLAIN_MODEL, make_run
 
 
@@ -184,7 +184,3 @@ def test_command_takes_the_run_without_a_flag(tiny_run, tmp_path):
     assert code == 0, err
     assert out == f"step 5 of {tiny_run}: samples.png\n"
     assert (tmp_path / "samples.png").exists()
-
-
-def test_command_without_a_run_is_one_line():
-    assert "--run=absent: no run there" in error_line(run("-m", "sagan_tf.tools.sample", "absent"))

@@ -239,8 +239,8 @@ def slowly(*batch):
 
 
 def test_inner_loop_is_traced_once_whatever_its_count(tmp_path):
-    """Six iterations of two steps of D and three of G: in loops of 1, 3 and 2, and of 1."""
-    gan = model.SAGAN(PLAIN_MODEL, settings(tmp_path, num_towers=1, d_step=2, g_step=3))
+    """Six iterations of two steps of D and one of G: in loops of 1, 3 and 2, and of 1."""
+    gan = model.SAGAN(PLAIN_MODEL, settings(tmp_path, num_towers=1, d_step=2))
     steps = train_lib.make_train_steps(gan, seed=0)
     images, labels = random_images(24), np.arange(24, dtype=np.int32) % 3
     batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(2, drop_remainder=True)
@@ -263,7 +263,7 @@ def test_inner_loop_is_traced_once_whatever_its_count(tmp_path):
         assert next(iterator, None) is None  # two batches an iteration
         assert gan.step.numpy() == 6
         assert gan.d_optimizer.iterations.numpy() == 12
-        assert gan.g_optimizer.iterations.numpy() == 18
+        assert gan.g_optimizer.iterations.numpy() == 6
         found.append(dict(zip(np.cumsum(counts), losses)))
     assert steps.experimental_get_tracing_count() == 1
     for count, loss in found[0].items():
@@ -272,15 +272,14 @@ def test_inner_loop_is_traced_once_whatever_its_count(tmp_path):
 
 
 def test_whole_iteration_is_one_xla_program():
-    """64 px: both steps, forward, backward, Adam, u, moving statistics and average."""
-    size = config.ModelConfig(image_size=64, gf_dim=8, df_dim=8, z_dim=8, number_classes=3)
+    """Both steps, forward, backward, Adam, u, moving statistics and average."""
     train_config = config.TrainConfig(batch_size=2, num_towers=2, ema_decay=0.9)
-    images = make_images(4, 64)
+    images = make_images(4, 32)
     labels = tf.constant([0, 1, 2, 0])
     found = []
     for compiled in (True, False):
         keras.utils.set_random_seed(0)
-        gan = model.SAGAN(size, train_config)
+        gan = model.SAGAN(TINY_MODEL, train_config)
         for network in (gan.generator, gan.discriminator):
             network.non_local.sigma_ratio.assign(1.0)  # attention counts
         iteration = train_lib.make_iteration(gan, seed=0)
@@ -295,7 +294,7 @@ def test_whole_iteration_is_one_xla_program():
         if name.endswith(("/u", "/mean", "/var", "moving_mean", "moving_variance", "iterations")):
             np.testing.assert_allclose(state[name], value, rtol=1e-3, atol=1e-4, err_msg=name)
             changed += 1
-    assert changed > 80
+    assert changed > 60
 
 
 def make_images(count, size):
