@@ -211,6 +211,10 @@ class TrainConfig:
     deterministic: bool = _option(
         False, "Use deterministic kernels only: slower, and a repeated run is the same to the last "
         "bit on the same machine. (Not in the reference.)")
+    graph_optimizer: bool = _option(
+        True, "Let TensorFlow's graph optimizer (Grappler) rework the step. Without it a run on a "
+        "CPU starts some seconds sooner, at the same speed and with 6 to 9 % more memory; not "
+        "tried on a GPU. (Not in the reference.)")
     d_step: int = _option(1, "Discriminator steps per iteration.")
     g_step: int = _option(1, "Generator steps per iteration.")
     discriminator_learning_rate: float = _option(4e-4, "Adam's learning rate of D.")

@@ -64,6 +64,8 @@ def train(model_config: config_lib.ModelConfig, data_config: config_lib.DataConf
         start_up = _StartUp()
         if train_config.deterministic:
             tf.config.experimental.enable_op_determinism()
+        tf.config.optimizer.set_experimental_options(
+            {"disable_meta_optimizer": not train_config.graph_optimizer})
         strategy = distribution.make_strategy(train_config)
         progress = _progress(train_config, strategy, stream)
         start_up.done("devices")
@@ -370,9 +372,9 @@ class Trainer:
     def _write_attention(self, step: int) -> None:
         """Figures of where both networks look, in samples of fixed z."""
         model_config = self.gan.model_config
-        z, labels = noise.draw_grid(self.config.seed, min(_ATTENTION_ROWS,
-                                                          model_config.number_classes),
-                                    1, model_config.z_dim, model_config.number_classes)
+        rows = min(_ATTENTION_ROWS, model_config.number_classes)
+        z, labels = noise.draw_grid(self.config.seed, rows, 1, model_config.z_dim,
+                                    model_config.number_classes)
         images, found = self.gan.attention_of(z, labels)
         ratios = sigma_ratios(self.gan)
         for name, maps in found.items():

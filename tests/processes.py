@@ -20,7 +20,8 @@ SMALL = ("--image_size=32", "--z_dim=8", "--gf_dim=8", "--df_dim=8", "--number_c
          "--ema_decay=0.9")
 # The same, quicker to start.
 PLAIN = (*(flag for flag in SMALL if "attention" not in flag and "towers" not in flag),
-         "--generator_type=baseline", "--discriminator_type=baseline", "--num_towers=1")
+         "--generator_type=baseline", "--discriminator_type=baseline", "--num_towers=1",
+         "--nograph_optimizer")
 
 
 def start(script, *flags, **options):

@@ -41,7 +41,15 @@ def fixture_data(tmp_path):
 def settings(tmp_path, **changes):
     return config.TrainConfig(**{
         "checkpoint_dir": str(tmp_path / "runs"), "batch_size": 2, "num_towers": 2, "max_steps": 4,
-        "save_summaries_steps": 2, "sample_every": 4, "steps_per_loop": 3, **changes})
+        "save_summaries_steps": 2, "sample_every": 4, "steps_per_loop": 3,
+        "graph_optimizer": False, **changes})
+
+
+@pytest.fixture(autouse=True, scope="module")
+def fixture_graph_optimizer():
+    """Other tests find TensorFlow as it was."""
+    yield
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
 
 
 def train(data, train_config, model_config=TINY_MODEL, **options):
