@@ -157,10 +157,6 @@ class SAGAN:
         images = self.sample(z, labels, use_ema=self.train_config.use_ema)
         return images.reshape(rows, columns, *images.shape[1:])
 
-    def class_grid(self, rows: int = 10, columns: int = 10) -> np.ndarray:
-        """`class_samples` as a picture."""
-        return grid_of(self.class_samples(rows, columns))
-
     def attention_of(self, z, labels) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """A few samples, as of `sample`, and the attention of both networks over them.
 

@@ -317,4 +317,4 @@ def test_sample_does_not_depend_on_the_batch_size(tiny):
 
 
 def test_class_grid_has_one_class_a_row(tiny):
-    assert tiny[0].class_grid(columns=4).shape == (3 * 32, 4 * 32, 3)
+    assert model.grid_of(tiny[0].class_samples(columns=4)).shape == (3 * 32, 4 * 32, 3)
