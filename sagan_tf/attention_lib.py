@@ -8,7 +8,7 @@ from typing import NamedTuple, Optional, TextIO
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf import attention, files, noise, pictures, trained
+from sagan_tf import attention, dataset, files, noise, pictures, trained
 from sagan_tf import config as config_lib
 from sagan_tf import images as images_lib
 
@@ -88,14 +88,14 @@ def _look_with_discriminator(config: config_lib.AttentionConfig, say) -> Looked:
     if config.images:
         names = [name.strip() for name in config.images.split(",")]
         pixels = np.stack([read_picture(name, judge.config.image_size) for name in names])
-        images, captions = pixels * np.float32(2 / 255) - 1, names
+        images, captions = dataset.to_float(pixels), names
     else:
         network = trained.open_model(run_dir, step, config.use_ema, say)
         z, labels, seeds = _generated(config, network)
         images, captions = network.generate(z, labels), _captions(network, labels, seeds)
         pixels = images_lib.to_uint8(images)
     # The map does not depend on the label.
-    _, maps = judge(tf.constant(images), np.zeros(len(images), np.int32), update_sn=False,
+    _, maps = judge(tf.convert_to_tensor(images), np.zeros(len(images), np.int32), update_sn=False,
                     return_attention=True)
     ratio = float(judge.non_local.sigma_ratio.numpy())
     return _looked(config, step, ratio, pixels, captions, maps.numpy(), labels, seeds)

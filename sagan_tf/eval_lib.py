@@ -37,8 +37,6 @@ from sagan_tf import scores as scores_lib
 _QUANTIZE = {"round": tf.round, "truncate": tf.floor}
 # What the names of scores in a row of `metrics.jsonl` begin with.
 _TAG = "eval/"
-# A hundred images of 128 px take two gigabytes in G and in Inception, and are no quicker on a CPU.
-_CPU_BATCH = 20
 
 
 def evaluate(config: config_lib.EvalConfig,
@@ -275,9 +273,7 @@ class _Side:
         with strategy.scope():
             self.classifier = inception.load(config.inception, config.inception_sha256,
                                              config.resize)
-        batch_size = config.dcgan_generator_batch_size
-        if not tf.config.list_logical_devices("GPU") and not tf.config.list_logical_devices("TPU"):
-            batch_size = min(batch_size, _CPU_BATCH)
+        batch_size = distribution.fitting_batch(config.dcgan_generator_batch_size)
         self.extractor = features.Extractor(self.classifier, strategy, batch_size, show)
         self.real = real_stats.obtain(config, records, count, self.extractor, say)
 

@@ -96,7 +96,14 @@ def read_lines(path: str) -> list[str]:
         return file.read().decode("utf-8", "replace").splitlines()
 
 
-def ends_whole(path: str) -> bool:
+def append_line(path: str, line: str) -> None:
+    """Adds a line to a text file; one before it that was cut off does not swallow it."""
+    text = ("" if _ends_whole(path) else "\n") + line + "\n"
+    with tf.io.gfile.GFile(path, "a") as file:
+        file.write(text)
+
+
+def _ends_whole(path: str) -> bool:
     """Whether the last line of a text file has its end; also where there is none."""
     if not tf.io.gfile.exists(path):
         return True

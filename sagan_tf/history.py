@@ -40,12 +40,9 @@ class History:
           text: a line for people.
           **facts: what else is known, for JSON.
         """
-        line = json.dumps({"event": event, "time": time.time(), "text": text, **facts}) + "\n"
+        line = json.dumps({"event": event, "time": time.time(), "text": text, **facts})
         with contextlib.suppress(config_lib.UserError), files.writing(self._run_dir):
-            # A line that was cut off must not swallow this one.
-            path = os.path.join(self._run_dir, FILENAME)
-            with tf.io.gfile.GFile(path, "a") as file:
-                file.write(line if files.ends_whole(path) else "\n" + line)
+            files.append_line(os.path.join(self._run_dir, FILENAME), line)
 
 
 def read(run_dir: str) -> list[dict[str, Any]]:

@@ -51,10 +51,7 @@ class MetricWriter:
         """Scalars to TensorBoard and, with `record`'s other facts, as a row of `metrics.jsonl`."""
         row = {"step": step, **{k: float(v) for k, v in scalars.items()}, **record}
         with self._writing(self.directory):
-            # A row that was cut off must not swallow this one.
-            line = ("" if files.ends_whole(self._rows) else "\n") + json.dumps(row) + "\n"
-            with tf.io.gfile.GFile(self._rows, "a") as file:
-                file.write(line)
+            files.append_line(self._rows, json.dumps(row))
         with self._writing(self._summary_dir), self._open_events().as_default():
             for name, value in scalars.items():
                 tf.summary.scalar(name, value, step=step)

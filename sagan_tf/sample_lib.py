@@ -196,9 +196,12 @@ def _interpolate(config: config_lib.SampleConfig, network: trained.Trained) -> l
     endings = [ending] if ending else [".png", ".gif", *([".mp4"] if _has_video() else [])]
     for one in endings:
         _require_writable(stem + one)
+    made: dict[int, np.ndarray] = {}
     for one in endings:
         frames = config.frames or (_STRIP_FRAMES if one == ".png" else _ANIMATION_FRAMES)
-        pixels = way(network, labels, seeds, frames, config.truncation)
+        if frames not in made:  # A GIF and an MP4 show the same.
+            made[frames] = way(network, labels, seeds, frames, config.truncation)
+        pixels = made[frames]
         if one == ".png":
             captions = [f"{share:.0%}" for share in np.linspace(0, 1, frames)]
             captions[0] = _caption(network, labels[0], seeds[0])

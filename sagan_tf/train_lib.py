@@ -30,8 +30,6 @@ from sagan_tf import (
 from sagan_tf import config as config_lib
 from sagan_tf import images as images_lib
 
-# What the name of an SN layer's sigma begins with, in rows and TensorBoard.
-SIGMA = "sigma/"
 # In the order in which they come to be: the first that is not finite is where it began.
 METRICS = ("g_loss", "g_gradient_norm", "logit_fake", "logit_real", "d_loss_fake", "d_loss_real",
            "d_loss", "d_gradient_norm")
@@ -358,7 +356,7 @@ class Trainer:
         row = {**metrics, **sigma_ratios(self.gan)}
         self._watch.see_row(step, row)
         for network in (self.gan.generator, self.gan.discriminator):
-            row.update({f"{SIGMA}{name}": sigma for name, sigma in ops.sigmas(network).items()})
+            row.update({f"sigma/{name}": sigma for name, sigma in ops.sigmas(network).items()})
         if self._looped and np.isfinite(self._waited):
             row["input_stall"] = self._waited / self._looped
         self._waited = self._looped = 0.0

@@ -4,22 +4,31 @@ import dataclasses
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Optional
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf import checkpoints, discriminator, files, folding, generator, model, noise, process
+from sagan_tf import (
+    checkpoints,
+    discriminator,
+    distribution,
+    files,
+    folding,
+    generator,
+    model,
+    noise,
+    process,
+)
 from sagan_tf import classes as classes_lib
 from sagan_tf import config as config_lib
 
 KERAS_FILE = "generator.keras"
 CARD_FILE = "model.json"  # beside an exported model, and inside its .keras file
 CARD_VERSION = 1
-# Images at a time: more take gigabytes at 128 px, and are no quicker on a CPU.
-_CPU_BATCH, _BATCH = 20, 100
+_BATCH = 100  # images at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,8 +89,7 @@ class Trained:
 
     def __init__(self, network: keras.Model, card: Card, source: str, batch_size: int = 0):
         self.network, self.card, self.source = network, card, source
-        on_cpu = not tf.config.list_physical_devices("GPU")
-        self.batch_size = batch_size or (_CPU_BATCH if on_cpu else _BATCH)
+        self.batch_size = batch_size or distribution.fitting_batch(_BATCH)
         self._generate = tf.function(lambda z, labels: network([z, labels], training=False),
                                      autograph=False, reduce_retracing=True)
 
@@ -117,13 +125,6 @@ class Trained:
                                      config.number_classes, float(limit))
         return z.numpy(), labels.numpy()
 
-    def batches(self, z: np.ndarray, labels: np.ndarray) -> Iterator[np.ndarray]:
-        """float32 images [up to batch_size, size, size, 3] in [-1, 1], in order."""
-        for start in range(0, len(z), self.batch_size):
-            end = start + self.batch_size
-            yield self._generate(tf.constant(z[start:end], tf.float32),
-                                 tf.constant(labels[start:end], tf.int32)).numpy()
-
     def generate(self, z: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Images with moving statistics, float32 [n, size, size, 3] in [-1, 1].
 
@@ -131,7 +132,11 @@ class Trained:
           z: float32 [n, z_dim].
           labels: int [n].
         """
-        return np.concatenate(list(self.batches(z, labels)))
+        parts = [slice(start, start + self.batch_size)
+                 for start in range(0, len(z), self.batch_size)]
+        return np.concatenate([self._generate(tf.constant(z[part], tf.float32),
+                                              tf.constant(labels[part], tf.int32)).numpy()
+                               for part in parts])
 
     def attention(self, z: np.ndarray, labels: np.ndarray) -> tuple[
             np.ndarray, Optional[np.ndarray]]:
