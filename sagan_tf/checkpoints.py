@@ -21,7 +21,7 @@ from sagan_tf import files
 CONFIG_VERSION = 1
 # Beginnings of names that a checkpoint may have or not have, whatever the state has: the moving
 # average of the generator, which a flag switches on, and what later releases added.
-OPTIONAL = ("ema/", "rollbacks")
+OPTIONAL = ("ema/", "rollbacks", "loss_scale/")
 _PREFIX = "ckpt"
 _UNFINISHED = "unfinished-ckpt-"
 _REQUEST = "keep-for-"

@@ -16,7 +16,24 @@ ATTENTION_OF_TYPE = {"test": 32, "test_64": 64, "baseline": None}
 LOSS_TYPES = ("hinge_loss", "kl_loss")
 IMAGE_SIZES = (32, 64, 128, 256)
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16", "float16")
+# Ways to the same numbers (but for rounding) in less time, by the names of --optimizations. Those
+# of a map apply from a size on: of the larger of the two maps that the convolution lies between.
+OPTIMIZATIONS = {
+    "up_conv": "upsampling and the 3x3 convolution after it as one transposed convolution of "
+               "stride 2",
+    "down_conv": "a 3x3 convolution and the pooling after it as one convolution of stride 2",
+    "shortcut": "1x1 convolutions on the smaller of two maps",
+    "joint_batch": "real and generated images through D in one batch, so that its weights are "
+                   "normalised once",
+    "batch_norm": "batch norm and ReLU with a gradient written by hand, in fewer passes",
+    "adam": "Adam as TensorFlow's one kernel",
+}
+_SIZED = ("up_conv", "down_conv")
+# What `auto` means, where it was measured (docs/performance.md): name -> smallest side.
+_AUTO = {"CPU": {"up_conv": 32, "down_conv": 16, "shortcut": 0, "joint_batch": 0, "batch_norm": 0,
+                 "adam": 0},
+         "GPU": {"shortcut": 0, "joint_batch": 0, "batch_norm": 0, "adam": 0}}
 
 
 # Exit code of a run that has to be started again as it was (EX_TEMPFAIL of sysexits.h).
@@ -88,6 +105,33 @@ def _require_choices(config: Any) -> None:
         if choices and value is not None:
             _require(value in choices, field.name, value,
                      "one of " + ", ".join(str(c) for c in choices))
+
+
+def optimizations(text: str, device: str) -> dict[str, int]:
+    """What --optimizations asks for: name -> smallest side of a map that it applies to.
+
+    Args:
+      text: names of `OPTIMIZATIONS` or "auto" or "none", separated by commas; "-name" takes one
+        away, "name:side" gives its smallest side.
+      device: "CPU", "GPU" or "TPU"; what "auto" means depends on it.
+    Raises:
+      UserError: something else.
+    """
+    auto, chosen = _AUTO.get(device, _AUTO["GPU"]), {}
+    for word in text.split(","):
+        name, given, side = word.removeprefix("-").partition(":")
+        if word == "auto":
+            chosen.update(auto)
+        elif name in OPTIMIZATIONS and word.startswith("-") and not given:
+            chosen.pop(name, None)
+        elif name in OPTIMIZATIONS and (not given or (name in _SIZED and side.isdecimal())):
+            chosen[name] = int(side) if given else auto.get(name, 0)
+        else:
+            _require(word == "none", "optimizations", text,
+                     "auto, none, or, separated by commas, some of " + ", ".join(OPTIMIZATIONS)
+                     + "; -name takes one away from auto, name:side gives " + " and ".join(_SIZED)
+                     + " the smallest side of a map")
+    return chosen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,7 +251,18 @@ class TrainConfig:
         "less memory, the same result. (Not in the reference.)")
     mixed_precision: str = _option(
         "float32", "What convolutions and activations compute in; variables, SN, batch moments, "
-        "softmax, logits, losses and Adam are float32. (Not in the reference.)", PRECISIONS)
+        "softmax, logits, losses and Adam are float32. float16 scales the losses, by as much as "
+        "the gradients bear. (Not in the reference.)", PRECISIONS)
+    tensor_float_32: bool = _option(
+        False, "Let a GPU round what float32 convolutions and products multiply to 10 bits "
+        "(TensorFloat-32): several times as fast. (Not in the reference.)")
+    jit_compile: bool = _option(
+        False, "Compile forward and backward passes with XLA. (Not in the reference.)")
+    optimizations: str = _option(
+        "auto", "Ways to the same numbers, but for rounding, in less time, separated by commas: "
+        + "; ".join(f"{name}: {text}" for name, text in OPTIMIZATIONS.items()) + "; auto: those "
+        "that were measured to pay on this kind of device; none. -name takes one away; "
+        "up_conv:64 applies it to maps of side 64 and more. (Not in the reference.)")
     deterministic: bool = _option(
         False, "Use deterministic kernels only: slower, and a repeated run is the same to the last "
         "bit on the same machine. (Not in the reference.)")
@@ -270,6 +325,7 @@ class TrainConfig:
         for name in ("beta1", "beta2", "ema_decay"):
             _require(0 <= getattr(self, name) < 1, name, getattr(self, name),
                      "a number from 0 up to, not including, 1")
+        optimizations(self.optimizations, "CPU")
         _require(self.ema_decay > 0 or not self.use_ema, "use_ema", self.use_ema,
                  "an --ema_decay above 0 with it")
         self._check_groups()

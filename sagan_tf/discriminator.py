@@ -1,15 +1,14 @@
 """The projection discriminator: one class for `baseline`, `test` and `test_64`, 32 to 256 px."""
 
+import math
+from collections.abc import Mapping
+from typing import Optional
+
 import keras
 import tensorflow as tf
 
 from sagan_tf import config as config_lib
 from sagan_tf import non_local, ops
-
-
-def downsample(x: tf.Tensor) -> tf.Tensor:
-    """Average pool 2x2: [b, h, w, c] -> [b, h/2, w/2, c]. Reference `discriminator.py:22-25`."""
-    return tf.nn.avg_pool2d(x, ksize=2, strides=2, padding="VALID")
 
 
 @keras.saving.register_keras_serializable("sagan_tf")
@@ -20,6 +19,11 @@ class DiscriminatorBlock(keras.layers.Layer):
     "down": ReLU -> sn_conv1 -> ReLU -> sn_conv2 -> pool; shortcut sn_conv3 1x1 -> pool.
     "last": as "down" without pools, and the shortcut is the identity.
 
+    Args:
+      filters: output channels.
+      kind: as above.
+      down_conv, shortcut: whether to take these `config.OPTIMIZATIONS`.
+
     Call arguments:
       x: [batch, height, width, in].
       update_sn: whether the new u is stored.
@@ -28,16 +32,24 @@ class DiscriminatorBlock(keras.layers.Layer):
     Source: reference `discriminator.py:29-93`.
     """
 
-    def __init__(self, filters: int, kind: str = "down", **kwargs):
+    def __init__(self, filters: int, kind: str = "down", down_conv: bool = False,
+                 shortcut: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.filters = filters
         self.kind = kind
-        policy = self.dtype_policy
-        self.sn_conv1 = ops.SNConv2D(filters, 3, name="sn_conv1", dtype=policy)
-        self.sn_conv2 = ops.SNConv2D(filters, 3, name="sn_conv2", dtype=policy)
-        self.sn_conv3 = (
-            None if kind == "last"
-            else ops.SNConv2D(filters, 1, name="sn_conv3", dtype=policy))
+        self.optimizations = {"down_conv": down_conv, "shortcut": shortcut}
+
+        def conv(size, name, resample=None, rewrite=False):
+            return ops.SNConv2D(filters, size, resample=resample, rewrite=rewrite, name=name,
+                                dtype=self.dtype_policy)
+
+        self.sn_conv1 = conv(3, "sn_conv1")
+        if kind == "last":
+            self.sn_conv2, self.sn_conv3 = conv(3, "sn_conv2"), None
+        else:
+            # The first block pools before its 1x1 convolution in the reference already.
+            self.sn_conv2 = conv(3, "sn_conv2", "down", down_conv)
+            self.sn_conv3 = conv(1, "sn_conv3", "down", shortcut or kind == "first")
 
     def build(self, input_shape):
         self.sn_conv1.build(input_shape)
@@ -49,11 +61,7 @@ class DiscriminatorBlock(keras.layers.Layer):
         h = x if self.kind == "first" else tf.nn.relu(x)
         h = tf.nn.relu(self.sn_conv1(h, update_sn=update_sn))
         h = self.sn_conv2(h, update_sn=update_sn)
-        if self.kind == "first":
-            return downsample(h) + self.sn_conv3(downsample(x), update_sn=update_sn)
-        if self.kind == "down":
-            return downsample(h) + downsample(self.sn_conv3(x, update_sn=update_sn))
-        return h + x
+        return h + (x if self.sn_conv3 is None else self.sn_conv3(x, update_sn=update_sn))
 
     def compute_output_shape(self, input_shape):
         batch, height, width, _ = input_shape
@@ -62,7 +70,8 @@ class DiscriminatorBlock(keras.layers.Layer):
         return (batch, height, width, self.filters)
 
     def get_config(self):
-        return {**super().get_config(), "filters": self.filters, "kind": self.kind}
+        return {**super().get_config(), "filters": self.filters, "kind": self.kind,
+                **self.optimizations}
 
 
 class Discriminator(keras.Model):
@@ -74,6 +83,7 @@ class Discriminator(keras.Model):
 
     Args:
       config: `config.ModelConfig`.
+      optimizations: of `config.optimizations`.
       dtype: a Keras dtype policy; "mixed_bfloat16" computes in bfloat16, and keeps variables, SN,
         softmax and all from the sum over space to the logits in float32.
 
@@ -88,15 +98,23 @@ class Discriminator(keras.Model):
     Source: paper, section 3; reference `discriminator.py:133-242`.
     """
 
-    def __init__(self, config: config_lib.ModelConfig, **kwargs):
+    def __init__(self, config: config_lib.ModelConfig,
+                 optimizations: Optional[Mapping[str, int]] = None, **kwargs):
         super().__init__(name=kwargs.pop("name", "discriminator"), **kwargs)
         self.config = config
+        self.optimizations = optimizations = dict(optimizations or {})
         widths = [config.df_dim * 2**k for k in range(config.num_blocks)]
         policy = self.dtype_policy
-        self.blocks = [
-            DiscriminatorBlock(widths[0], "first", name="d_optimized_block1", dtype=policy)]
-        self.blocks += [DiscriminatorBlock(width, name=f"d_block{number}", dtype=policy)
-                        for number, width in enumerate(widths[1:], start=2)]
+
+        def block(number, kind, name):
+            side = config.image_size // 2**number
+            return DiscriminatorBlock(
+                widths[number], kind, side >= optimizations.get("down_conv", math.inf),
+                "shortcut" in optimizations, name=name, dtype=policy)
+
+        self.blocks = [block(0, "first", "d_optimized_block1")]
+        self.blocks += [block(number, "down", f"d_block{number + 1}")
+                        for number in range(1, config.num_blocks)]
         self.blocks.append(DiscriminatorBlock(
             widths[-1], "last", name=f"d_block{config.num_blocks + 1}", dtype=policy))
         self.attention_side = config.attention_side("discriminator")

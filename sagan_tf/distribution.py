@@ -63,6 +63,14 @@ def make_evaluation_strategy(config: config_lib.ScoringConfig) -> tf.distribute.
     return {"one_device": _one_device, "mirrored": _mirrored, "tpu": _tpu}[kind](config)
 
 
+def device_kind() -> str:
+    """What the strategy in scope, or TensorFlow without one, computes on: "CPU", "GPU" or "TPU"."""
+    if not tf.distribute.has_strategy():
+        return "GPU" if _gpus() else "CPU"
+    device = tf.distribute.get_strategy().extended.worker_devices[0]
+    return tf.DeviceSpec.from_string(device).device_type.upper()
+
+
 def fitting_batch(images: int) -> int:
     """So many images generated or classified at a time by a device; fewer on a CPU.
 

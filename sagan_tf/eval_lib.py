@@ -78,7 +78,9 @@ class Evaluation:
         self.strategy = distribution.make_evaluation_strategy(config)
         keras.utils.set_random_seed(config.seed)
         with self.strategy.scope():
-            self._generator = generator.Generator(self.model_config, config.batch_size)
+            self._generator = generator.Generator(
+                self.model_config, config.batch_size,
+                config_lib.optimizations("auto", distribution.device_kind()))
             self._generator.build()
         self._untrained = (self._generator.get_weights() if config.compare_untrained else None)
         prefix = model.AVERAGE if config.use_ema else ""

@@ -1,5 +1,7 @@
 """The generator: one class for `baseline`, `test` and `test_64`, for 32 to 256 px."""
 
+import math
+from collections.abc import Mapping
 from typing import Optional
 
 import keras
@@ -9,20 +11,16 @@ from sagan_tf import config as config_lib
 from sagan_tf import non_local, ops
 
 
-def upsample(x: tf.Tensor) -> tf.Tensor:
-    """Doubles height and width by nearest neighbour: [b, h, w, c] -> [b, 2h, 2w, c].
-
-    Repeats rather than a resize, because XLA has no CPU kernel for a resize's gradient.
-    """
-    return tf.repeat(tf.repeat(x, 2, axis=1), 2, axis=2)
-
-
 @keras.saving.register_keras_serializable("sagan_tf")
 class GeneratorBlock(keras.layers.Layer):
     """Residual block that doubles the size.
 
     cbn_0 -> ReLU -> upsample -> snconv1 3x3 -> cbn_1 -> ReLU -> snconv2 3x3, plus the shortcut
     upsample -> snconv3 1x1.
+
+    Args:
+      filters, number_classes, decay, group_size: as in `ops.SNConv2D`, `ops.ConditionalBatchNorm`.
+      up_conv, shortcut, batch_norm: whether to take these `config.OPTIMIZATIONS`.
 
     Call arguments:
       x: [batch, height, width, in].
@@ -34,33 +32,41 @@ class GeneratorBlock(keras.layers.Layer):
     """
 
     def __init__(self, filters: int, number_classes: int, decay: float = 0.999,
-                 group_size: Optional[int] = None, **kwargs):
+                 group_size: Optional[int] = None, up_conv: bool = False, shortcut: bool = False,
+                 batch_norm: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.filters = filters
         self.norm_options = {"number_classes": number_classes, "decay": decay,
                              "group_size": group_size}
+        self.optimizations = {"up_conv": up_conv, "shortcut": shortcut, "batch_norm": batch_norm}
         policy = self.dtype_policy
-        self.cbn_0 = ops.ConditionalBatchNorm(name="cbn_0", dtype=policy, **self.norm_options)
-        self.cbn_1 = ops.ConditionalBatchNorm(name="cbn_1", dtype=policy, **self.norm_options)
-        self.snconv1 = ops.SNConv2D(filters, 3, name="snconv1", dtype=policy)
-        self.snconv2 = ops.SNConv2D(filters, 3, name="snconv2", dtype=policy)
-        self.snconv3 = ops.SNConv2D(filters, 1, name="snconv3", dtype=policy)
+
+        def norm(name):
+            return ops.ConditionalBatchNorm(name=name, relu=True, by_hand=batch_norm, dtype=policy,
+                                            **self.norm_options)
+
+        def conv(size, name, resample=None, rewrite=False):
+            return ops.SNConv2D(filters, size, resample=resample, rewrite=rewrite, name=name,
+                                dtype=policy)
+
+        self.cbn_0, self.cbn_1 = norm("cbn_0"), norm("cbn_1")
+        self.snconv1 = conv(3, "snconv1", "up", up_conv)
+        self.snconv2 = conv(3, "snconv2")
+        self.snconv3 = conv(1, "snconv3", "up", shortcut)
 
     def build(self, input_shape, *_):
         output_shape = self.compute_output_shape(input_shape)
-        inside = (*output_shape[:-1], input_shape[-1])
         self.cbn_0.build(input_shape)
-        self.snconv1.build(inside)
+        self.snconv1.build(input_shape)
         self.cbn_1.build(output_shape)
         self.snconv2.build(output_shape)
-        self.snconv3.build(inside)
+        self.snconv3.build(input_shape)
 
     def call(self, x, labels, training: bool = False, update_sn: bool = False):
-        shortcut = self.snconv3(upsample(x), update_sn=update_sn)
-        x = tf.nn.relu(self.cbn_0(x, labels, training=training))
-        x = self.snconv1(upsample(x), update_sn=update_sn)
-        x = tf.nn.relu(self.cbn_1(x, labels, training=training))
-        return shortcut + self.snconv2(x, update_sn=update_sn)
+        shortcut = self.snconv3(x, update_sn=update_sn)
+        x = self.snconv1(self.cbn_0(x, labels, training=training), update_sn=update_sn)
+        x = self.snconv2(self.cbn_1(x, labels, training=training), update_sn=update_sn)
+        return shortcut + x
 
     def compute_output_shape(self, input_shape, *_):
         batch, height, width, _ = input_shape
@@ -68,7 +74,8 @@ class GeneratorBlock(keras.layers.Layer):
         return (batch, *double, self.filters)
 
     def get_config(self):
-        return {**super().get_config(), "filters": self.filters, **self.norm_options}
+        return {**super().get_config(), "filters": self.filters, **self.norm_options,
+                **self.optimizations}
 
 
 class Generator(keras.Model):
@@ -81,6 +88,7 @@ class Generator(keras.Model):
     Args:
       config: `config.ModelConfig`.
       group_size: images that batch norm takes its moments over, consecutive ones: a tower.
+      optimizations: of `config.optimizations`.
       dtype: a Keras dtype policy; "mixed_bfloat16" computes in bfloat16, and keeps variables, SN,
         batch moments, softmax and images in float32.
 
@@ -97,21 +105,27 @@ class Generator(keras.Model):
     Source: paper, section 3; reference `generator.py:137-263`.
     """
 
-    def __init__(self, config: config_lib.ModelConfig, group_size: Optional[int] = None, **kwargs):
+    def __init__(self, config: config_lib.ModelConfig, group_size: Optional[int] = None,
+                 optimizations: Optional[Mapping[str, int]] = None, **kwargs):
         super().__init__(name=kwargs.pop("name", "generator"), **kwargs)
         self.config = config
         self.group_size = group_size
+        self.optimizations = optimizations = dict(optimizations or {})
         policy = self.dtype_policy
         self.snh0 = ops.SNDense(16 * self._widths()[0], name="g_snh0", dtype=policy)
+        by_hand = "batch_norm" in optimizations
         self.blocks = [
             GeneratorBlock(width, config.number_classes, config.cbn_decay, group_size,
+                           up_conv=4 * 2**number >= optimizations.get("up_conv", math.inf),
+                           shortcut="shortcut" in optimizations, batch_norm=by_hand,
                            name=f"g_block{number}", dtype=policy)
             for number, width in enumerate(self._widths(), start=1)]
         self.attention_side = config.attention_side("generator")
         self.non_local = (
             non_local.NonLocalBlock(name="g_non_local", dtype=policy) if self.attention_side
             else None)
-        self.bn = ops.BatchNorm(config.bn_decay, group_size=group_size, name="g_bn", dtype=policy)
+        self.bn = ops.BatchNorm(config.bn_decay, group_size=group_size, relu=True, by_hand=by_hand,
+                                name="g_bn", dtype=policy)
         self.snconv_last = ops.SNConv2D(3, 3, name="g_snconv_last", dtype=policy)
 
     def _widths(self) -> list[int]:
@@ -142,6 +156,6 @@ class Generator(keras.Model):
             x = block(x, labels, training=training, update_sn=update_sn)
             if x.shape[1] == self.attention_side:
                 x, attention = self.non_local(x, update_sn=update_sn, return_attention=True)
-        x = tf.nn.relu(self.bn(x, training=training))
-        images = tf.cast(tf.tanh(self.snconv_last(x, update_sn=update_sn)), tf.float32)
+        x = self.snconv_last(self.bn(x, training=training), update_sn=update_sn)
+        images = tf.cast(tf.tanh(x), tf.float32)
         return (images, attention) if return_attention else images

@@ -13,12 +13,14 @@ import numpy as np
 import tensorflow as tf
 
 from sagan_tf import config as config_lib
-from sagan_tf import discriminator, generator, losses, noise, ops
+from sagan_tf import discriminator, distribution, generator, losses, noise, ops
 from sagan_tf import images as images_lib
 
 # Where the moving average of the generator is, in the names of `SAGAN.state`.
 AVERAGE = "ema/"
-_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+# Where the scales of float16 losses are.
+LOSS_SCALE = "loss_scale/"
+_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 _G_METRICS = ("g_loss", "logit_fake")
 _D_METRICS = ("d_loss", "d_loss_real", "d_loss_fake", "logit_real", "logit_fake")
 # Adam's epsilon in TensorFlow 1 (Keras's default is 1e-7).
@@ -42,6 +44,8 @@ class SAGAN:
       averaged: the moving average of the generator, another `generator.Generator`; None where
         `ema_decay` is 0.
       g_optimizer, d_optimizer: `keras.optimizers.Adam`.
+      optimizations: those in force (`config.optimizations`).
+      loss_scales: `LossScale` of each optimizer in float16, else empty.
       step: int64 variable, iterations done; the training loop counts it up.
     """
 
@@ -58,19 +62,26 @@ class SAGAN:
             # computed with the weights of the next.
             tf.config.optimizer.set_experimental_options({"dependency_optimization": False})
         self._dtype = _POLICIES[train_config.mixed_precision]
+        self.optimizations = config_lib.optimizations(
+            train_config.optimizations, distribution.device_kind())
         self.generator = self._new_generator()
-        self.discriminator = discriminator.Discriminator(model_config, dtype=self._dtype)
+        self.discriminator = discriminator.Discriminator(model_config, self.optimizations,
+                                                         dtype=self._dtype)
         self.discriminator.build()
         self.averaged = None
         if train_config.ema_decay:
             self.averaged = self._new_generator()
             self.begin_average()
-        self.g_optimizer = _adam(train_config, train_config.generator_learning_rate)
-        self.d_optimizer = _adam(train_config, train_config.discriminator_learning_rate)
+        self.g_optimizer = self._new_adam(train_config.generator_learning_rate)
+        self.d_optimizer = self._new_adam(train_config.discriminator_learning_rate)
         self.g_optimizer.build(self.generator.trainable_variables)
         self.d_optimizer.build(self.discriminator.trainable_variables)
+        self.loss_scales = {}
+        if train_config.mixed_precision == "float16":
+            self.loss_scales = {self.g_optimizer: LossScale("g"), self.d_optimizer: LossScale("d")}
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="global_step",
                                 aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
+        self._compilations: dict[tuple, tuple] = {}
         self._loss_real, self._loss_fake = losses.discriminator_losses(train_config.loss_type)
 
     def g_step(self, z, fake_labels) -> dict[str, tf.Tensor]:
@@ -180,9 +191,14 @@ class SAGAN:
 
     def _new_generator(self) -> generator.Generator:
         new = generator.Generator(self.model_config, self.train_config.group_size,
-                                  dtype=self._dtype)
+                                  self.optimizations, dtype=self._dtype)
         new.build()
         return new
+
+    def _new_adam(self, learning_rate: float) -> "ReducedAdam":
+        config = self.train_config
+        return ReducedAdam(learning_rate, beta_1=config.beta1, beta_2=config.beta2,
+                           epsilon=ADAM_EPSILON, one_kernel="adam" in self.optimizations)
 
     @tf.function(reduce_retracing=True, autograph=False)
     def _generate(self, z, labels):
@@ -197,7 +213,7 @@ class SAGAN:
 
         `generator/...` and `discriminator/...` (paths of weights), `g_optimizer/m/<path>`,
         `g_optimizer/v/<path>`, `g_optimizer/iterations` and the same of D, `global_step`, and
-        `ema/generator/...` where there is an average.
+        `ema/generator/...` where there is an average, `loss_scale/...` in float16.
         """
         state = {"global_step": self.step}
         if self.averaged is not None:
@@ -210,50 +226,85 @@ class SAGAN:
             for variable, m, v in slots:
                 state[f"{prefix}_optimizer/m/{variable.path}"] = m.value
                 state[f"{prefix}_optimizer/v/{variable.path}"] = v.value
+        for scale in self.loss_scales.values():
+            state.update(scale.state())
         return state
 
     def _g_step(self, z, fake_labels):
-        variables = self.generator.trainable_variables
-
-        def part(z, fake_labels):
-            with ops.collected_updates() as updates, _tape(variables) as tape:
-                fake = self.generator(z, fake_labels, training=True, update_sn=True)
-                logits = self.discriminator(fake, fake_labels, update_sn=False)
-                loss = losses.generator_loss(logits)
-            metrics = dict(zip(_G_METRICS, (loss, tf.reduce_mean(logits))))
-            return metrics, _gradients(tape, loss, variables), updates
-
-        state = self.generator.non_trainable_variables
         metrics, gradients, updates = self._in_parts(
-            part, (z, fake_labels), _G_METRICS, variables, state)
-        norm = self._apply(self.g_optimizer, variables, gradients, updates)
+            self._g_part, (z, fake_labels), _G_METRICS, self.generator.trainable_variables,
+            self.generator.non_trainable_variables)
+        norm = self._apply(self.g_optimizer, self.generator.trainable_variables, gradients, updates)
         return {**metrics, "g_gradient_norm": norm}
 
+    def _g_part(self, z, fake_labels):
+        variables = self.generator.trainable_variables
+        with ops.collected_updates() as updates, _tape(variables) as tape:
+            fake = self.generator(z, fake_labels, training=True, update_sn=True)
+            logits = self.discriminator(fake, fake_labels, update_sn=False)
+            loss = losses.generator_loss(logits)
+            scaled = self._scaled(loss, self.g_optimizer)
+        metrics = dict(zip(_G_METRICS, (loss, tf.reduce_mean(logits))))
+        return metrics, _gradients(tape, scaled, variables), updates
+
     def _d_step(self, images, labels, z, fake_labels):
-        variables = self.discriminator.trainable_variables
-
-        def part(images, labels, z, fake_labels):
-            with ops.collected_updates() as updates:
-                fake = self.generator(z, fake_labels, training=True, update_sn=True)
-                with _tape(variables) as tape:
-                    # D treats every image by itself, and the reference's two passes start from the
-                    # same u: one batch of real and generated images gives both logits and
-                    # normalises W once.
-                    logits = self.discriminator(tf.concat([images, fake], 0),
-                                                tf.concat([labels, fake_labels], 0), update_sn=True)
-                    real, fake = tf.split(logits, [tf.shape(images)[0], tf.shape(z)[0]])
-                    loss_real, loss_fake = self._loss_real(real), self._loss_fake(fake)
-                    loss = loss_real + loss_fake
-            metrics = dict(zip(_D_METRICS, (loss, loss_real, loss_fake, tf.reduce_mean(real),
-                                            tf.reduce_mean(fake))))
-            return metrics, _gradients(tape, loss, variables), updates
-
         state = (self.generator.non_trainable_variables
                  + self.discriminator.non_trainable_variables)
         metrics, gradients, updates = self._in_parts(
-            part, (images, labels, z, fake_labels), _D_METRICS, variables, state)
-        norm = self._apply(self.d_optimizer, variables, gradients, updates)
+            self._d_part, (images, labels, z, fake_labels), _D_METRICS,
+            self.discriminator.trainable_variables, state)
+        norm = self._apply(self.d_optimizer, self.discriminator.trainable_variables, gradients,
+                           updates)
         return {**metrics, "d_gradient_norm": norm}
+
+    def _d_part(self, images, labels, z, fake_labels):
+        variables = self.discriminator.trainable_variables
+        with ops.collected_updates() as updates:
+            fake = self.generator(z, fake_labels, training=True, update_sn=True)
+            with _tape(variables) as tape:
+                real, fake = self._real_and_fake_logits(images, labels, fake, fake_labels)
+                loss_real, loss_fake = self._loss_real(real), self._loss_fake(fake)
+                loss = loss_real + loss_fake
+                scaled = self._scaled(loss, self.d_optimizer)
+        metrics = dict(zip(_D_METRICS, (loss, loss_real, loss_fake, tf.reduce_mean(real),
+                                        tf.reduce_mean(fake))))
+        return metrics, _gradients(tape, scaled, variables), updates
+
+    def _real_and_fake_logits(self, images, labels, fake, fake_labels):
+        """D treats every image by itself, and the reference's two passes start from the same u: one
+        batch of real and generated images gives both logits and normalises W once."""
+        if "joint_batch" not in self.optimizations:
+            return (self.discriminator(images, labels, update_sn=True),
+                    self.discriminator(fake, fake_labels, update_sn=False))
+        logits = self.discriminator(tf.concat([images, fake], 0),
+                                    tf.concat([labels, fake_labels], 0), update_sn=True)
+        return tf.split(logits, [tf.shape(images)[0], tf.shape(fake)[0]])
+
+    def _scaled(self, loss: tf.Tensor, optimizer) -> tf.Tensor:
+        scale = self.loss_scales.get(optimizer)
+        return loss if scale is None else loss * scale.value()
+
+    def _compiled(self, part: Callable) -> Callable:
+        """`part` as one computation of XLA, of this replica; what it stores is stored outside."""
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        key = part.__name__, tf.get_static_value(replica)
+        if key not in self._compilations:
+            updates = []
+
+            @tf.function(jit_compile=True, autograph=False)
+            def compute(*batch):
+                metrics, gradients, updates[:] = part(*batch)
+                return metrics, gradients, [update.value for update in updates]
+
+            self._compilations[key] = compute, updates
+        compute, updates = self._compilations[key]
+
+        def run(*batch):
+            metrics, gradients, values = compute(*batch)
+            return metrics, gradients, [update._replace(value=value)
+                                        for update, value in zip(updates, values)]
+
+        return run
 
     def _in_parts(self, part: Callable, batch: tuple, names: tuple, variables: list, state: list):
         """Means of what `part` gives for `accumulate` parts of the batch, one after the other.
@@ -265,6 +316,8 @@ class SAGAN:
           variables: those of the gradients.
           state: those of the updates.
         """
+        if self.train_config.jit_compile:
+            part = self._compiled(part)
         count = self.train_config.accumulate
         if count == 1:
             return part(*batch)
@@ -294,19 +347,21 @@ class SAGAN:
         if self.strategy.num_replicas_in_sync > 1:
             gradients, values = tf.distribute.get_replica_context().all_reduce(
                 tf.distribute.ReduceOp.MEAN, (gradients, values))
-        optimizer.apply(gradients, variables)
-        self._store([update._replace(value=value) for update, value in zip(updates, values)])
-        return tf.linalg.global_norm(gradients)
+        updates = [update._replace(value=value) for update, value in zip(updates, values)]
+        scale = self.loss_scales.get(optimizer)
+        if scale is None:
+            optimizer.apply(gradients, variables)
+            norm = tf.linalg.global_norm(gradients)
+        else:
+            gradients, norm, finite = scale.unscaled(gradients)
+            optimizer.apply(gradients, variables, finite)
+            updates += scale.updates(finite)
+        self._store(updates)
+        return norm
 
     def _store(self, updates: list[ops.Update]) -> None:
-        """Stores on every device what is the same on all of them: no reduction."""
-        def store(strategy, values):
-            for update, value in zip(updates, values):
-                strategy.extended.update(update.variable, ops.store, args=(value, update.decay),
-                                         group=False)
-
-        values = [update.value for update in updates]
-        tf.distribute.get_replica_context().merge_call(store, args=(values,))
+        _on_every_device([(update.variable, ops.store, (update.value, update.decay))
+                          for update in updates])
 
     def _on_replicas(self, step: Callable, *batch: tf.Tensor) -> dict[str, tf.Tensor]:
         inside = tf.distribute.get_replica_context()
@@ -332,16 +387,129 @@ def grid_of(samples: np.ndarray) -> np.ndarray:
     return images_lib.grid(images_lib.to_uint8(samples.reshape(-1, *image)), rows, columns)
 
 
+def _on_every_device(changes: list[tuple]) -> None:
+    """Changes variables by what is the same on all replicas: no reduction.
+
+    Args:
+      changes: (variable, function of (this device's copy of it, *arguments), arguments) of each.
+    """
+    def change(strategy, arguments):
+        for (variable, function, _), given in zip(changes, arguments):
+            strategy.extended.update(variable, function, args=given, group=False)
+
+    arguments = [given for *_, given in changes]
+    tf.distribute.get_replica_context().merge_call(change, args=(arguments,))
+
+
 class ReducedAdam(keras.optimizers.Adam):
-    """Adam for gradients that are the same on all replicas already."""
+    """Adam for gradients that are the same on all replicas already.
+
+    lr_t = lr sqrt(1 - beta2^t) / (1 - beta1^t); m <- beta1 m + (1 - beta1) g;
+    v <- beta2 v + (1 - beta2) g^2; w <- w - lr_t m / (sqrt(v) + epsilon).
+
+    Args:
+      one_kernel: whether to take TensorFlow's own kernel, which the reference calls, in the place
+        of Keras's sequence of operations.
+      others: as in `keras.optimizers.Adam`.
+
+    Source: Kingma and Ba, 2015, section 2, last paragraph.
+    """
+
+    def __init__(self, *args, one_kernel: bool = True, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.one_kernel = one_kernel
+
+    def apply(self, gradients, trainable_variables, finite: Optional[tf.Tensor] = None) -> None:
+        """One step.
+
+        Args:
+          gradients: of `trainable_variables`, to which `build` was called.
+          finite: where it is False nothing changes, whatever the gradients.
+        """
+        if finite is None and not self.one_kernel:
+            super().apply(gradients, trainable_variables)
+            return
+        going = tf.constant(1.0) if finite is None else tf.cast(finite, tf.float32)
+        if finite is not None:
+            gradients = [tf.where(finite, gradient, 0.0) for gradient in gradients]
+        step = tf.cast(tf.convert_to_tensor(self.iterations), tf.float32) + 1
+        betas = [1 - going * (1 - beta) for beta in (self.beta_1, self.beta_2)]
+        powers = [tf.pow(tf.constant(beta), step) for beta in (self.beta_1, self.beta_2)]
+        settings = (*powers, going * tf.convert_to_tensor(self.learning_rate), *betas,
+                    tf.constant(self.epsilon))
+        slots = zip(trainable_variables, self._momentums, self._velocities, gradients)
+        _on_every_device([
+            (variable.value, _apply_adam, (m.value, v.value, gradient, *settings))
+            for variable, m, v, gradient in slots
+        ] + [(self.iterations.value, _count, (tf.cast(going, self.iterations.dtype),))])
 
     def _all_reduce_sum_gradients(self, grads_and_vars):
         return grads_and_vars
 
 
-def _adam(train_config: config_lib.TrainConfig, learning_rate: float) -> keras.optimizers.Adam:
-    return ReducedAdam(learning_rate, beta_1=train_config.beta1, beta_2=train_config.beta2,
-                       epsilon=ADAM_EPSILON)
+def _apply_adam(variable, m, v, gradient, beta1_power, beta2_power, rate, beta1, beta2,
+                epsilon) -> None:
+    tf.raw_ops.ResourceApplyAdam(
+        var=variable.handle, m=m.handle, v=v.handle, beta1_power=beta1_power,
+        beta2_power=beta2_power, lr=rate, beta1=beta1, beta2=beta2, epsilon=epsilon, grad=gradient,
+        use_locking=False)
+
+
+def _count(variable, more) -> None:
+    variable.assign_add(more)
+
+
+class LossScale:
+    """What a float16 loss is multiplied by, so that small gradients do not vanish.
+
+    It halves, and the step is left out, where a gradient is not finite; it doubles after 2,000
+    steps without that.
+
+    Args:
+      name: of the network.
+
+    Source: Micikevicius et al., 2018, section 3.2; the numbers are those of
+    `keras.optimizers.LossScaleOptimizer`.
+    """
+
+    initial, growth_steps = 2.0**15, 2000
+
+    def __init__(self, name: str):
+        def variable(value, dtype, what):
+            return tf.Variable(value, dtype=dtype, trainable=False, name=what,
+                               aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
+
+        self.name = name
+        self._scale = variable(self.initial, tf.float32, "loss_scale")
+        self._good_steps = variable(0, tf.int64, "good_steps")
+
+    def value(self) -> tf.Tensor:
+        """The scale, a float32 scalar."""
+        return tf.convert_to_tensor(self._scale)
+
+    def state(self) -> dict[str, tf.Variable]:
+        """Its variables, by name."""
+        return {f"{LOSS_SCALE}{self.name}": self._scale,
+                f"{LOSS_SCALE}{self.name}_good_steps": self._good_steps}
+
+    def unscaled(self, gradients: list) -> tuple[list, tf.Tensor, tf.Tensor]:
+        """Gradients of the loss itself, their norm, and whether they are finite.
+
+        The norm is 0 where they are not, but for a scale of 1: then the loss itself is at fault.
+        """
+        gradients = [gradient / self.value() for gradient in gradients]
+        norm = tf.linalg.global_norm(gradients)
+        finite = tf.math.is_finite(norm)
+        return gradients, tf.where(finite | (self.value() <= 1), norm, 0.0), finite
+
+    def updates(self, finite: tf.Tensor) -> list[ops.Update]:
+        """What follows from a step whose gradients were finite, or not."""
+        good = tf.where(finite, self._good_steps + 1, 0)
+        grow = good >= self.growth_steps
+        scale = tf.where(finite, self.value() * tf.where(grow, 2.0, 1.0),
+                         tf.maximum(self.value() / 2, 1.0))
+        return [ops.Update(self._scale, scale, 0.0),
+                ops.Update(self._good_steps, tf.where(grow, tf.zeros_like(good), good), 0.0)]
 
 
 @contextlib.contextmanager

@@ -12,6 +12,8 @@ from typing import NamedTuple, Optional
 import keras
 import tensorflow as tf
 
+from sagan_tf import resampling
+
 _L2_EPSILON = 1e-12
 _GLOROT = "glorot_uniform"
 
@@ -136,12 +138,15 @@ class _SpectralNormLayer(keras.layers.Layer):
         """The raw weight with the axis that `u` belongs to last."""
         return tf.convert_to_tensor(self.weight)
 
-    def normalized_weight(self, update_sn: bool) -> tf.Tensor:
-        """W_bar in the orientation of `oriented_weight`; stores u' if `update_sn`."""
+    def normalized_weight(self, update_sn: bool, cast: bool = True) -> tf.Tensor:
+        """W_bar in the orientation of `oriented_weight`; stores u' if `update_sn`.
+
+        In the type that the layer computes in, or, without `cast`, in float32.
+        """
         w_bar, new_u = spectral_normalize(self.oriented_weight(), tf.convert_to_tensor(self.u))
         if update_sn:
             _store_or_collect(self.u, new_u)
-        return tf.cast(w_bar, self.compute_dtype)
+        return tf.cast(w_bar, self.compute_dtype) if cast else w_bar
 
     def sigma(self) -> float:
         """What W is divided by as u stands now."""
@@ -171,6 +176,18 @@ class _SpectralNormLayer(keras.layers.Layer):
         return {**super().get_config(), "use_bias": self.use_bias}
 
 
+_REWRITES = {"up": (resampling.upsampled_conv_kernel, resampling.upsampled_conv),
+             "down": (resampling.downsampled_conv_kernel, resampling.downsampled_conv)}
+
+
+def _as_it_is(x: tf.Tensor) -> tf.Tensor:
+    return x
+
+
+def _in_order(resample, last: bool) -> tuple:
+    return (_as_it_is, resample) if last else (resample, _as_it_is)
+
+
 @keras.saving.register_keras_serializable("sagan_tf")
 class SNConv2D(_SpectralNormLayer):
     """Convolution with a spectrally normalised kernel: conv(x, w / sigma) + biases.
@@ -178,32 +195,58 @@ class SNConv2D(_SpectralNormLayer):
     Stride 1, padding SAME, channels last. Weights: w [k, k, in, filters] Glorot-uniform,
     biases [filters] zeros, u [1, filters] truncated normal.
 
+    Args:
+      filters, kernel_size, use_bias: as in `keras.layers.Conv2D`.
+      resample: "up": the map doubles before (`resampling.upsample`); "down": it halves after
+        (`resampling.downsample`); None: neither.
+      rewrite: whether to do both at once in fewer operations, the same but for rounding: a 3x3
+        convolution becomes a 4x4 one of stride 2, a 1x1 one goes to the side of the small map.
+
     Call arguments:
       x: [batch, height, width, in].
       update_sn: whether the new u is stored.
-    Returns: [batch, height, width, filters].
+    Returns: [batch, height, width, filters]; height and width doubled or halved by `resample`.
 
     Source: reference `ops.py:178-208` (with bias) and `non_local.py:33-46` (1x1 without).
     """
 
-    def __init__(self, filters: int, kernel_size: int = 3, use_bias: bool = True, **kwargs):
+    def __init__(self, filters: int, kernel_size: int = 3, use_bias: bool = True,
+                 resample: Optional[str] = None, rewrite: bool = False, **kwargs):
         super().__init__(use_bias, **kwargs)
         self.filters = filters
         self.kernel_size = kernel_size
+        self.resample = resample
+        self.rewrite = rewrite
 
     def build(self, input_shape):
         shape = (self.kernel_size, self.kernel_size, input_shape[-1], self.filters)
         self._add_weights(shape, self.filters, self.filters)
 
     def call(self, x, update_sn: bool = False):
-        x = tf.nn.conv2d(x, self.normalized_weight(update_sn), strides=1, padding="SAME")
-        return tf.nn.bias_add(x, tf.convert_to_tensor(self.bias)) if self.use_bias else x
+        kernel = self.normalized_weight(update_sn, cast=False)
+        convolve, before, after = resampling.conv, _as_it_is, _as_it_is
+        if self.rewrite and self.kernel_size == 3:
+            # Taps are added up in float32.
+            make_kernel, convolve = _REWRITES[self.resample]
+            kernel = make_kernel(kernel)
+        elif self.resample == "up":
+            before, after = _in_order(resampling.upsample, last=self.rewrite)
+        elif self.resample == "down":
+            before, after = _in_order(resampling.downsample, last=not self.rewrite)
+        x = convolve(before(x), tf.cast(kernel, self.compute_dtype))
+        if self.use_bias:
+            x = tf.nn.bias_add(x, tf.convert_to_tensor(self.bias))
+        return after(x)
 
     def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.filters)
+        batch, *sides, _ = input_shape
+        if self.resample:
+            sides = [side and (2 * side if self.resample == "up" else side // 2) for side in sides]
+        return (batch, *sides, self.filters)
 
     def get_config(self):
-        return {**super().get_config(), "filters": self.filters, "kernel_size": self.kernel_size}
+        return {**super().get_config(), "filters": self.filters, "kernel_size": self.kernel_size,
+                "resample": self.resample, "rewrite": self.rewrite}
 
 
 @keras.saving.register_keras_serializable("sagan_tf")
@@ -337,21 +380,79 @@ def _moments_over_replicas(mean: tf.Tensor, variance: tf.Tensor,
     return mean, tf.reduce_mean(variances + tf.square(means - mean), axis=0)
 
 
+def _moments(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mean and biased variance, float32, of [groups, images, h, w, c] per group and channel."""
+    return tf.nn.moments(tf.cast(x, tf.float32), axes=[1, 2, 3], keepdims=True)
+
+
+def _normalized(x: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor, relu: bool) -> tf.Tensor:
+    """x * scale + shift, and ReLU, in the type of x."""
+    x = x * tf.cast(scale, x.dtype) + tf.cast(shift, x.dtype)
+    return tf.nn.relu(x) if relu else x
+
+
+def _batch_norm(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float,
+                relu: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Batch norm by each group's own moments, and ReLU, with a gradient of few passes over x.
+
+    dx = scale dz - r^2 M (x - mean) - r m, where dz is what comes through the ReLU,
+    r = 1 / sqrt(variance + epsilon), scale = gamma r, and m and M are the group's means of
+    gamma dz and of gamma dz (x - mean) r. Nothing is kept for it but x, the result and the moments.
+
+    Args:
+      x: [groups, images, h, w, c].
+      gamma, beta: float32, [groups, images, 1, 1, c].
+    Returns:
+      The result, as x; mean and variance, float32 [groups, 1, 1, 1, c], through which no gradient
+      flows.
+    """
+    @tf.custom_gradient
+    def normalize(x, gamma, beta):
+        mean, variance = _moments(x)
+        reciprocal = tf.math.rsqrt(variance + epsilon)
+        scale = reciprocal * gamma
+        y = _normalized(x, scale, beta - mean * scale, relu)
+
+        def gradient(dy, *_):
+            dz = tf.where(y > 0, dy, tf.zeros([], dy.dtype)) if relu else dy
+            wide_dz, centred = tf.cast(dz, tf.float32), tf.cast(x, tf.float32) - mean
+            d_beta = tf.reduce_sum(wide_dz, [2, 3], keepdims=True)
+            d_gamma = tf.reduce_sum(wide_dz * centred, [2, 3], keepdims=True) * reciprocal
+            places = tf.cast(tf.reduce_prod(tf.shape(x)[1:4]), tf.float32)
+            mean_dz, mean_dzx = (tf.reduce_sum(gamma * d, 1, keepdims=True) / places
+                                 for d in (d_beta, d_gamma))
+            dx = (wide_dz * scale - centred * (reciprocal**2 * mean_dzx) - reciprocal * mean_dz)
+            return tf.cast(dx, x.dtype), d_gamma, d_beta
+
+        return (y, mean, variance), gradient
+
+    return normalize(x, gamma, beta)
+
+
 class _TowerBatchNorm(keras.layers.Layer):
     """What conditional and plain batch norm share: moments per tower, moving statistics.
 
     Moments are float32 and biased, over (group_size consecutive images, height, width). Where a
     replica's batch is smaller than a group, the group spans as many replicas as it takes.
+
+    Args:
+      decay: of the moving statistics.
+      group_size: images of a group; None: the whole batch.
+      relu: whether a ReLU follows.
+      by_hand: whether to take the gradient written by hand, in fewer passes.
     """
 
     epsilon = 1e-5
     _mean_name = "moving_mean"
     _variance_name = "moving_variance"
 
-    def __init__(self, decay: float, group_size: Optional[int] = None, **kwargs):
+    def __init__(self, decay: float, group_size: Optional[int] = None, relu: bool = False,
+                 by_hand: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.decay = decay
         self.group_size = group_size
+        self.relu = relu
+        self.by_hand = by_hand
         self.gamma = self.beta = self.moving_mean = self.moving_variance = None
 
     def _add_weights(self, affine_shape: tuple, moving_shape: tuple) -> None:
@@ -370,19 +471,40 @@ class _TowerBatchNorm(keras.layers.Layer):
         del count
         return tf.constant(1.0)
 
-    def _statistics(self, x: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        """(mean, variance), each broadcastable to `x`, [groups, images, h, w, c], float32."""
+    def _normalize(self, x, gamma, beta, training: bool):
+        """gamma * (x - mean) / sqrt(variance + epsilon) + beta, and ReLU.
+
+        `gamma` and `beta` are float32 [batch, c], or [1, c] for all images.
+        """
+        grouped = _grouped(x, self.group_size if training else None)
+        gamma, beta = (self._per_image(rows, grouped) for rows in (gamma, beta))
+        replicas = self._replicas_of_group(grouped) if training else 1
+        if training and self.by_hand and replicas == 1:
+            y, mean, variance = _batch_norm(grouped, gamma, beta, self.epsilon, self.relu)
+        else:
+            mean, variance = self._statistics(grouped, training, replicas)
+            scale = tf.math.rsqrt(variance + self.epsilon) * gamma
+            y = _normalized(grouped, scale, beta - mean * scale, self.relu)
+        if training:
+            count = tf.cast(tf.reduce_prod(tf.shape(grouped)[1:4]) * replicas, tf.float32)
+            self._update(self.moving_mean, mean)
+            self._update(self.moving_variance, variance * self._scale_for_moving(count))
+        return tf.reshape(y, tf.shape(x) if x.shape[0] is None else x.shape)
+
+    def _per_image(self, rows: tf.Tensor, grouped: tf.Tensor) -> tf.Tensor:
+        """[batch, c] or [1, c] -> [groups, images, 1, 1, c]."""
+        if rows.shape[0] == 1:
+            rows = tf.repeat(rows, tf.reduce_prod(tf.shape(grouped)[:2]), axis=0)
+        return tf.reshape(rows, [-1, tf.shape(grouped)[1], 1, 1, rows.shape[-1]])
+
+    def _statistics(self, grouped: tf.Tensor, training: bool,
+                    replicas: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """(mean, variance), each broadcastable to `grouped`, float32."""
         if not training:
             return (tf.reshape(tf.convert_to_tensor(self.moving_mean), [-1]),
                     tf.reshape(tf.convert_to_tensor(self.moving_variance), [-1]))
-        mean, variance = tf.nn.moments(x, axes=[1, 2, 3], keepdims=True)
-        replicas = self._replicas_of_group(x)
-        if replicas > 1:
-            mean, variance = _moments_over_replicas(mean, variance, replicas)
-        count = tf.cast(tf.reduce_prod(tf.shape(x)[1:4]) * replicas, tf.float32)
-        self._update(self.moving_mean, mean)
-        self._update(self.moving_variance, variance * self._scale_for_moving(count))
-        return mean, variance
+        moments = _moments(grouped)
+        return _moments_over_replicas(*moments, replicas) if replicas > 1 else moments
 
     def _replicas_of_group(self, grouped: tf.Tensor) -> int:
         """How many replicas, with one group each here, make one group together."""
@@ -401,20 +523,12 @@ class _TowerBatchNorm(keras.layers.Layer):
         value = tf.reshape(tf.reduce_mean(per_group, axis=0), moving.shape)
         _store_or_collect(moving, value, self.decay)
 
-    def _normalize(self, x, gamma, beta, training: bool):
-        """gamma * (x - mean) / sqrt(variance + epsilon) + beta, in one pass over x."""
-        grouped = _grouped(x, self.group_size if training else None)
-        mean, variance = self._statistics(tf.cast(grouped, tf.float32), training)
-        scale = tf.math.rsqrt(variance + self.epsilon) * gamma(grouped)
-        shift = beta(grouped) - mean * scale
-        normalized = grouped * tf.cast(scale, x.dtype) + tf.cast(shift, x.dtype)
-        return tf.reshape(normalized, tf.shape(x) if x.shape[0] is None else x.shape)
-
     def compute_output_shape(self, input_shape, *_):
         return input_shape
 
     def get_config(self):
-        return {**super().get_config(), "decay": self.decay, "group_size": self.group_size}
+        return {**super().get_config(), "decay": self.decay, "group_size": self.group_size,
+                "relu": self.relu, "by_hand": self.by_hand}
 
 
 @keras.saving.register_keras_serializable("sagan_tf")
@@ -447,13 +561,9 @@ class ConditionalBatchNorm(_TowerBatchNorm):
         self._add_weights((self.number_classes, channels), (1, 1, 1, channels))
 
     def call(self, x, labels, training: bool = False):
-        def per_image(table):
-            def rows(grouped):
-                values = tf.gather(tf.convert_to_tensor(table), labels)
-                return tf.reshape(values, [-1, tf.shape(grouped)[1], 1, 1, values.shape[-1]])
-            return rows
-
-        return self._normalize(x, per_image(self.gamma), per_image(self.beta), training)
+        gamma, beta = (tf.gather(tf.convert_to_tensor(table), labels)
+                       for table in (self.gamma, self.beta))
+        return self._normalize(x, gamma, beta, training)
 
     def get_config(self):
         return {**super().get_config(), "number_classes": self.number_classes}
@@ -486,5 +596,5 @@ class BatchNorm(_TowerBatchNorm):
         return count / tf.maximum(count - 1.0, 1.0)
 
     def call(self, x, training: bool = False):
-        return self._normalize(x, lambda _: tf.convert_to_tensor(self.gamma),
-                               lambda _: tf.convert_to_tensor(self.beta), training)
+        gamma, beta = (tf.convert_to_tensor(v)[None] for v in (self.gamma, self.beta))
+        return self._normalize(x, gamma, beta, training)

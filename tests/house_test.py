@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import ROOT
 
 FLOORS = [
-    {"config"},
+    {"config", "resampling"},
     {"ops", "losses", "images", "noise", "files", "order", "imagenet", "workers",
      "process", "page"},
     {"non_local", "record_index", "dataset_info", "prepared_by_tfds", "pictures", "metrics",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sagan_tf import config, discriminator, generator
+from sagan_tf import config, discriminator, generator, resampling
 from tests.testing import TINY_MODEL
 
 PAPER = config.ModelConfig()
@@ -103,9 +103,9 @@ def test_every_size_runs(size, side):
 def test_upsample_repeats_and_downsample_averages():
     x = tf.constant([[1.0, 2.0], [3.0, 4.0]])[None, :, :, None]
     np.testing.assert_array_equal(
-        generator.upsample(x)[0, :, :, 0],
+        resampling.upsample(x)[0, :, :, 0],
         [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]])
-    np.testing.assert_array_equal(discriminator.downsample(x)[0, :, :, 0], [[2.5]])
+    np.testing.assert_array_equal(resampling.downsample(x)[0, :, :, 0], [[2.5]])
 
 
 def test_label_changes_both_outputs():
