@@ -38,6 +38,11 @@ def value(name: str) -> Any:
     return flags.FLAGS[name].value
 
 
+def given(name: str) -> bool:
+    """Whether a flag was given."""
+    return flags.FLAGS[name].present > 0
+
+
 def make(kind: type, known: Optional[Mapping[str, Any]] = None) -> Any:
     """A config of class `kind` from the flags.
 

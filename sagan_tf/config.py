@@ -26,14 +26,15 @@ OPTIMIZATIONS = {
     "shortcut": "1x1 convolutions on the smaller of two maps",
     "joint_batch": "real and generated images through D in one batch, so that its weights are "
                    "normalised once",
+    "spectral_norm": "spectral normalisation with a gradient written by hand, in fewer passes over "
+                     "the weights",
     "batch_norm": "batch norm and ReLU with a gradient written by hand, in fewer passes",
     "adam": "Adam as TensorFlow's one kernel",
 }
 _SIZED = ("up_conv", "down_conv")
 # What `auto` means, where it was measured (docs/performance.md): name -> smallest side.
-_AUTO = {"CPU": {"up_conv": 32, "down_conv": 16, "shortcut": 0, "joint_batch": 0, "batch_norm": 0,
-                 "adam": 0},
-         "GPU": {"shortcut": 0, "joint_batch": 0, "batch_norm": 0, "adam": 0}}
+_ANYWHERE = {"shortcut": 0, "joint_batch": 0, "spectral_norm": 0, "batch_norm": 0, "adam": 0}
+_AUTO = {"CPU": {"up_conv": 16, "down_conv": 16, **_ANYWHERE}, "GPU": _ANYWHERE}
 
 
 # Exit code of a run that has to be started again as it was (EX_TEMPFAIL of sysexits.h).

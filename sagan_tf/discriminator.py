@@ -22,7 +22,7 @@ class DiscriminatorBlock(keras.layers.Layer):
     Args:
       filters: output channels.
       kind: as above.
-      down_conv, shortcut: whether to take these `config.OPTIMIZATIONS`.
+      down_conv, shortcut, spectral_norm: whether to take these `config.OPTIMIZATIONS`.
 
     Call arguments:
       x: [batch, height, width, in].
@@ -33,15 +33,16 @@ class DiscriminatorBlock(keras.layers.Layer):
     """
 
     def __init__(self, filters: int, kind: str = "down", down_conv: bool = False,
-                 shortcut: bool = False, **kwargs):
+                 shortcut: bool = False, spectral_norm: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.filters = filters
         self.kind = kind
-        self.optimizations = {"down_conv": down_conv, "shortcut": shortcut}
+        self.optimizations = {"down_conv": down_conv, "shortcut": shortcut,
+                              "spectral_norm": spectral_norm}
 
         def conv(size, name, resample=None, rewrite=False):
-            return ops.SNConv2D(filters, size, resample=resample, rewrite=rewrite, name=name,
-                                dtype=self.dtype_policy)
+            return ops.SNConv2D(filters, size, by_hand=spectral_norm, resample=resample,
+                                rewrite=rewrite, name=name, dtype=self.dtype_policy)
 
         self.sn_conv1 = conv(3, "sn_conv1")
         if kind == "last":
@@ -104,26 +105,26 @@ class Discriminator(keras.Model):
         self.config = config
         self.optimizations = optimizations = dict(optimizations or {})
         widths = [config.df_dim * 2**k for k in range(config.num_blocks)]
-        policy = self.dtype_policy
+        policy, by_hand = self.dtype_policy, {"by_hand": "spectral_norm" in optimizations}
 
         def block(number, kind, name):
             side = config.image_size // 2**number
             return DiscriminatorBlock(
                 widths[number], kind, side >= optimizations.get("down_conv", math.inf),
-                "shortcut" in optimizations, name=name, dtype=policy)
+                "shortcut" in optimizations, by_hand["by_hand"], name=name, dtype=policy)
 
         self.blocks = [block(0, "first", "d_optimized_block1")]
         self.blocks += [block(number, "down", f"d_block{number + 1}")
                         for number in range(1, config.num_blocks)]
         self.blocks.append(DiscriminatorBlock(
-            widths[-1], "last", name=f"d_block{config.num_blocks + 1}", dtype=policy))
+            widths[-1], "last", spectral_norm=by_hand["by_hand"], name=f"d_block{config.num_blocks + 1}", dtype=policy))
         self.attention_side = config.attention_side("discriminator")
         self.non_local = (
-            non_local.NonLocalBlock(name="d_non_local", dtype=policy) if self.attention_side
+            non_local.NonLocalBlock(name="d_non_local", dtype=policy, **by_hand) if self.attention_side
             else None)
-        self.sn_linear = ops.SNDense(1, name="d_sn_linear", dtype="float32")
+        self.sn_linear = ops.SNDense(1, name="d_sn_linear", dtype="float32", **by_hand)
         self.embedding = ops.SNEmbedding(config.number_classes, widths[-1], name="d_embedding",
-                                         dtype="float32")
+                                         dtype="float32", **by_hand)
 
     def build(self, input_shape=None):
         shape = (None, self.config.image_size, self.config.image_size, 3)

@@ -20,7 +20,7 @@ class GeneratorBlock(keras.layers.Layer):
 
     Args:
       filters, number_classes, decay, group_size: as in `ops.SNConv2D`, `ops.ConditionalBatchNorm`.
-      up_conv, shortcut, batch_norm: whether to take these `config.OPTIMIZATIONS`.
+      up_conv, shortcut, spectral_norm, batch_norm: whether to take these `config.OPTIMIZATIONS`.
 
     Call arguments:
       x: [batch, height, width, in].
@@ -33,12 +33,13 @@ class GeneratorBlock(keras.layers.Layer):
 
     def __init__(self, filters: int, number_classes: int, decay: float = 0.999,
                  group_size: Optional[int] = None, up_conv: bool = False, shortcut: bool = False,
-                 batch_norm: bool = False, **kwargs):
+                 spectral_norm: bool = False, batch_norm: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.filters = filters
         self.norm_options = {"number_classes": number_classes, "decay": decay,
                              "group_size": group_size}
-        self.optimizations = {"up_conv": up_conv, "shortcut": shortcut, "batch_norm": batch_norm}
+        self.optimizations = {"up_conv": up_conv, "shortcut": shortcut,
+                              "spectral_norm": spectral_norm, "batch_norm": batch_norm}
         policy = self.dtype_policy
 
         def norm(name):
@@ -46,8 +47,8 @@ class GeneratorBlock(keras.layers.Layer):
                                             **self.norm_options)
 
         def conv(size, name, resample=None, rewrite=False):
-            return ops.SNConv2D(filters, size, resample=resample, rewrite=rewrite, name=name,
-                                dtype=policy)
+            return ops.SNConv2D(filters, size, by_hand=spectral_norm, resample=resample,
+                                rewrite=rewrite, name=name, dtype=policy)
 
         self.cbn_0, self.cbn_1 = norm("cbn_0"), norm("cbn_1")
         self.snconv1 = conv(3, "snconv1", "up", up_conv)
@@ -112,21 +113,23 @@ class Generator(keras.Model):
         self.group_size = group_size
         self.optimizations = optimizations = dict(optimizations or {})
         policy = self.dtype_policy
-        self.snh0 = ops.SNDense(16 * self._widths()[0], name="g_snh0", dtype=policy)
-        by_hand = "batch_norm" in optimizations
+        by_hand = {"by_hand": "spectral_norm" in optimizations}
+        self.snh0 = ops.SNDense(16 * self._widths()[0], name="g_snh0", dtype=policy, **by_hand)
+        norm_by_hand = "batch_norm" in optimizations
         self.blocks = [
             GeneratorBlock(width, config.number_classes, config.cbn_decay, group_size,
                            up_conv=4 * 2**number >= optimizations.get("up_conv", math.inf),
-                           shortcut="shortcut" in optimizations, batch_norm=by_hand,
+                           shortcut="shortcut" in optimizations,
+                           spectral_norm=by_hand["by_hand"], batch_norm=norm_by_hand,
                            name=f"g_block{number}", dtype=policy)
             for number, width in enumerate(self._widths(), start=1)]
         self.attention_side = config.attention_side("generator")
         self.non_local = (
-            non_local.NonLocalBlock(name="g_non_local", dtype=policy) if self.attention_side
+            non_local.NonLocalBlock(name="g_non_local", dtype=policy, **by_hand) if self.attention_side
             else None)
-        self.bn = ops.BatchNorm(config.bn_decay, group_size=group_size, relu=True, by_hand=by_hand,
+        self.bn = ops.BatchNorm(config.bn_decay, group_size=group_size, relu=True, by_hand=norm_by_hand,
                                 name="g_bn", dtype=policy)
-        self.snconv_last = ops.SNConv2D(3, 3, name="g_snconv_last", dtype=policy)
+        self.snconv_last = ops.SNConv2D(3, 3, name="g_snconv_last", dtype=policy, **by_hand)
 
     def _widths(self) -> list[int]:
         """Output channels of the blocks, from the 8x8 map to the image's own size."""

@@ -287,7 +287,8 @@ class SAGAN:
     def _compiled(self, part: Callable) -> Callable:
         """`part` as one computation of XLA, of this replica; what it stores is stored outside."""
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        key = part.__name__, tf.get_static_value(replica)
+        replica = tf.get_static_value(replica)
+        key = part.__name__, None if replica is None else int(replica)
         if key not in self._compilations:
             updates = []
 

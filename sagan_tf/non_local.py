@@ -15,6 +15,9 @@ class NonLocalBlock(keras.layers.Layer):
     attended = conv1x1(attention g) back to C. All four convolutions are spectrally normalised
     and have no bias. `sigma_ratio` is a trainable scalar that starts at 0 (gamma in the paper).
 
+    Args:
+      by_hand: as in the convolutions (`ops.SNConv2D`).
+
     Call arguments:
       x: [batch, height, width, C]; height and width even, C at least 8.
       update_sn: whether the new u of the four convolutions is stored.
@@ -25,8 +28,9 @@ class NonLocalBlock(keras.layers.Layer):
     Source: paper, section 3; reference `non_local.py:48-80`.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, by_hand: bool = False, **kwargs):
         super().__init__(**kwargs)
+        self.by_hand = by_hand
         self.sigma_ratio = None
 
     def build(self, input_shape):
@@ -35,7 +39,8 @@ class NonLocalBlock(keras.layers.Layer):
             raise ValueError(f"attention needs at least 8 channels, the map has {channels}")
 
         def conv(filters, name, in_channels=channels):
-            layer = ops.SNConv2D(filters, 1, use_bias=False, name=name, dtype=self.dtype_policy)
+            layer = ops.SNConv2D(filters, 1, use_bias=False, by_hand=self.by_hand, name=name,
+                                 dtype=self.dtype_policy)
             layer.build((*input_shape[:-1], in_channels))
             return layer
 
@@ -63,6 +68,9 @@ class NonLocalBlock(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "by_hand": self.by_hand}
 
 
 def _pool(x: tf.Tensor) -> tf.Tensor:

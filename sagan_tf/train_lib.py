@@ -60,10 +60,7 @@ def train(model_config: config_lib.ModelConfig, data_config: config_lib.DataConf
     """
     with _StopSignals() as stop:
         start_up = _StartUp()
-        if train_config.deterministic:
-            tf.config.experimental.enable_op_determinism()
-        tf.config.optimizer.set_experimental_options(
-            {"disable_meta_optimizer": not train_config.graph_optimizer})
+        set_tensorflow_options(train_config)
         strategy = distribution.make_strategy(train_config)
         progress = _progress(train_config, strategy, stream)
         start_up.done("devices")
@@ -83,6 +80,17 @@ def train(model_config: config_lib.ModelConfig, data_config: config_lib.DataConf
                 start_up.done("checkpoint")
                 with trainer.recorded():
                     trainer.run(stop, start_up)
+
+
+def set_tensorflow_options(config: config_lib.TrainConfig) -> None:
+    """Sets what TensorFlow keeps for the whole process."""
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    tf.config.experimental.enable_tensor_float_32_execution(config.tensor_float_32)
+    # With oneDNN, which is on where a CPU has AVX-512, the remapper stumbles over this graph (seen in
+    # TensorFlow 2.21) and says so in an error of its own.
+    tf.config.optimizer.set_experimental_options(
+        {"disable_meta_optimizer": not config.graph_optimizer, "remapping": False})
 
 
 def _open_run(gan: model.SAGAN, records: dataset.Records, data_config: config_lib.DataConfig,
@@ -208,7 +216,7 @@ class Trainer:
     def _loop(self, stop: "_StopSignals", start_up: "_StartUp") -> None:
         step, end = int(self.gan.step.numpy()), self.config.max_steps
         begun_at = step
-        batches = self._batches(step)
+        batches = input_batches(self.gan, self.records, self.data_config, self._seed(), step)
         self._steps = make_train_steps(self.gan, self._seed())
         start_up.done("input pipeline")
         self._steps.get_concrete_function(batches, tf.TensorSpec([], tf.int32))
@@ -243,20 +251,6 @@ class Trainer:
             if stopping and step < end:
                 raise config_lib.Interrupted(stop.number or signal.SIGTERM, step)
         self.progress.note(f"done: step {step}, {self.config.run_dir}")
-
-    def _batches(self, step: int):
-        """Batches of all devices, from where the run has got to."""
-        strategy = self.gan.strategy
-        global_batch = self.config.batch_size * self.config.num_towers
-
-        def own_share(context):
-            share = dataset.Share(context.input_pipeline_id, context.num_input_pipelines,
-                                  strategy.num_replicas_in_sync // context.num_input_pipelines)
-            return dataset.training_batches(
-                self.records, self.data_config, global_batch, self._seed(),
-                start=step * self.config.d_step * global_batch, share=share)
-
-        return iter(strategy.distribute_datasets_from_function(own_share))
 
     def _seed(self) -> int:
         """The run's seed, or after a rollback another one."""
@@ -397,6 +391,24 @@ class NotFinite(config_lib.UserError):
 
     def __init__(self, what: str, saved: checkpoints.Checkpoints):
         super().__init__(f"{what}; {saved.run_dir} keeps its checkpoints of steps {saved.steps}")
+
+
+def input_batches(gan: model.SAGAN, records: dataset.Records, data_config: config_lib.DataConfig,
+                  seed: int, step: int = 0):
+    """Iterator of the batches of all devices, from where a run of `step` iterations has got to.
+
+    The strategy puts each device's next share there while the one before is at work.
+    """
+    config, strategy = gan.train_config, gan.strategy
+    global_batch = config.batch_size * config.num_towers
+
+    def own_share(context):
+        share = dataset.Share(context.input_pipeline_id, context.num_input_pipelines,
+                              strategy.num_replicas_in_sync // context.num_input_pipelines)
+        return dataset.training_batches(records, data_config, global_batch, seed,
+                                        start=step * config.d_step * global_batch, share=share)
+
+    return iter(strategy.distribute_datasets_from_function(own_share))
 
 
 def make_iteration(gan: model.SAGAN, seed: int) -> Callable:

@@ -12,13 +12,13 @@ FLOORS = [
      "process", "page"},
     {"non_local", "record_index", "dataset_info", "prepared_by_tfds", "pictures", "metrics",
      "inception", "distribution", "checkpoints", "metric_writer", "health", "image_files",
-     "curves", "attention", "classes", "history"},
+     "curves", "attention", "classes", "history", "operations"},
     {"dataset", "sources", "features"},
     {"generator", "discriminator", "real_stats"},
     {"model", "scores", "folding"},
     {"reference_checkpoint", "train_lib", "eval_lib", "prepare_lib", "check_lib", "trained",
      "run_record"},
-    {"cli", "watch_lib", "sample_lib", "attention_lib", "export_lib"},
+    {"cli", "watch_lib", "sample_lib", "attention_lib", "export_lib", "benchmark_lib"},
     {"report_lib"},
 ]
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}

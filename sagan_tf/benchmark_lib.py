@@ -1,0 +1,381 @@
+"""Speed and memory of the training step and of the networks, through the code that trains.
+
+Random images in record files, the loop's own input pipeline and its own compiled loop: what is timed
+here is what a run does between two looks of the host at the device.
+"""
+
+import contextlib
+import dataclasses
+import math
+import os
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Optional
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+from sagan_tf import config as config_lib
+from sagan_tf import dataset, distribution, model, noise, operations, process, train_lib
+
+SUBJECTS = {
+    "train": "the training loop, an iteration of which is a step of G and one of D",
+    "generator": "G forward as it trains",
+    "discriminator": "D forward",
+    "generate": "images from G as an evaluation makes them",
+}
+_SHARDS = 4
+# Kernels by what is in their names, the first that fits. TensorFlow's operations on a CPU, cuDNN's,
+# cuBLAS's, XLA's and Eigen's on a GPU.
+_CLASSES = (
+    ("communication", ("nccl", "allreduce", "collective")),
+    ("copy", ("memcpy", "memset", "transpose", "nchwtonhwc", "nhwctonchw", "cast", "concat",
+              "tile", "pad", "split", "slice")),
+    ("convolution", ("conv", "fprop", "dgrad", "wgrad", "winograd", "implicit")),
+    ("product", ("matmul", "gemm", "gemv", "einsum", "cutlass", "cublas", "xmma")),
+    ("optimizer", ("resourceapply", "adam")),
+    ("softmax", ("softmax",)),
+    ("reduction", ("reduce", "reduction", "sum", "mean", "max", "min", "all", "l2loss")),
+    ("random", ("random", "philox")),
+    ("element by element", ("",)),
+)
+
+
+class Setting(NamedTuple):
+    """What is measured: one model, trained in one way."""
+
+    model: config_lib.ModelConfig
+    train: config_lib.TrainConfig
+
+    @property
+    def batch(self) -> int:
+        """Images of a step."""
+        return self.train.batch_size * self.train.num_towers
+
+    def changed(self, text: str) -> "Setting":
+        """A copy with other values: "mixed_precision=bfloat16 batch_size=32".
+
+        Raises:
+          config.UserError: no such setting, or a value that does not fit.
+        """
+        parts = [self.model, self.train]
+        for word in text.split():
+            name, given, value = word.partition("=")
+            at = next((i for i, part in enumerate(parts) if hasattr(part, name)), None)
+            if not given or at is None:
+                raise config_lib.UserError(
+                    f"--compare={text}: expected name=value of training's flags, got {word}")
+            parts[at] = dataclasses.replace(
+                parts[at], **{name: _converted(value, getattr(parts[at], name), text)})
+        return Setting(*parts)
+
+
+def _converted(value: str, like: Any, text: str) -> Any:
+    try:
+        if isinstance(like, bool):
+            return {"true": True, "1": True, "false": False, "0": False}[value.lower()]
+        return type(like)(value)
+    except (KeyError, ValueError) as error:
+        raise config_lib.UserError(
+            f"--compare={text}: {value} is no {type(like).__name__}") from error
+
+
+class Subject:
+    """One setting, compiled and warm, ready to be timed.
+
+    Args:
+      setting: what to measure.
+      what: of `SUBJECTS`.
+      data_config: records of its size and classes, and how to read them.
+      iterations: how many a call makes.
+
+    Attributes:
+      first_seconds: from nothing to the end of the first call: networks, tracing, compilation.
+    """
+
+    def __init__(self, setting: Setting, what: str, data_config: config_lib.DataConfig,
+                 iterations: int = 1):
+        began = time.perf_counter()
+        self.setting, self.iterations = setting, iterations
+        train_lib.set_tensorflow_options(setting.train)
+        strategy = distribution.make_strategy(setting.train)
+        keras.utils.set_random_seed(setting.train.seed)
+        with strategy.scope():
+            self.gan = model.SAGAN(*setting)
+            self.device_kind = distribution.device_kind()
+        self._call = {"train": self._train, "generator": self._generator,
+                      "discriminator": self._discriminator, "generate": self._generate}[what](
+                          data_config)
+        self.seconds()
+        self.first_seconds = time.perf_counter() - began
+
+    def seconds(self) -> float:
+        """Runs one call and returns the seconds of one of its iterations."""
+        train_lib.set_tensorflow_options(self.setting.train)
+        began = time.perf_counter()
+        self._call()
+        return (time.perf_counter() - began) / self.iterations
+
+    def _train(self, data_config: config_lib.DataConfig) -> Callable[[], None]:
+        setting = self.setting
+        records = dataset.open_records(data_config.data_dir, setting.model.image_size,
+                                       setting.model.number_classes)
+        batches = train_lib.input_batches(self.gan, records, data_config, setting.train.seed)
+        steps, count = train_lib.make_train_steps(self.gan, setting.train.seed), self.iterations
+
+        def call():
+            metrics, bad_step = steps(batches, tf.constant(count))
+            if int(bad_step) >= 0:
+                raise config_lib.UserError(
+                    f"step {int(bad_step)}: the losses are not finite ("
+                    + ", ".join(f"{name} {float(value):g}" for name, value in metrics.items())
+                    + "); there is nothing to measure")
+
+        return call
+
+    def _inputs(self) -> tuple:
+        """z, labels, images of one replica."""
+        setting = self.setting
+        share = setting.batch // self.gan.strategy.num_replicas_in_sync
+        z, labels = noise.draw_samples(0, noise.EVALUATION, share, setting.model.z_dim,
+                                       setting.model.number_classes)
+        size = setting.model.image_size
+        return z, labels, tf.random.stateless_uniform([share, size, size, 3], [0, 0], -1, 1)
+
+    def _on_replicas(self, forward: Callable) -> Callable[[], None]:
+        strategy, inputs = self.gan.strategy, self._inputs()
+
+        @tf.function(autograph=False)
+        def run(*inputs):
+            return strategy.reduce("SUM", strategy.run(forward, args=inputs), axis=None)
+
+        def call():
+            for _ in range(self.iterations):
+                run(*inputs).numpy()
+
+        return call
+
+    def _generator(self, _) -> Callable[[], None]:
+        return self._on_replicas(lambda z, labels, images: tf.reduce_sum(
+            self.gan.generator(z, labels, training=True, update_sn=False)))
+
+    def _discriminator(self, _) -> Callable[[], None]:
+        return self._on_replicas(lambda z, labels, images: tf.reduce_sum(
+            self.gan.discriminator(images, labels, update_sn=False)))
+
+    def _generate(self, _) -> Callable[[], None]:
+        z, labels, _ = self._inputs()
+
+        def call():
+            for _ in range(self.iterations):
+                self.gan.sample(z.numpy(), labels.numpy(), self.setting.batch)
+
+        return call
+
+    def peak_memory(self) -> float:
+        """Megabytes that one call needs at most, with all that the process holds."""
+        if self.device_kind == "GPU":
+            devices = [device.name.split("device:")[-1]
+                       for device in tf.config.list_logical_devices("GPU")]
+            for device in devices:
+                tf.config.experimental.reset_memory_stats(device)
+            self.seconds()
+            return sum(tf.config.experimental.get_memory_info(d)["peak"] for d in devices) / 1e6
+        process.give_back_freed_memory()
+        process.forget_peak()
+        self.seconds()
+        return process.memory_mb(peak=True)
+
+
+@contextlib.contextmanager
+def random_records(setting: Setting) -> Iterator[config_lib.DataConfig]:
+    """Record files of one batch of random images, in a temporary directory."""
+    rng, size = np.random.default_rng(0), setting.model.image_size
+    with tempfile.TemporaryDirectory() as directory:
+        for shard in range(_SHARDS):
+            with tf.io.TFRecordWriter(os.path.join(directory,
+                                                   f"{shard}{dataset.SUFFIX}")) as writer:
+                for _ in range(-(-setting.batch // _SHARDS)):
+                    image = rng.integers(0, 256, (size, size, 3), dtype=np.uint8)
+                    label = int(rng.integers(setting.model.number_classes))
+                    writer.write(dataset.encode(image, label))
+        yield config_lib.DataConfig(directory, shuffle_buffer_size=setting.batch)
+
+
+def count(setting: Setting, what: str, device: str) -> operations.Cost:
+    """What an iteration, or a forward pass, costs, by its graph.
+
+    XLA and parts of a batch (`accumulate`) change where things are computed, not how many.
+
+    Args:
+      device: kind that the optimisations are chosen for.
+    """
+    chosen = config_lib.optimizations(setting.train.optimizations, device)
+    names = ",".join(f"{name}:{side}" if side else name for name, side in chosen.items()) or "none"
+    setting = setting._replace(train=dataclasses.replace(
+        setting.train, accumulate=1, jit_compile=False, bn_group=0, optimizations=names))
+    with tf.device("CPU:0"):
+        gan, size = model.SAGAN(*setting), setting.model.image_size
+        one = {"z": tf.TensorSpec([setting.batch, setting.model.z_dim]),
+               "labels": tf.TensorSpec([setting.batch], tf.int32),
+               "images": tf.TensorSpec([setting.batch, size, size, 3], tf.uint8)}
+        iteration = train_lib.make_iteration(gan, 0)
+        function, names = {
+            "train": (lambda images, labels: iteration(
+                [(images, labels)] * setting.train.d_step), ("images", "labels")),
+            "generator": (lambda z, labels: gan.generator(z, labels, training=True),
+                          ("z", "labels")),
+            "discriminator": (lambda images, labels: gan.discriminator(
+                dataset.to_float(images), labels), ("images", "labels")),
+            "generate": (gan.generator, ("z", "labels")),
+        }[what]
+        traced = tf.function(function, autograph=False).get_concrete_function(
+            *(one[name] for name in names))
+    return operations.cost_of(traced.graph)
+
+
+def ceilings(train: config_lib.TrainConfig, device: str, rounds: int = 5) -> dict[str, float]:
+    """FLOP/s of the best of a few convolutions, and products, in the setting's precision.
+
+    Forward, 3x3, of the shapes that the networks have: what this machine gives, to measure the step
+    against.
+
+    Returns:
+      "conv" and "matmul".
+    """
+    train_lib.set_tensorflow_options(train)
+    dtype, scale = train.mixed_precision, 8 if device == "CPU" else 128
+    best = {"conv": 0.0, "matmul": 0.0}
+    shapes = [(scale, 64, 64), (scale, 32, 128), (scale, 16, 256), (scale, 16, 512)]
+    for batch, side, channels in shapes:
+        x = tf.cast(tf.random.stateless_normal([batch, side, side, channels], [0, 0]), dtype)
+        w = tf.cast(tf.random.stateless_normal([3, 3, channels, channels], [0, 1]), dtype)
+        seconds = _best_time(lambda x, w: tf.nn.conv2d(x, w, 1, "SAME"), (x, w), rounds)
+        flop = 2 * batch * side**2 * 9 * channels**2
+        best["conv"] = max(best["conv"], flop / seconds)
+    for side in (1024, 2048) if device == "CPU" else (4096, 8192):
+        x = tf.cast(tf.random.stateless_normal([side, side], [0, 0]), dtype)
+        best["matmul"] = max(best["matmul"],
+                             2 * side**3 / _best_time(tf.matmul, (x, x), rounds))
+    return best
+
+
+def _best_time(function: Callable, inputs: tuple, rounds: int) -> float:
+    """Seconds of the quickest of `rounds` calls; several at a time where one is too short."""
+    compiled, times = tf.function(function, autograph=False), []
+
+    def run(calls: int) -> float:
+        began = time.perf_counter()
+        for _ in range(calls):
+            result = compiled(*inputs)
+        tf.reshape(result, [-1])[0].numpy()
+        return (time.perf_counter() - began) / calls
+
+    run(1)
+    calls = max(1, math.ceil(0.05 / run(2)))
+    for _ in range(rounds):
+        times.append(run(calls))
+    return min(times)
+
+
+def measure(subjects: Sequence[Subject], rounds: int,
+            show: Callable[[str], None] = lambda _: None) -> list[list[float]]:
+    """Seconds an iteration of every subject in every round, in turns: noise hits all alike."""
+    found = [[] for _ in subjects]
+    for number in range(rounds):
+        for times, subject in zip(found, subjects):
+            times.append(subject.seconds())
+        show(f"round {number + 1} of {rounds}: "
+             + ", ".join(f"{times[-1]:.4g} s" for times in found))
+    return found
+
+
+def summary(setting: Setting, seconds: Sequence[float], cost: operations.Cost,
+            ceiling: Optional[dict[str, float]] = None) -> dict[str, Any]:
+    """One row of results: times in seconds, rates per second, megabytes."""
+    median = statistics.median(seconds)
+    rate = cost.total_flop / median
+    return {
+        "batch": setting.batch, "seconds": list(seconds), "median_seconds": median,
+        "min_seconds": min(seconds), "max_seconds": max(seconds),
+        "images_per_second": setting.batch / median, "flop": cost.total_flop,
+        "flop_by_type": cost.flop, "flop_per_second": rate,
+        "bytes_moved": cost.bytes_moved, "bytes_per_second": cost.bytes_moved / median,
+        **({f"share_of_{name}_ceiling": rate / most for name, most in ceiling.items()}
+           if ceiling else {})}
+
+
+def kernel_classes(subject: Subject, calls: int = 1) -> dict[str, float]:
+    """Seconds that a call spends in kernels of each class, by TensorFlow's profiler.
+
+    On a CPU kernels overlap and are counted each, and what an operation hands to other threads
+    counts as long as it waits for them; shares say more than sums.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        tf.profiler.experimental.start(directory)
+        for _ in range(calls):
+            subject.seconds()
+        tf.profiler.experimental.stop()
+        (path,) = [os.path.join(where, name) for where, _, names in os.walk(directory)
+                   for name in names if name.endswith(".xplane.pb")]
+        space = xplane_pb2.XSpace()
+        with open(path, "rb") as file:
+            space.ParseFromString(file.read())
+    found = Counter()
+    for name, seconds in _kernels(space):
+        found[_class_of(name)] += seconds / calls
+    return dict(found.most_common())
+
+
+def _kernels(space) -> Iterator[tuple[str, float]]:
+    """Name and seconds of everything that ran on a GPU, or, where there is none, as an operation of
+    TensorFlow ("name:Type") on the CPU."""
+    gpus = [plane for plane in space.planes if plane.name.startswith("/device:GPU")]
+    for plane in gpus or [plane for plane in space.planes if plane.name == "/host:CPU"]:
+        for line in plane.lines:
+            if gpus and not line.name.startswith("Stream"):
+                continue
+            for event in line.events:
+                name = plane.event_metadata[event.metadata_id].name
+                if not gpus:
+                    _, is_operation, name = name.rpartition(":")
+                    if not is_operation or name in _WAITING or not hasattr(tf.raw_ops, name):
+                        continue
+                yield name, event.duration_ps / 1e12
+
+
+# Operations that contain others, or wait for what is not theirs.
+_WAITING = {"If", "StatelessIf", "While", "StatelessWhile", "PartitionedCall",
+            "StatefulPartitionedCall", "IteratorGetNext", "MultiDeviceIteratorGetNextFromShard"}
+
+
+def _class_of(kernel: str) -> str:
+    name = kernel.lower()
+    return next(kind for kind, parts in _CLASSES if any(part in name for part in parts))
+
+
+def describe(name: str, row: dict[str, Any]) -> str:
+    """A row in words."""
+    lines = [
+        f"{name}: batch {row['batch']}, {row['median_seconds']:.4g} s (median of "
+        f"{len(row['seconds'])}; {row['min_seconds']:.4g} to {row['max_seconds']:.4g}), "
+        f"{row['images_per_second']:.4g} images/s",
+        f"  {row['flop'] / 1e9:,.1f} GFLOP in convolutions and products, "
+        f"{row['flop_per_second'] / 1e9:,.1f} GFLOP/s"
+        + "".join(f", {row[key]:.0%} of the {key.split('_')[2]} ceiling"
+                  for key in row if key.startswith("share_of")),
+        f"  {row['bytes_moved'] / 1e9:,.2f} GB read and written if nothing were fused, "
+        f"{row['bytes_per_second'] / 1e9:,.1f} GB/s"]
+    if "peak_mb" in row:
+        lines.append(f"  peak memory {row['peak_mb']:,.0f} MB; first call after "
+                     f"{row['first_seconds']:.1f} s")
+    if "kernels" in row:
+        total = sum(row["kernels"].values()) or 1.0
+        lines.append("  time by kind of kernel: " + ", ".join(
+            f"{kind} {seconds / total:.0%}" for kind, seconds in row["kernels"].items()))
+    return "\n".join(lines)

@@ -1,0 +1,97 @@
+"""Times the training step through the code that trains, on random images or on `--data_dir`:
+    python -m sagan_tf.tools.benchmark --batch_size=32 --num_towers=1
+    python -m sagan_tf.tools.benchmark --compare optimizations=none optimizations=auto
+
+All flags of training that bear on its speed apply. It prints median, quickest and slowest iteration,
+images a second, operations counted from the graph, what share that is of the convolutions and
+products that this machine was seen to manage, bytes moved, and peak memory. `--compare A B` measures
+two settings in turns in one process, so that noise hits both; several values of one setting are
+separated by spaces, in quotes.
+"""
+
+import contextlib
+import dataclasses
+import json
+import statistics
+
+from sagan_tf import cli, config
+
+
+def _option(default, text):
+    return dataclasses.field(default=default, metadata={"help": text})
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkConfig:
+    """What to measure."""
+
+    what: str = _option("train", "What to time: train, an iteration; generator or discriminator, a "
+                        "forward pass as in training; generate, as in an evaluation.")
+    rounds: int = _option(5, "Measurements.")
+    iterations: int = _option(1, "Iterations of one measurement, without a look of the host.")
+    compare: str = _option("", "Flags of a first setting, as in \"mixed_precision=bfloat16\"; a "
+                           "second, --against, may follow as a word.")
+    against: str = _option("", "Flags of a second setting.")
+    ceilings: bool = _option(True, "Measure what convolutions and products this machine manages.")
+    profile: bool = _option(False, "Say what kinds of kernels take the time.")
+    json: str = _option("", "File for the results.")
+
+    def __post_init__(self):
+        kinds = ("train", "generator", "discriminator", "generate")
+        if self.what not in kinds:
+            raise config.UserError(f"--what={self.what}: expected one of {', '.join(kinds)}")
+        for name in ("rounds", "iterations"):
+            if getattr(self, name) <= 0:
+                raise config.UserError(f"--{name}={getattr(self, name)}: expected above 0")
+        if bool(self.compare) != bool(self.against):
+            raise config.UserError(f"--compare={self.compare} --against={self.against}: expected "
+                                   "two settings, as in --compare optimizations=none "
+                                   "optimizations=auto")
+
+
+def main() -> None:
+    options = cli.make(BenchmarkConfig)
+    from sagan_tf import benchmark_lib as lib
+    from sagan_tf import files, history
+
+    setting = lib.Setting(cli.make(config.ModelConfig), cli.make(config.TrainConfig))
+    texts = [options.compare, options.against] if options.compare else [""]
+    settings = [setting.changed(text) for text in texts]
+    if len({(s.model.image_size, s.model.number_classes) for s in settings}) > 1:
+        raise config.UserError(f"--compare={options.compare}: expected the same image_size and "
+                               "number_classes as the other setting")
+    if options.json:
+        with files.writing(options.json):
+            files.require_writable(options.json)
+    data_config = cli.make(config.DataConfig)
+    with contextlib.ExitStack() as held:
+        if not cli.given("data_dir"):
+            data_config = held.enter_context(lib.random_records(max(settings,
+                                                                    key=lambda s: s.batch)))
+        subjects = [lib.Subject(s, options.what, data_config, options.iterations)
+                    for s in settings]
+        rows, names = [], [text or options.what for text in texts]
+        seconds = lib.measure(subjects, options.rounds, lambda text: print(text, flush=True))
+        for name, subject, times in zip(names, subjects, seconds):
+            train, kind = subject.setting.train, subject.device_kind
+            row = lib.summary(
+                subject.setting, times, lib.count(subject.setting, options.what, kind),
+                lib.ceilings(train, kind) if options.ceilings else None)
+            row |= {"peak_mb": subject.peak_memory(), "first_seconds": subject.first_seconds}
+            if options.profile:
+                row["kernels"] = lib.kernel_classes(subject)
+            rows.append({"name": name, "what": options.what, **row})
+            print(lib.describe(name, row), flush=True)
+    if len(rows) == 2:
+        ratio = statistics.median(a / b for a, b in zip(*seconds))
+        print(f"{names[1]}: {ratio:.3f} times the speed of {names[0]} (median of the rounds)")
+    if options.json:
+        found = {"environment": history.environment(), "model": vars(setting.model),
+                 "train": vars(setting.train), "results": rows}
+        with files.writing(options.json):
+            files.write_bytes(options.json, (json.dumps(found, indent=1) + "\n").encode())
+
+
+if __name__ == "__main__":
+    cli.define(BenchmarkConfig, config.ModelConfig, config.DataConfig, config.TrainConfig)
+    cli.run(main, "against")
