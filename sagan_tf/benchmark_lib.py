@@ -1,7 +1,7 @@
 """Speed and memory of the training step and of the networks, through the code that trains.
 
-Random images in record files, the loop's own input pipeline and its own compiled loop: what is timed
-here is what a run does between two looks of the host at the device.
+Random images in record files, the loop's own input pipeline and its own compiled loop: what is
+timed here is what a run does between two looks of the host at the device.
 """
 
 import contextlib
@@ -207,18 +207,13 @@ def random_records(setting: Setting) -> Iterator[config_lib.DataConfig]:
         yield config_lib.DataConfig(directory, shuffle_buffer_size=setting.batch)
 
 
-def count(setting: Setting, what: str, device: str) -> operations.Cost:
+def count(setting: Setting, what: str) -> operations.Cost:
     """What an iteration, or a forward pass, costs, by its graph.
 
     XLA and parts of a batch (`accumulate`) change where things are computed, not how many.
-
-    Args:
-      device: kind that the optimisations are chosen for.
     """
-    chosen = config_lib.optimizations(setting.train.optimizations, device)
-    names = ",".join(f"{name}:{side}" if side else name for name, side in chosen.items()) or "none"
     setting = setting._replace(train=dataclasses.replace(
-        setting.train, accumulate=1, jit_compile=False, bn_group=0, optimizations=names))
+        setting.train, accumulate=1, jit_compile=False, bn_group=0))
     with tf.device("CPU:0"):
         gan, size = model.SAGAN(*setting), setting.model.image_size
         one = {"z": tf.TensorSpec([setting.batch, setting.model.z_dim]),
@@ -285,8 +280,13 @@ def _best_time(function: Callable, inputs: tuple, rounds: int) -> float:
 
 def measure(subjects: Sequence[Subject], rounds: int,
             show: Callable[[str], None] = lambda _: None) -> list[list[float]]:
-    """Seconds an iteration of every subject in every round, in turns: noise hits all alike."""
+    """Seconds an iteration of every subject in every round, in turns: noise hits all alike.
+
+    The newest has made the older ones cold: these run once before.
+    """
     found = [[] for _ in subjects]
+    for subject in subjects[:-1]:
+        subject.seconds()
     for number in range(rounds):
         for times, subject in zip(found, subjects):
             times.append(subject.seconds())

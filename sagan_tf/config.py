@@ -24,6 +24,7 @@ OPTIMIZATIONS = {
                "stride 2",
     "down_conv": "a 3x3 convolution and the pooling after it as one convolution of stride 2",
     "shortcut": "1x1 convolutions on the smaller of two maps",
+    "wide_conv": "bfloat16 and float16 convolutions multiply in float32, for CPUs",
     "joint_batch": "real and generated images through D in one batch, so that its weights are "
                    "normalised once",
     "spectral_norm": "spectral normalisation with a gradient written by hand, in fewer passes over "
@@ -34,7 +35,7 @@ OPTIMIZATIONS = {
 _SIZED = ("up_conv", "down_conv")
 # What `auto` means, where it was measured (docs/performance.md): name -> smallest side.
 _ANYWHERE = {"shortcut": 0, "joint_batch": 0, "spectral_norm": 0, "batch_norm": 0, "adam": 0}
-_AUTO = {"CPU": {"up_conv": 16, "down_conv": 16, **_ANYWHERE}, "GPU": _ANYWHERE}
+_AUTO = {"CPU": {"up_conv": 16, "down_conv": 16, "wide_conv": 0, **_ANYWHERE}, "GPU": _ANYWHERE}
 
 
 # Exit code of a run that has to be started again as it was (EX_TEMPFAIL of sysexits.h).

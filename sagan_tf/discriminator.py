@@ -1,6 +1,5 @@
 """The projection discriminator: one class for `baseline`, `test` and `test_64`, 32 to 256 px."""
 
-import math
 from collections.abc import Mapping
 from typing import Optional
 
@@ -22,7 +21,7 @@ class DiscriminatorBlock(keras.layers.Layer):
     Args:
       filters: output channels.
       kind: as above.
-      down_conv, shortcut, spectral_norm: whether to take these `config.OPTIMIZATIONS`.
+      optimizations: of `config.optimizations`.
 
     Call arguments:
       x: [batch, height, width, in].
@@ -32,25 +31,23 @@ class DiscriminatorBlock(keras.layers.Layer):
     Source: reference `discriminator.py:29-93`.
     """
 
-    def __init__(self, filters: int, kind: str = "down", down_conv: bool = False,
-                 shortcut: bool = False, spectral_norm: bool = False, **kwargs):
+    def __init__(self, filters: int, kind: str = "down",
+                 optimizations: Optional[Mapping[str, int]] = None, **kwargs):
         super().__init__(**kwargs)
         self.filters = filters
         self.kind = kind
-        self.optimizations = {"down_conv": down_conv, "shortcut": shortcut,
-                              "spectral_norm": spectral_norm}
+        self.optimizations = dict(optimizations or {})
 
-        def conv(size, name, resample=None, rewrite=False):
-            return ops.SNConv2D(filters, size, by_hand=spectral_norm, resample=resample,
-                                rewrite=rewrite, name=name, dtype=self.dtype_policy)
+        def conv(size, name, resample=None, **more):
+            return ops.SNConv2D(filters, size, resample=resample, name=name,
+                                optimizations={**self.optimizations, **more},
+                                dtype=self.dtype_policy)
 
         self.sn_conv1 = conv(3, "sn_conv1")
-        if kind == "last":
-            self.sn_conv2, self.sn_conv3 = conv(3, "sn_conv2"), None
-        else:
-            # The first block pools before its 1x1 convolution in the reference already.
-            self.sn_conv2 = conv(3, "sn_conv2", "down", down_conv)
-            self.sn_conv3 = conv(1, "sn_conv3", "down", shortcut or kind == "first")
+        self.sn_conv2 = conv(3, "sn_conv2", None if kind == "last" else "down")
+        # The first block pools before its 1x1 convolution in the reference already.
+        pooled_first = {"shortcut": 0} if kind == "first" else {}
+        self.sn_conv3 = None if kind == "last" else conv(1, "sn_conv3", "down", **pooled_first)
 
     def build(self, input_shape):
         self.sn_conv1.build(input_shape)
@@ -72,7 +69,7 @@ class DiscriminatorBlock(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "filters": self.filters, "kind": self.kind,
-                **self.optimizations}
+                "optimizations": self.optimizations}
 
 
 class Discriminator(keras.Model):
@@ -103,28 +100,22 @@ class Discriminator(keras.Model):
                  optimizations: Optional[Mapping[str, int]] = None, **kwargs):
         super().__init__(name=kwargs.pop("name", "discriminator"), **kwargs)
         self.config = config
-        self.optimizations = optimizations = dict(optimizations or {})
+        self.optimizations = dict(optimizations or {})
         widths = [config.df_dim * 2**k for k in range(config.num_blocks)]
-        policy, by_hand = self.dtype_policy, {"by_hand": "spectral_norm" in optimizations}
-
-        def block(number, kind, name):
-            side = config.image_size // 2**number
-            return DiscriminatorBlock(
-                widths[number], kind, side >= optimizations.get("down_conv", math.inf),
-                "shortcut" in optimizations, by_hand["by_hand"], name=name, dtype=policy)
-
-        self.blocks = [block(0, "first", "d_optimized_block1")]
-        self.blocks += [block(number, "down", f"d_block{number + 1}")
-                        for number in range(1, config.num_blocks)]
+        options = {"optimizations": self.optimizations}
+        common = {**options, "dtype": self.dtype_policy}
+        self.blocks = [
+            DiscriminatorBlock(widths[0], "first", name="d_optimized_block1", **common)]
+        self.blocks += [DiscriminatorBlock(width, name=f"d_block{number}", **common)
+                        for number, width in enumerate(widths[1:], start=2)]
         self.blocks.append(DiscriminatorBlock(
-            widths[-1], "last", spectral_norm=by_hand["by_hand"], name=f"d_block{config.num_blocks + 1}", dtype=policy))
+            widths[-1], "last", name=f"d_block{config.num_blocks + 1}", **common))
         self.attention_side = config.attention_side("discriminator")
-        self.non_local = (
-            non_local.NonLocalBlock(name="d_non_local", dtype=policy, **by_hand) if self.attention_side
-            else None)
-        self.sn_linear = ops.SNDense(1, name="d_sn_linear", dtype="float32", **by_hand)
+        self.non_local = (non_local.NonLocalBlock(name="d_non_local", **common)
+                          if self.attention_side else None)
+        self.sn_linear = ops.SNDense(1, name="d_sn_linear", dtype="float32", **options)
         self.embedding = ops.SNEmbedding(config.number_classes, widths[-1], name="d_embedding",
-                                         dtype="float32", **by_hand)
+                                         dtype="float32", **options)
 
     def build(self, input_shape=None):
         shape = (None, self.config.image_size, self.config.image_size, 3)

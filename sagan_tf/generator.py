@@ -1,6 +1,5 @@
 """The generator: one class for `baseline`, `test` and `test_64`, for 32 to 256 px."""
 
-import math
 from collections.abc import Mapping
 from typing import Optional
 
@@ -20,7 +19,7 @@ class GeneratorBlock(keras.layers.Layer):
 
     Args:
       filters, number_classes, decay, group_size: as in `ops.SNConv2D`, `ops.ConditionalBatchNorm`.
-      up_conv, shortcut, spectral_norm, batch_norm: whether to take these `config.OPTIMIZATIONS`.
+      optimizations: of `config.optimizations`.
 
     Call arguments:
       x: [batch, height, width, in].
@@ -32,28 +31,25 @@ class GeneratorBlock(keras.layers.Layer):
     """
 
     def __init__(self, filters: int, number_classes: int, decay: float = 0.999,
-                 group_size: Optional[int] = None, up_conv: bool = False, shortcut: bool = False,
-                 spectral_norm: bool = False, batch_norm: bool = False, **kwargs):
+                 group_size: Optional[int] = None,
+                 optimizations: Optional[Mapping[str, int]] = None, **kwargs):
         super().__init__(**kwargs)
         self.filters = filters
         self.norm_options = {"number_classes": number_classes, "decay": decay,
                              "group_size": group_size}
-        self.optimizations = {"up_conv": up_conv, "shortcut": shortcut,
-                              "spectral_norm": spectral_norm, "batch_norm": batch_norm}
-        policy = self.dtype_policy
+        self.optimizations = dict(optimizations or {})
+        common = {"optimizations": self.optimizations, "dtype": self.dtype_policy}
 
         def norm(name):
-            return ops.ConditionalBatchNorm(name=name, relu=True, by_hand=batch_norm, dtype=policy,
-                                            **self.norm_options)
+            return ops.ConditionalBatchNorm(name=name, relu=True, **self.norm_options, **common)
 
-        def conv(size, name, resample=None, rewrite=False):
-            return ops.SNConv2D(filters, size, by_hand=spectral_norm, resample=resample,
-                                rewrite=rewrite, name=name, dtype=policy)
+        def conv(size, name, resample=None):
+            return ops.SNConv2D(filters, size, resample=resample, name=name, **common)
 
         self.cbn_0, self.cbn_1 = norm("cbn_0"), norm("cbn_1")
-        self.snconv1 = conv(3, "snconv1", "up", up_conv)
+        self.snconv1 = conv(3, "snconv1", "up")
         self.snconv2 = conv(3, "snconv2")
-        self.snconv3 = conv(1, "snconv3", "up", shortcut)
+        self.snconv3 = conv(1, "snconv3", "up")
 
     def build(self, input_shape, *_):
         output_shape = self.compute_output_shape(input_shape)
@@ -76,7 +72,7 @@ class GeneratorBlock(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "filters": self.filters, **self.norm_options,
-                **self.optimizations}
+                "optimizations": self.optimizations}
 
 
 class Generator(keras.Model):
@@ -111,25 +107,19 @@ class Generator(keras.Model):
         super().__init__(name=kwargs.pop("name", "generator"), **kwargs)
         self.config = config
         self.group_size = group_size
-        self.optimizations = optimizations = dict(optimizations or {})
-        policy = self.dtype_policy
-        by_hand = {"by_hand": "spectral_norm" in optimizations}
-        self.snh0 = ops.SNDense(16 * self._widths()[0], name="g_snh0", dtype=policy, **by_hand)
-        norm_by_hand = "batch_norm" in optimizations
+        self.optimizations = dict(optimizations or {})
+        common = {"optimizations": self.optimizations, "dtype": self.dtype_policy}
+        self.snh0 = ops.SNDense(16 * self._widths()[0], name="g_snh0", **common)
         self.blocks = [
             GeneratorBlock(width, config.number_classes, config.cbn_decay, group_size,
-                           up_conv=4 * 2**number >= optimizations.get("up_conv", math.inf),
-                           shortcut="shortcut" in optimizations,
-                           spectral_norm=by_hand["by_hand"], batch_norm=norm_by_hand,
-                           name=f"g_block{number}", dtype=policy)
+                           name=f"g_block{number}", **common)
             for number, width in enumerate(self._widths(), start=1)]
         self.attention_side = config.attention_side("generator")
-        self.non_local = (
-            non_local.NonLocalBlock(name="g_non_local", dtype=policy, **by_hand) if self.attention_side
-            else None)
-        self.bn = ops.BatchNorm(config.bn_decay, group_size=group_size, relu=True, by_hand=norm_by_hand,
-                                name="g_bn", dtype=policy)
-        self.snconv_last = ops.SNConv2D(3, 3, name="g_snconv_last", dtype=policy, **by_hand)
+        self.non_local = (non_local.NonLocalBlock(name="g_non_local", **common)
+                          if self.attention_side else None)
+        self.bn = ops.BatchNorm(config.bn_decay, group_size=group_size, relu=True, name="g_bn",
+                                **common)
+        self.snconv_last = ops.SNConv2D(3, 3, name="g_snconv_last", **common)
 
     def _widths(self) -> list[int]:
         """Output channels of the blocks, from the 8x8 map to the image's own size."""

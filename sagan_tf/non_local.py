@@ -1,5 +1,8 @@
 """The self-attention block."""
 
+from collections.abc import Mapping
+from typing import Optional
+
 import keras
 import tensorflow as tf
 
@@ -16,7 +19,7 @@ class NonLocalBlock(keras.layers.Layer):
     and have no bias. `sigma_ratio` is a trainable scalar that starts at 0 (gamma in the paper).
 
     Args:
-      by_hand: as in the convolutions (`ops.SNConv2D`).
+      optimizations: of `config.optimizations`.
 
     Call arguments:
       x: [batch, height, width, C]; height and width even, C at least 8.
@@ -28,9 +31,9 @@ class NonLocalBlock(keras.layers.Layer):
     Source: paper, section 3; reference `non_local.py:48-80`.
     """
 
-    def __init__(self, by_hand: bool = False, **kwargs):
+    def __init__(self, optimizations: Optional[Mapping[str, int]] = None, **kwargs):
         super().__init__(**kwargs)
-        self.by_hand = by_hand
+        self.optimizations = dict(optimizations or {})
         self.sigma_ratio = None
 
     def build(self, input_shape):
@@ -39,8 +42,8 @@ class NonLocalBlock(keras.layers.Layer):
             raise ValueError(f"attention needs at least 8 channels, the map has {channels}")
 
         def conv(filters, name, in_channels=channels):
-            layer = ops.SNConv2D(filters, 1, use_bias=False, by_hand=self.by_hand, name=name,
-                                 dtype=self.dtype_policy)
+            layer = ops.SNConv2D(filters, 1, use_bias=False, name=name,
+                                 optimizations=self.optimizations, dtype=self.dtype_policy)
             layer.build((*input_shape[:-1], in_channels))
             return layer
 
@@ -70,7 +73,7 @@ class NonLocalBlock(keras.layers.Layer):
         return input_shape
 
     def get_config(self):
-        return {**super().get_config(), "by_hand": self.by_hand}
+        return {**super().get_config(), "optimizations": self.optimizations}
 
 
 def _pool(x: tf.Tensor) -> tf.Tensor:

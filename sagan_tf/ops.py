@@ -5,8 +5,9 @@ variable's path is its name in a reference checkpoint.
 """
 
 import contextlib
+import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, Optional
 
 import keras
@@ -148,16 +149,17 @@ class _SpectralNormLayer(keras.layers.Layer):
 
     Args:
       use_bias: whether it has a bias.
-      by_hand: whether SN's gradient is the one written by hand.
+      optimizations: of `config.optimizations`; here "spectral_norm".
     """
 
     _weight_name = "w"
     _bias_name = "biases"
 
-    def __init__(self, use_bias: bool = True, by_hand: bool = False, **kwargs):
+    def __init__(self, use_bias: bool = True, optimizations: Optional[Mapping[str, int]] = None,
+                 **kwargs):
         super().__init__(**kwargs)
         self.use_bias = use_bias
-        self.by_hand = by_hand
+        self.optimizations = dict(optimizations or {})
         self.weight = self.bias = self.u = None
 
     def _add_weights(self, weight_shape: tuple, u_size: int, bias_size: int = 0) -> None:
@@ -181,7 +183,7 @@ class _SpectralNormLayer(keras.layers.Layer):
         In the type that the layer computes in, or, without `cast`, in float32.
         """
         w_bar, new_u = spectral_normalize(self.oriented_weight(), tf.convert_to_tensor(self.u),
-                                          self.by_hand)
+                                          "spectral_norm" in self.optimizations)
         if update_sn:
             _store_or_collect(self.u, new_u)
         return tf.cast(w_bar, self.compute_dtype) if cast else w_bar
@@ -211,19 +213,14 @@ class _SpectralNormLayer(keras.layers.Layer):
         return _settle(_as_matrix(self.oriented_weight()), tf.convert_to_tensor(self.u))
 
     def get_config(self):
-        return {**super().get_config(), "use_bias": self.use_bias, "by_hand": self.by_hand}
+        return {**super().get_config(), "use_bias": self.use_bias,
+                "optimizations": self.optimizations}
 
 
+# A convolution with a map that doubles before or halves after it, as one: how its kernel is made of
+# the 3x3 one, and what takes it.
 _REWRITES = {"up": (resampling.upsampled_conv_kernel, resampling.upsampled_conv),
              "down": (resampling.downsampled_conv_kernel, resampling.downsampled_conv)}
-
-
-def _as_it_is(x: tf.Tensor) -> tf.Tensor:
-    return x
-
-
-def _in_order(resample, last: bool) -> tuple:
-    return (_as_it_is, resample) if last else (resample, _as_it_is)
 
 
 @keras.saving.register_keras_serializable("sagan_tf")
@@ -237,8 +234,8 @@ class SNConv2D(_SpectralNormLayer):
       filters, kernel_size, use_bias: as in `keras.layers.Conv2D`.
       resample: "up": the map doubles before (`resampling.upsample`); "down": it halves after
         (`resampling.downsample`); None: neither.
-      rewrite: whether to do both at once in fewer operations, the same but for rounding: a 3x3
-        convolution becomes a 4x4 one of stride 2, a 1x1 one goes to the side of the small map.
+      optimizations: of `config.optimizations`; here "up_conv" and "down_conv" for 3x3 kernels,
+        "shortcut" for 1x1 kernels, "wide_conv" and "spectral_norm".
 
     Call arguments:
       x: [batch, height, width, in].
@@ -249,12 +246,11 @@ class SNConv2D(_SpectralNormLayer):
     """
 
     def __init__(self, filters: int, kernel_size: int = 3, use_bias: bool = True,
-                 resample: Optional[str] = None, rewrite: bool = False, **kwargs):
+                 resample: Optional[str] = None, **kwargs):
         super().__init__(use_bias, **kwargs)
         self.filters = filters
         self.kernel_size = kernel_size
         self.resample = resample
-        self.rewrite = rewrite
 
     def build(self, input_shape):
         shape = (self.kernel_size, self.kernel_size, input_shape[-1], self.filters)
@@ -262,19 +258,31 @@ class SNConv2D(_SpectralNormLayer):
 
     def call(self, x, update_sn: bool = False):
         kernel = self.normalized_weight(update_sn, cast=False)
-        convolve, before, after = resampling.conv, _as_it_is, _as_it_is
-        if self.rewrite and self.kernel_size == 3:
-            # Taps are added up in float32.
-            make_kernel, convolve = _REWRITES[self.resample]
-            kernel = make_kernel(kernel)
-        elif self.resample == "up":
-            before, after = _in_order(resampling.upsample, last=self.rewrite)
-        elif self.resample == "down":
-            before, after = _in_order(resampling.downsample, last=not self.rewrite)
-        x = convolve(before(x), tf.cast(kernel, self.compute_dtype))
+        make_kernel, convolve, before, after = self._plan(x.shape[1])
+        # Taps are added up in float32.
+        x = self._convolve(convolve, before(x), tf.cast(make_kernel(kernel), self.compute_dtype))
         if self.use_bias:
             x = tf.nn.bias_add(x, tf.convert_to_tensor(self.bias))
         return after(x)
+
+    def _convolve(self, convolve: Callable, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        if "wide_conv" in self.optimizations and x.dtype != tf.float32:
+            return resampling.in_float32(convolve, x, kernel)
+        return convolve(x, kernel)
+
+    def _plan(self, side: int) -> tuple[Callable, Callable, Callable, Callable]:
+        """For maps of this side: what makes the kernel, the convolution, what is done to the map
+        before it, and after."""
+        resample = {"up": resampling.upsample, "down": resampling.downsample}.get(
+            self.resample, _as_it_is)
+        larger = 2 * side if self.resample == "up" else side
+        name = "shortcut" if self.kernel_size == 1 else f"{self.resample}_conv"
+        rewrite = larger >= self.optimizations.get(name, math.inf)
+        if rewrite and self.resample and self.kernel_size == 3:
+            return (*_REWRITES[self.resample], _as_it_is, _as_it_is)
+        if (self.resample == "up") == rewrite:  # 1x1 convolutions commute with it.
+            return _as_it_is, resampling.conv, _as_it_is, resample
+        return _as_it_is, resampling.conv, resample, _as_it_is
 
     def compute_output_shape(self, input_shape):
         batch, *sides, _ = input_shape
@@ -284,7 +292,11 @@ class SNConv2D(_SpectralNormLayer):
 
     def get_config(self):
         return {**super().get_config(), "filters": self.filters, "kernel_size": self.kernel_size,
-                "resample": self.resample, "rewrite": self.rewrite}
+                "resample": self.resample}
+
+
+def _as_it_is(x: tf.Tensor) -> tf.Tensor:
+    return x
 
 
 @keras.saving.register_keras_serializable("sagan_tf")
@@ -477,7 +489,7 @@ class _TowerBatchNorm(keras.layers.Layer):
       decay: of the moving statistics.
       group_size: images of a group; None: the whole batch.
       relu: whether a ReLU follows.
-      by_hand: whether to take the gradient written by hand, in fewer passes.
+      optimizations: of `config.optimizations`; here "batch_norm".
     """
 
     epsilon = 1e-5
@@ -485,12 +497,12 @@ class _TowerBatchNorm(keras.layers.Layer):
     _variance_name = "moving_variance"
 
     def __init__(self, decay: float, group_size: Optional[int] = None, relu: bool = False,
-                 by_hand: bool = False, **kwargs):
+                 optimizations: Optional[Mapping[str, int]] = None, **kwargs):
         super().__init__(**kwargs)
         self.decay = decay
         self.group_size = group_size
         self.relu = relu
-        self.by_hand = by_hand
+        self.optimizations = dict(optimizations or {})
         self.gamma = self.beta = self.moving_mean = self.moving_variance = None
 
     def _add_weights(self, affine_shape: tuple, moving_shape: tuple) -> None:
@@ -517,7 +529,7 @@ class _TowerBatchNorm(keras.layers.Layer):
         grouped = _grouped(x, self.group_size if training else None)
         gamma, beta = (self._per_image(rows, grouped) for rows in (gamma, beta))
         replicas = self._replicas_of_group(grouped) if training else 1
-        if training and self.by_hand and replicas == 1:
+        if training and "batch_norm" in self.optimizations and replicas == 1:
             y, mean, variance = _batch_norm(grouped, gamma, beta, self.epsilon, self.relu)
         else:
             mean, variance = self._statistics(grouped, training, replicas)
@@ -566,7 +578,7 @@ class _TowerBatchNorm(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "decay": self.decay, "group_size": self.group_size,
-                "relu": self.relu, "by_hand": self.by_hand}
+                "relu": self.relu, "optimizations": self.optimizations}
 
 
 @keras.saving.register_keras_serializable("sagan_tf")

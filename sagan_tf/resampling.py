@@ -1,8 +1,10 @@
 """A map that doubles before a convolution, or halves after one.
 
-Both as they read and in fewer operations: the repeated, or averaged, places make several taps of the
-kernel see the same number, and those taps can be added up beforehand. Exact but for rounding.
+Both as they read and in fewer operations: the repeated, or averaged, places make several taps of
+the kernel see the same number, and those taps can be added up beforehand. Exact but for rounding.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -65,3 +67,25 @@ def downsampled_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     Returns: [b, h/2, w/2, out].
     """
     return tf.nn.conv2d(x, kernel, strides=2, padding="SAME")
+
+
+def in_float32(convolve: Callable, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """convolve(x, kernel) and its gradients with numbers of x's type, multiplied in float32.
+
+    So do the kernels of a GPU with half-precision numbers; those of a CPU for the gradients are
+    twenty times slower than float32's. What is kept for the gradients is x as it is.
+    """
+    @tf.custom_gradient
+    def run(x, kernel):
+        def gradient(dy):
+            inputs = [tf.cast(x, tf.float32), tf.cast(kernel, tf.float32)]
+            with tf.GradientTape() as tape:
+                tape.watch(inputs)
+                y = convolve(*inputs)  # Only its gradients are used: it is not computed again.
+            found = tape.gradient(y, inputs, tf.cast(dy, tf.float32))
+            return [tf.cast(value, x.dtype) for value in found]
+
+        y = convolve(tf.cast(x, tf.float32), tf.cast(kernel, tf.float32))
+        return tf.cast(y, x.dtype), gradient
+
+    return run(x, kernel)

@@ -87,8 +87,8 @@ def set_tensorflow_options(config: config_lib.TrainConfig) -> None:
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     tf.config.experimental.enable_tensor_float_32_execution(config.tensor_float_32)
-    # With oneDNN, which is on where a CPU has AVX-512, the remapper stumbles over this graph (seen in
-    # TensorFlow 2.21) and says so in an error of its own.
+    # With oneDNN, which is on where a CPU has AVX-512, the remapper stumbles over this graph (seen
+    # in TensorFlow 2.21) and says so in an error of its own.
     tf.config.optimizer.set_experimental_options(
         {"disable_meta_optimizer": not config.graph_optimizer, "remapping": False})
 

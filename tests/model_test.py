@@ -29,11 +29,12 @@ def pixels(images):
     return images.astype(np.float32) * np.float32(2 / 255) - 1
 
 
-@pytest.fixture(name="loaded")
-def fixture_loaded(golden_run):
+@pytest.fixture(name="loaded", params=["none", ",".join(config.OPTIMIZATIONS)],
+                ids=["as it reads", "all optimizations"])
+def fixture_loaded(golden_run, request):
     """A model with the reference's initial weights, and the reference's numbers."""
     settings, numbers = golden_run
-    gan = make(settings)
+    gan = make(settings, optimizations=request.param.replace("_conv", "_conv:0", 2))
     reference_checkpoint.assign(gan, initial(numbers))
     return gan, numbers
 
@@ -318,3 +319,74 @@ def test_sample_does_not_depend_on_the_batch_size(tiny):
 
 def test_class_grid_has_one_class_a_row(tiny):
     assert model.grid_of(tiny[0].class_samples(columns=4)).shape == (3 * 32, 4 * 32, 3)
+
+
+def test_compiled_parts_walk_as_uncompiled_ones_and_are_traced_once():
+    strategy = distribution.make_strategy(config.TrainConfig(num_devices=1))
+    walk = two_iterations(strategy, jit_compile=True)
+    assert_same_walk(walk)
+    compilations = walk[0]._compilations
+    assert set(compilations) == {("_g_part", 0), ("_d_part", 0)}
+    assert {compute.experimental_get_tracing_count() for compute, _ in compilations.values()} == {1}
+
+
+def test_float16_is_near_float32_and_scales_its_losses(monkeypatch):
+    monkeypatch.setattr(model.LossScale, "initial", 16.0)  # These gradients are large.
+    (gan, losses, _), (expected, *_) = two_iterations(mixed_precision="float16"), one_device()
+    np.testing.assert_allclose(losses[0], expected[0], rtol=0.05, atol=0.01)
+    assert {name: float(v) for name, v in gan.state().items() if "scale" in name} == {
+        "loss_scale/g": 16, "loss_scale/d": 16,
+        "loss_scale/g_good_steps": 2, "loss_scale/d_good_steps": 2}
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_gradient_that_is_not_finite_leaves_the_step_out_and_halves_the_scale(devices):
+    strategy = distribution.make_strategy(config.TrainConfig(num_devices=devices))
+    with strategy.scope():
+        gan = model.SAGAN(TINY_MODEL, config.TrainConfig(mixed_precision="float16", num_towers=2))
+    variables = gan.generator.trainable_variables
+    # Only the second replica, if there is one, meets the fault.
+    gradients = [tf.ones(v.shape) for v in variables]
+    bad = [tf.constant(np.inf, shape=variables[0].shape), *gradients[1:]]
+
+    def step():
+        last = tf.distribute.get_replica_context().replica_id_in_sync_group == devices - 1
+        found = [tf.where(last & faulty, b, g) for b, g in zip(bad, gradients)]
+        return gan._apply(gan.g_optimizer, variables, found, [])
+
+    scale, before = gan.loss_scales[gan.g_optimizer], [v.numpy() for v in variables]
+    faulty = tf.constant(True)
+    norm = strategy.experimental_local_results(strategy.run(step))[0]
+    assert (float(norm), float(scale.value()), gan.g_optimizer.iterations.numpy()) == (0, 16384, 0)
+    for value, v in zip(before, variables):
+        np.testing.assert_array_equal(v, value)
+
+    faulty = tf.constant(False)
+    norm = strategy.experimental_local_results(strategy.run(step))[0]
+    # Gradients of 1 of a loss 16384 times too large: each weight moves by the rate.
+    size = sum(v.size for v in before)
+    assert float(norm) == pytest.approx(size**0.5 / 16384, rel=1e-4)
+    assert gan.g_optimizer.iterations.numpy() == 1
+    np.testing.assert_allclose(before[0] - variables[0].numpy(), 1e-4, rtol=0.02)
+
+
+def test_scale_doubles_after_2000_good_steps_and_stays_above_1():
+    scale = model.LossScale("g")
+    state = scale.state()
+
+    def step(finite):
+        for variable, value, _ in scale.updates(tf.constant(finite)):
+            variable.assign(value)
+        return [float(v) for v in state.values()]
+
+    assert step(True) == [32768, 1]
+    state["loss_scale/g_good_steps"].assign(1999)
+    assert step(True) == [65536, 0]
+    assert [step(False)[0] for _ in range(17)][-2:] == [1, 1]
+    # With a scale of 1 the loss itself is at fault: the loop is to see it.
+    _, norm, finite = scale.unscaled([tf.constant([np.inf])])
+    assert (np.isinf(norm.numpy()), finite.numpy()) == (True, False)
+
+
+def test_two_passes_through_d_give_what_one_gives():
+    assert_same_walk(two_iterations(optimizations="none"))

@@ -7,11 +7,12 @@ from sagan_tf import non_local, ops
 from tests.testing import relative_error
 
 SN_CASES = {
-    "snconv2d": lambda: ops.SNConv2D(6, 3),
-    "snlinear": lambda: ops.SNDense(6),
-    "sn_embedding": lambda: ops.SNEmbedding(9, 5),
-    "non_local": lambda: non_local.NonLocalBlock(),
+    "snconv2d": lambda **how: ops.SNConv2D(6, 3, **how),
+    "snlinear": lambda **how: ops.SNDense(6, **how),
+    "sn_embedding": lambda **how: ops.SNEmbedding(9, 5, **how),
+    "non_local": lambda **how: non_local.NonLocalBlock(**how),
 }
+BY_HAND = [{}, {"spectral_norm": 0, "batch_norm": 0}]
 
 
 def load(layer, numbers):
@@ -39,10 +40,11 @@ def test_sn_layer_matches_reference(golden_ops, case, variant):
         assert relative_error(variable, numbers[f"after/layer/{name}"]) < 1e-5
 
 
+@pytest.mark.parametrize("optimizations", BY_HAND, ids=["autodiff", "by hand"])
 @pytest.mark.parametrize("case", SN_CASES)
-def test_sn_layer_gradients_match_reference(golden_ops, case):
+def test_sn_layer_gradients_match_reference(golden_ops, case, optimizations):
     numbers = golden_ops(case, "no_update")
-    layer = SN_CASES[case]()
+    layer = SN_CASES[case](optimizations=optimizations)
     x, variables = load(layer, numbers)
     sources = {f"layer/{name}": v.value for name, v in variables.items() if v.trainable}
     if x.dtype.is_floating:
@@ -56,10 +58,11 @@ def test_sn_layer_gradients_match_reference(golden_ops, case):
         assert relative_error(gradient, numbers[f"grad/{name}"]) < 1e-5, name
 
 
+@pytest.mark.parametrize("optimizations", BY_HAND, ids=["autodiff", "by hand"])
 @pytest.mark.parametrize("variant", ["train", "eval"])
-def test_conditional_batch_norm_matches_reference(golden_ops, variant):
+def test_conditional_batch_norm_matches_reference(golden_ops, variant, optimizations):
     numbers = golden_ops("conditional_batch_norm", variant)
-    layer = ops.ConditionalBatchNorm(4)
+    layer = ops.ConditionalBatchNorm(4, optimizations=optimizations)
     layer.build(numbers["in/x"].shape)
     variables = {v.path.split("/", 1)[1]: v for v in layer.weights}
     for name, variable in variables.items():
@@ -116,6 +119,28 @@ def test_tower_moments_equal_separate_batches():
                                rtol=1e-4)
 
 
+@pytest.mark.parametrize("kind", [ops.BatchNorm, lambda **how: ops.ConditionalBatchNorm(3, **how)])
+def test_batch_norm_and_relu_by_hand_have_the_gradient_of_the_formula(kind):
+    """Of towers, with a ReLU that cuts about half, far from mean 0."""
+    x = tf.random.stateless_normal([6, 4, 4, 5], [1, 2]) * 3 + 20
+    cotangent = tf.random.stateless_normal(x.shape, [3, 4])
+    labels = [] if kind is ops.BatchNorm else [tf.constant([0, 1, 2, 2, 1, 0])]
+    found = []
+    for optimizations in BY_HAND:
+        layer = kind(group_size=2, relu=True, optimizations=optimizations)
+        layer.build(x.shape)
+        layer.gamma.assign(np.linspace(-1, 2, tf.size(layer.gamma)).reshape(layer.gamma.shape))
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, *labels, training=True)
+            loss = tf.reduce_sum(y * cotangent)
+        gradients = tape.gradient(loss, [x, layer.gamma.value, layer.beta.value])
+        found.append([y, *map(tf.convert_to_tensor, gradients), layer.moving_variance.value])
+    assert 0.3 < np.mean(found[0][0] > 0) < 0.7
+    for expected, value in zip(*found):
+        assert relative_error(value, expected) < 2e-5
+
+
 def test_batch_norm_moving_variance_takes_the_unbiased_variance():
     x = np.array([0.0, 2.0, 4.0, 6.0], np.float32).reshape(4, 1, 1, 1)
     layer = ops.BatchNorm(decay=0.9)
@@ -152,7 +177,8 @@ def test_initial_values():
 
 
 @pytest.mark.parametrize("layer", [
-    ops.SNConv2D(4, 1, use_bias=False), ops.SNDense(4), ops.SNEmbedding(3, 4),
+    ops.SNConv2D(4, 1, use_bias=False), ops.SNConv2D(4, 3, resample="up"),
+    ops.SNConv2D(4, 3, optimizations={"down_conv": 8}), ops.SNDense(4), ops.SNEmbedding(3, 4),
     ops.ConditionalBatchNorm(3, 0.9, group_size=2), ops.BatchNorm(0.9), non_local.NonLocalBlock()])
 def test_layer_comes_back_from_its_config(layer):
     copy = type(layer).from_config(layer.get_config())

@@ -2,11 +2,11 @@
     python -m sagan_tf.tools.benchmark --batch_size=32 --num_towers=1
     python -m sagan_tf.tools.benchmark --compare optimizations=none optimizations=auto
 
-All flags of training that bear on its speed apply. It prints median, quickest and slowest iteration,
-images a second, operations counted from the graph, what share that is of the convolutions and
-products that this machine was seen to manage, bytes moved, and peak memory. `--compare A B` measures
-two settings in turns in one process, so that noise hits both; several values of one setting are
-separated by spaces, in quotes.
+All flags of training that bear on its speed apply. It prints median, quickest and slowest
+iteration, images a second, operations counted from the graph, what share that is of the
+convolutions and products that this machine was seen to manage, bytes moved, and peak memory.
+`--compare A B` measures two settings in turns in one process, so that noise hits both; several
+values of one setting are separated by spaces, in quotes.
 """
 
 import contextlib
@@ -75,7 +75,7 @@ def main() -> None:
         for name, subject, times in zip(names, subjects, seconds):
             train, kind = subject.setting.train, subject.device_kind
             row = lib.summary(
-                subject.setting, times, lib.count(subject.setting, options.what, kind),
+                subject.setting, times, lib.count(subject.setting, options.what),
                 lib.ceilings(train, kind) if options.ceilings else None)
             row |= {"peak_mb": subject.peak_memory(), "first_seconds": subject.first_seconds}
             if options.profile:
