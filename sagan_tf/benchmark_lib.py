@@ -21,7 +21,7 @@ import tensorflow as tf
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from sagan_tf import config as config_lib
-from sagan_tf import dataset, distribution, model, noise, operations, process, train_lib
+from sagan_tf import dataset, distribution, model, noise, operations, ops, process, train_lib
 
 SUBJECTS = {
     "train": "the training loop, an iteration of which is a step of G and one of D",
@@ -30,19 +30,20 @@ SUBJECTS = {
     "generate": "images from G as an evaluation makes them",
 }
 _SHARDS = 4
-# Kernels by what is in their names, the first that fits. TensorFlow's operations on a CPU, cuDNN's,
-# cuBLAS's, XLA's and Eigen's on a GPU.
+# Kernels by what is in their names, or (=) what their names are; the first that fits. TensorFlow's
+# operations on a CPU; cuDNN's, cuBLAS's, XLA's and Eigen's kernels on a GPU.
 _CLASSES = (
     ("communication", ("nccl", "allreduce", "collective")),
-    ("copy", ("memcpy", "memset", "transpose", "nchwtonhwc", "nhwctonchw", "cast", "concat",
-              "tile", "pad", "split", "slice")),
-    ("convolution", ("conv", "fprop", "dgrad", "wgrad", "winograd", "implicit")),
+    ("copy", ("memcpy", "memset", "transpose", "nchwtonhwc", "nhwctonchw", "concat", "=cast",
+              "=tile", "=pad", "=split", "=splitv", "slice")),
+    ("convolution", ("conv", "_fprop", "_dgrad", "_wgrad", "dgrad2d", "wgrad2d", "winograd",
+                     "implicit")),
     ("product", ("matmul", "gemm", "gemv", "einsum", "cutlass", "cublas", "xmma")),
     ("optimizer", ("resourceapply", "adam")),
     ("softmax", ("softmax",)),
-    ("reduction", ("reduce", "reduction", "sum", "mean", "max", "min", "all", "l2loss")),
+    ("reduction", ("reduce", "reduction", "=sum", "=mean", "=max", "=min", "=prod", "=all",
+                   "=l2loss", "=biasaddgrad", "pool")),
     ("random", ("random", "philox")),
-    ("element by element", ("",)),
 )
 
 
@@ -118,7 +119,12 @@ class Subject:
         """Runs one call and returns the seconds of one of its iterations."""
         train_lib.set_tensorflow_options(self.setting.train)
         began = time.perf_counter()
-        self._call()
+        try:
+            self._call()
+        except tf.errors.ResourceExhaustedError as error:
+            raise config_lib.UserError(
+                f"--batch_size={self.setting.train.batch_size} --num_towers="
+                f"{self.setting.train.num_towers}: too much for the device's memory") from error
         return (time.perf_counter() - began) / self.iterations
 
     def _train(self, data_config: config_lib.DataConfig) -> Callable[[], None]:
@@ -161,8 +167,12 @@ class Subject:
         return call
 
     def _generator(self, _) -> Callable[[], None]:
-        return self._on_replicas(lambda z, labels, images: tf.reduce_sum(
-            self.gan.generator(z, labels, training=True, update_sn=False)))
+        def forward(z, labels, _):
+            with ops.collected_updates():  # The moving statistics stay as they are.
+                return tf.reduce_sum(
+                    self.gan.generator(z, labels, training=True, update_sn=False))
+
+        return self._on_replicas(forward)
 
     def _discriminator(self, _) -> Callable[[], None]:
         return self._on_replicas(lambda z, labels, images: tf.reduce_sum(
@@ -356,7 +366,9 @@ _WAITING = {"If", "StatelessIf", "While", "StatelessWhile", "PartitionedCall",
 
 def _class_of(kernel: str) -> str:
     name = kernel.lower()
-    return next(kind for kind, parts in _CLASSES if any(part in name for part in parts))
+    return next((kind for kind, parts in _CLASSES
+                 if any(name == part[1:] if part[0] == "=" else part in name for part in parts)),
+                "element by element")
 
 
 def describe(name: str, row: dict[str, Any]) -> str:

@@ -69,6 +69,9 @@ def run(main: Callable[[], None], argument: Optional[str] = None) -> None:
       argument: name of the flag that a word without a flag stands for, as in `command DIRECTORY`.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own remarks
+    # On a CPU without AVX-512 TensorFlow leaves oneDNN's kernels off, which are the faster ones
+    # (docs/performance.md).
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     # Importing TensorFlow and tracing make millions of objects; looking through all of them again
     # and again takes a second or two of every start.
     gc.set_threshold(100_000, 50, 50)

@@ -27,6 +27,7 @@ OPTIMIZATIONS = {
     "wide_conv": "bfloat16 and float16 convolutions multiply in float32, for CPUs",
     "joint_batch": "real and generated images through D in one batch, so that its weights are "
                    "normalised once",
+    "attention": "the attention map is made anew for its gradient, not kept",
     "spectral_norm": "spectral normalisation with a gradient written by hand, in fewer passes over "
                      "the weights",
     "batch_norm": "batch norm and ReLU with a gradient written by hand, in fewer passes",
@@ -124,10 +125,13 @@ def optimizations(text: str, device: str) -> dict[str, int]:
         name, given, side = word.removeprefix("-").partition(":")
         if word == "auto":
             chosen.update(auto)
-        elif name in OPTIMIZATIONS and word.startswith("-") and not given:
-            chosen.pop(name, None)
-        elif name in OPTIMIZATIONS and (not given or (name in _SIZED and side.isdecimal())):
-            chosen[name] = int(side) if given else auto.get(name, 0)
+        elif name in OPTIMIZATIONS and not given:
+            if word.startswith("-"):
+                chosen.pop(name, None)
+            else:
+                chosen[name] = auto.get(name, 0)
+        elif word.startswith(_SIZED) and name in _SIZED and side.isdecimal():
+            chosen[name] = int(side)
         else:
             _require(word == "none", "optimizations", text,
                      "auto, none, or, separated by commas, some of " + ", ".join(OPTIMIZATIONS)

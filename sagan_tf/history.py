@@ -67,6 +67,8 @@ def environment() -> dict[str, str]:
     for name in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
+    if os.environ.get("TF_ENABLE_ONEDNN_OPTS"):  # It decides which kernels a CPU runs.
+        found["TF_ENABLE_ONEDNN_OPTS"] = os.environ["TF_ENABLE_ONEDNN_OPTS"]
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         kind = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")

@@ -351,6 +351,8 @@ class Trainer:
         self._watch.see_row(step, row)
         for network in (self.gan.generator, self.gan.discriminator):
             row.update({f"sigma/{name}": sigma for name, sigma in ops.sigmas(network).items()})
+        row.update({name: float(v) for scale in self.gan.loss_scales.values()
+                    for name, v in scale.state().items()})
         if self._looped and np.isfinite(self._waited):
             row["input_stall"] = self._waited / self._looped
         self._waited = self._looped = 0.0

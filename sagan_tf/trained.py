@@ -222,7 +222,8 @@ def open_generator(run_dir: str, step: int = -1, use_ema: bool = False,
     """
     _prepare()
     config = _read_model_config(run_dir)
-    network = generator.Generator(config)
+    network = generator.Generator(
+        config, optimizations=config_lib.optimizations("auto", distribution.device_kind()))
     network.build()
     prefix = model.AVERAGE if use_ema else ""
     saved = checkpoints.Checkpoints(run_dir, {prefix + v.path: v.value for v in network.weights})

@@ -99,3 +99,23 @@ def test_reference_protocol_is_the_default_and_departures_from_a_protocol_are_na
     assert few.departures(50_000) == {}
     with pytest.raises(config.UserError, match="--protocol=none: expected one of reference"):
         config.protocol("none")
+
+
+def test_optimizations_by_name():
+    auto = config.optimizations("auto", "CPU")
+    assert {"up_conv", "down_conv"} <= set(auto)
+    assert not {"up_conv", "down_conv"} & set(config.optimizations("auto", "GPU"))
+    assert set(auto) <= set(config.OPTIMIZATIONS)
+    assert config.optimizations("none", "CPU") == {}
+    assert config.optimizations("adam,up_conv:64", "GPU") == {"adam": 0, "up_conv": 64}
+    without = config.optimizations("auto,-adam,down_conv:8", "CPU")
+    assert without == {**{k: v for k, v in auto.items() if k != "adam"}, "down_conv": 8}
+    assert config.optimizations("up_conv", "CPU") == {"up_conv": auto["up_conv"]}
+    assert config.optimizations("up_conv", "GPU") == {"up_conv": 0}
+
+
+@pytest.mark.parametrize("text", ["", "fast", "auto,fast", "adam:8", "up_conv:", "up_conv:-1",
+                                  "-up_conv:8", "auto none"])
+def test_unknown_optimization_is_refused(text):
+    with pytest.raises(config.UserError, match=f"--optimizations={text}: expected auto, none, or"):
+        config.TrainConfig(optimizations=text)

@@ -41,6 +41,8 @@ def test_strategies_by_name():
     ({"strategy": "multi_worker"}, "--strategy=multi_worker: expected .* TF_CONFIG"),
     ({"num_devices": 2, "accumulate": 4}, "--accumulate=4: expected a divisor of the 2 towers"),
     ({"accumulate": 4, "bn_group": 128}, "--bn_group=128: with --accumulate=4 a device runs 64"),
+    ({"num_devices": 4, "bn_group": 128, "jit_compile": True},
+     "--bn_group=128: with --jit_compile groups cannot span devices, which run 64 images each"),
     ({"num_devices": 4, "num_towers": 12, "bn_group": 128}, "--bn_group=128: groups do not fit"),
 ])
 def test_settings_that_do_not_fit_are_refused(settings, expected):

@@ -1,0 +1,127 @@
+"""Everything that is worth knowing of a GPU's speed, by one command:
+    python -m sagan_tf.tools.benchmark_gpu --out gpu.json
+
+The training step in bfloat16, TensorFloat-32 and float32, with and without XLA and the convolutions
+that halve or double the map; where its time goes; the largest batch that fits; generation as in an
+evaluation. Each is `sagan_tf.tools.benchmark` in a process of its own, so that one that runs out of
+memory does not end the others. Takes a while: a dozen compilations. `--flags="..."` goes to all of
+them, and makes a trial on a CPU possible (`--flags="--image_size=32 --gf_dim=8 --df_dim=8 ..."`).
+"""
+
+import dataclasses
+import datetime
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+from sagan_tf import cli, config
+
+
+def _option(default, text):
+    return dataclasses.field(default=default, metadata={"help": text})
+
+
+@dataclasses.dataclass(frozen=True)
+class SuiteConfig:
+    """What to measure."""
+
+    out: str = _option("gpu.json", "File for the results.")
+    flags: str = _option("", "Flags of sagan_tf.tools.benchmark for every measurement.")
+    rounds: int = _option(20, "Measurements of each setting.")
+    most_towers: int = _option(64, "Where the search for the largest batch ends; it doubles 4.")
+
+    def __post_init__(self):
+        for name in ("rounds", "most_towers"):
+            if getattr(self, name) <= 0:
+                raise config.UserError(f"--{name}={getattr(self, name)}: expected above 0")
+
+
+_PRECISIONS = {"bfloat16": ["--mixed_precision=bfloat16"], "tf32": ["--tensor_float_32"],
+               "float32": []}
+_HALVED = "--optimizations=auto,up_conv:0,down_conv:0"
+
+
+def measurements() -> dict[str, list[str]]:
+    """Name -> flags of each, the batches of the search left out."""
+    found = {}
+    for precision, flags in _PRECISIONS.items():
+        for compiled in (["--jit_compile"], []):
+            name = f"train, {precision}" + (", XLA" if compiled else "")
+            # XLA fuses what the hand-written gradients take apart.
+            found[name] = [*flags, *compiled, "--profile"]
+            found[f"{name}, up_conv and down_conv"] = [*flags, *compiled, _HALVED]
+    found["train, bfloat16, XLA, gradients not by hand"] = [
+        *_PRECISIONS["bfloat16"], "--jit_compile",
+        "--optimizations=auto,-batch_norm,-spectral_norm"]
+    for precision in ("bfloat16", "float32"):
+        found[f"generate, {precision}"] = ["--what=generate", *_PRECISIONS[precision]]
+    return found
+
+
+def measure(flags: list[str], options: SuiteConfig) -> dict:
+    """Runs the benchmark; what it found, or {"error": its last line}."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "result.json")
+        command = [sys.executable, "-m", "sagan_tf.tools.benchmark", f"--rounds={options.rounds}",
+                   *flags, *options.flags.split(), f"--json={path}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            return {"error": lines[-1]}
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+
+
+def largest_batch(options: SuiteConfig) -> dict:
+    """The last of 4, 8, 16, ... towers that can be trained in bfloat16, and why the next cannot."""
+    found, towers = {"error": "none fits"}, 4
+    while towers <= options.most_towers:
+        tried = measure([*_PRECISIONS["bfloat16"], "--jit_compile", "--noceilings",
+                         f"--num_towers={towers}"], options)
+        if "error" in tried:
+            return {**found, "next": f"{towers} towers: {tried['error']}"}
+        found, towers = tried, 2 * towers
+    return found
+
+
+def row(name: str, found: dict) -> str:
+    """A line of the table."""
+    if "results" not in found:
+        return f"| {name} | {found['error']} | | | | |"
+    (result,) = found["results"]
+    share = result.get("share_of_conv_ceiling")
+    return (f"| {name} | {result['batch']} | {1 / result['median_seconds']:.3g} "
+            f"({1 / result['max_seconds']:.3g} to {1 / result['min_seconds']:.3g}) | "
+            f"{result['images_per_second']:.4g} | {'' if share is None else format(share, '.0%')} "
+            f"| {result['peak_mb']:,.0f} |")
+
+
+def run(options: SuiteConfig) -> None:
+    """Measures all, prints the table and writes the file."""
+    from sagan_tf import files, history
+
+    with files.writing(options.out):
+        files.require_writable(options.out)
+    found = {"date": datetime.date.today().isoformat(), "environment": history.environment(),
+             "command": " ".join(["python -m sagan_tf.tools.benchmark_gpu", *sys.argv[1:]]),
+             "measurements": {}}
+    print("\n".join(f"{name}: {value}" for name, value in found["environment"].items()))
+    print("| setting | batch | iterations/s (slowest to quickest) | images/s | of the conv ceiling "
+          "| peak MB |\n|---|---|---|---|---|---|")
+    for name, flags in [*measurements().items(), ("train, bfloat16, XLA, largest batch", None)]:
+        one = largest_batch(options) if flags is None else measure(flags, options)
+        found["measurements"][name] = one
+        print(row(name, one), flush=True)
+        with files.writing(options.out):  # What there is, after each: the rest may fail.
+            files.write_bytes(options.out, (json.dumps(found, indent=1) + "\n").encode())
+
+
+def main() -> None:
+    run(cli.make(SuiteConfig))
+
+
+if __name__ == "__main__":
+    cli.define(SuiteConfig)
+    cli.run(main)

@@ -1,0 +1,164 @@
+import json
+import re
+
+import numpy as np
+import pytest
+
+from sagan_tf import benchmark_lib, config, operations, process
+from sagan_tf.tools import benchmark_gpu
+from tests import processes
+from tests.testing import PLAIN_MODEL
+
+SETTING = benchmark_lib.Setting(PLAIN_MODEL, config.TrainConfig(
+    batch_size=2, num_towers=2, graph_optimizer=False))
+TINY = ("--image_size=32", "--z_dim=8", "--gf_dim=8", "--df_dim=8", "--number_classes=3",
+        "--batch_size=2", "--num_towers=1", "--generator_type=baseline",
+        "--discriminator_type=baseline", "--nograph_optimizer", "--rounds=2")
+
+
+def test_setting_is_changed_by_the_names_of_flags():
+    changed = SETTING.changed("gf_dim=16 mixed_precision=bfloat16 jit_compile=true beta1=0.5")
+    assert (changed.model.gf_dim, changed.train.mixed_precision) == (16, "bfloat16")
+    assert (changed.train.jit_compile, changed.train.beta1) == (True, 0.5)
+    assert changed.model.df_dim == SETTING.model.df_dim
+    assert SETTING.changed("") == SETTING
+    assert changed.batch == 4
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("speed=9", "--compare=speed=9: expected name=value of training's flags, got speed=9"),
+    ("jit_compile", "got jit_compile"), ("gf_dim=wide", "--compare=gf_dim=wide: wide is no int"),
+    ("jit_compile=maybe", "maybe is no bool"),
+    ("mixed_precision=int8", "--mixed_precision=int8: expected one of float32, bfloat16, float16")])
+def test_setting_that_does_not_fit_is_named(text, message):
+    with pytest.raises(config.UserError, match=re.escape(message)):
+        SETTING.changed(text)
+
+
+def test_subjects_take_turns():
+    calls = []
+
+    class Fake:
+        def __init__(self, name):
+            self.name = name
+
+        def seconds(self):
+            calls.append(self.name)
+            return float(len(calls))
+
+    lines = []
+    found = benchmark_lib.measure([Fake("a"), Fake("b")], 2, lines.append)
+    assert calls == ["a", "a", "b", "a", "b"]  # b was measured last: a is cold.
+    assert found == [[2, 4], [3, 5]]
+    assert lines == ["round 1 of 2: 2 s, 3 s", "round 2 of 2: 4 s, 5 s"]
+
+
+def test_summary_by_hand():
+    cost = operations.Cost({"Conv2D": 6, "MatMul": 2}, 20)
+    row = benchmark_lib.summary(SETTING, [2.0, 1.0, 4.0], cost, {"conv": 8.0, "matmul": 16.0})
+    assert (row["median_seconds"], row["min_seconds"], row["max_seconds"]) == (2, 1, 4)
+    assert (row["batch"], row["images_per_second"]) == (4, 2)
+    assert (row["flop_per_second"], row["bytes_per_second"]) == (4, 10)
+    assert (row["share_of_conv_ceiling"], row["share_of_matmul_ceiling"]) == (0.5, 0.25)
+    assert "2 s (median of 3; 1 to 4), 2 images/s" in benchmark_lib.describe("train", row)
+
+
+@pytest.mark.parametrize(("kernel", "kind"), [
+    ("sm90_xmma_dgrad_implicit_gemm_bf16bf16_bf16f32_f32_nhwckrsc_nhwc_tilesize128", "convolution"),
+    ("sm80_xmma_gemm_bf16bf16_bf16f32_f32_tn_n_tilesize128", "product"),
+    ("void cutlass::Kernel2<cutlass_80_tensorop_bf16_s16816gemm_relu>", "product"),
+    ("ncclDevKernel_AllReduce_Sum_f32_RING_LL", "communication"),
+    ("loop_multiply_fusion_12", "element by element"), ("input_reduce_fusion_3", "reduction"),
+    ("MemcpyD2D", "copy"), ("Conv2DBackpropFilter", "convolution"), ("BiasAddGrad", "reduction"),
+    ("ResourceApplyAdam", "optimizer"), ("Maximum", "element by element"), ("Sum", "reduction")])
+def test_kernels_are_known_by_their_names(kernel, kind):
+    assert benchmark_lib._class_of(kernel) == kind
+
+
+def test_peak_can_begin_anew():
+    block = np.ones(300_000_000, np.uint8)
+    before = process.memory_mb(peak=True)
+    del block
+    process.give_back_freed_memory()
+    process.forget_peak()
+    assert before - process.memory_mb(peak=True) > 200
+
+
+def test_step_is_that_of_the_training_loop():
+    with benchmark_lib.random_records(SETTING) as data:
+        subject = benchmark_lib.Subject(SETTING, "train", data, iterations=2)
+        assert subject.gan.step.numpy() == 2
+        (times,) = benchmark_lib.measure([subject], 3)
+        assert subject.gan.step.numpy() == 8
+        assert all(0 < seconds < subject.first_seconds for seconds in times)
+        kinds = benchmark_lib.kernel_classes(subject)
+        assert subject.gan.step.numpy() == 10
+        assert kinds["convolution"] > 0
+        assert {"optimizer", "product", "element by element"} <= set(kinds)
+
+
+@pytest.mark.parametrize("what", ["generator", "discriminator", "generate"])
+def test_forward_passes_of_the_networks(what):
+    with benchmark_lib.random_records(SETTING) as data:
+        subject = benchmark_lib.Subject(SETTING, what, data)
+        before = [v.numpy() for v in subject.gan.state().values()]
+        assert subject.seconds() > 0
+        for old, v in zip(before, subject.gan.state().values()):
+            np.testing.assert_array_equal(old, v)  # G's moving statistics are not for this
+
+
+def test_command_compares_two_settings(tmp_path):
+    path = tmp_path / "out" / "result.json"
+    code, out, err = processes.run(
+        "-m", "sagan_tf.tools.benchmark", *TINY, f"--json={path}", "--what=discriminator",
+        "--profile", "--compare", "optimizations=none", "optimizations=auto,down_conv:0")
+    assert code == 0, err
+    found = json.loads(path.read_text())
+    first, second = found["results"]
+    assert [first["name"], second["name"]] == ["optimizations=none",
+                                               "optimizations=auto,down_conv:0"]
+    assert len(first["seconds"]) == len(second["seconds"]) == 2
+    assert first["flop"] > second["flop"]
+    assert 0 < first["share_of_conv_ceiling"] < 2
+    assert min(first["peak_mb"], second["peak_mb"]) > 100
+    ratio = float(re.search(r"auto,down_conv:0: ([\d.]+) times the speed of", out).group(1))
+    expected = np.median(np.divide(first["seconds"], second["seconds"]))
+    assert ratio == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize(("flags", "message"), [
+    (("--compare=optimizations=none",), "--compare=optimizations=none --against=: expected two"),
+    (("--what=everything",), "--what=everything: expected one of train, generator"),
+    (("--rounds=0",), "--rounds=0: expected above 0"),
+    (("--optimizations=fast",), "--optimizations=fast: expected one of"),
+    (("--json=/proc/none/x.json",), "/proc/none/x.json")])
+def test_command_names_what_is_wrong(flags, message):
+    assert message in processes.error_line(processes.run("-m", "sagan_tf.tools.benchmark", *TINY,
+                                                         *flags))
+
+
+def test_gpu_suite_goes_on_after_a_measurement_that_fails(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(benchmark_gpu, "measurements", lambda: {
+        "good": ["--what=generate"], "bad": ["--mixed_precision=int8"]})
+    monkeypatch.setattr(benchmark_gpu, "largest_batch", lambda options: {"error": "none fits"})
+    benchmark_gpu.run(benchmark_gpu.SuiteConfig(
+        str(tmp_path / "gpu.json"), " ".join((*TINY, "--noceilings")), rounds=2))
+    good, bad, largest = capsys.readouterr().out.splitlines()[-3:]
+    number = r"[\d.e+]+"
+    assert re.match(rf"\| good \| 2 \| {number} \({number} to {number}\) \| {number} \|  "
+                    r"\| [\d,]+ \|", good)
+    assert "int8: expected one of" in bad
+    assert "none fits" in largest
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    assert list(found["measurements"]) == ["good", "bad", "train, bfloat16, XLA, largest batch"]
+
+
+def test_largest_batch_is_the_last_that_fits(monkeypatch):
+    def measure(flags, _):
+        towers = int(flags[-1].removeprefix("--num_towers="))
+        return {"error": "error: too much"} if towers > 16 else {"results": [{"batch": towers}]}
+
+    monkeypatch.setattr(benchmark_gpu, "measure", measure)
+    found = benchmark_gpu.largest_batch(benchmark_gpu.SuiteConfig())
+    assert found["results"][0]["batch"] == 16
+    assert found["next"] == "32 towers: error: too much"
