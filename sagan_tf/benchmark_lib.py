@@ -23,26 +23,21 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 from sagan_tf import config as config_lib
 from sagan_tf import dataset, distribution, model, noise, operations, ops, process, train_lib
 
-SUBJECTS = {
-    "train": "the training loop, an iteration of which is a step of G and one of D",
-    "generator": "G forward as it trains",
-    "discriminator": "D forward",
-    "generate": "images from G as an evaluation makes them",
-}
 _SHARDS = 4
 # Kernels by what is in their names, or (=) what their names are; the first that fits. TensorFlow's
 # operations on a CPU; cuDNN's, cuBLAS's, XLA's and Eigen's kernels on a GPU.
 _CLASSES = (
     ("communication", ("nccl", "allreduce", "collective")),
-    ("copy", ("memcpy", "memset", "transpose", "nchwtonhwc", "nhwctonchw", "concat", "=cast",
-              "=tile", "=pad", "=split", "=splitv", "slice")),
-    ("convolution", ("conv", "_fprop", "_dgrad", "_wgrad", "dgrad2d", "wgrad2d", "winograd",
-                     "implicit")),
-    ("product", ("matmul", "gemm", "gemv", "einsum", "cutlass", "cublas", "xmma")),
-    ("optimizer", ("resourceapply", "adam")),
-    ("softmax", ("softmax",)),
+    ("copy", ("memcpy", "memset", "transpose", "nchwtonhwc", "nhwctonchw", "swapdimension",
+              "shuffleintensor", "concat", "=cast", "=tile", "=pad", "=split", "=splitv",
+              "slice")),
     ("reduction", ("reduce", "reduction", "=sum", "=mean", "=max", "=min", "=prod", "=all",
                    "=l2loss", "=biasaddgrad", "pool")),
+    ("convolution", ("conv2d", "convolution", "convolve", "fprop", "dgrad", "wgrad", "winograd",
+                     "implicit")),
+    ("product", ("matmul", "gemm", "gemv", "einsum", "cutlass", "cublas", "nvjet", "xmma")),
+    ("optimizer", ("resourceapply", "adam")),
+    ("softmax", ("softmax",)),
     ("random", ("random", "philox")),
 )
 
@@ -67,7 +62,8 @@ class Setting(NamedTuple):
         parts = [self.model, self.train]
         for word in text.split():
             name, given, value = word.partition("=")
-            at = next((i for i, part in enumerate(parts) if hasattr(part, name)), None)
+            at = next((i for i, part in enumerate(parts)
+                       if name in {field.name for field in dataclasses.fields(part)}), None)
             if not given or at is None:
                 raise config_lib.UserError(
                     f"--compare={text}: expected name=value of training's flags, got {word}")
@@ -91,7 +87,9 @@ class Subject:
 
     Args:
       setting: what to measure.
-      what: of `SUBJECTS`.
+      what: "train", the training loop, an iteration of which is a step of G and one of D;
+        "generator" or "discriminator", a forward pass as in training; "generate", images as an
+        evaluation makes them.
       data_config: records of its size and classes, and how to read them.
       iterations: how many a call makes.
 
@@ -155,6 +153,8 @@ class Subject:
 
     def _on_replicas(self, forward: Callable) -> Callable[[], None]:
         strategy, inputs = self.gan.strategy, self._inputs()
+        forward = tf.function(forward, autograph=False,
+                              jit_compile=self.setting.train.jit_compile or None)
 
         @tf.function(autograph=False)
         def run(*inputs):
@@ -221,6 +221,9 @@ def count(setting: Setting, what: str) -> operations.Cost:
     """What an iteration, or a forward pass, costs, by its graph.
 
     XLA and parts of a batch (`accumulate`) change where things are computed, not how many.
+
+    Args:
+      what: as in `Subject`.
     """
     setting = setting._replace(train=dataclasses.replace(
         setting.train, accumulate=1, jit_compile=False, bn_group=0))
@@ -306,8 +309,8 @@ def measure(subjects: Sequence[Subject], rounds: int,
 
 
 def summary(setting: Setting, seconds: Sequence[float], cost: operations.Cost,
-            ceiling: Optional[dict[str, float]] = None) -> dict[str, Any]:
-    """One row of results: times in seconds, rates per second, megabytes."""
+            ceiling: Optional[dict[str, float]] = None, replicas: int = 1) -> dict[str, Any]:
+    """One row of results: times in seconds, rates per second; `ceiling` is of one replica."""
     median = statistics.median(seconds)
     rate = cost.total_flop / median
     return {
@@ -316,11 +319,11 @@ def summary(setting: Setting, seconds: Sequence[float], cost: operations.Cost,
         "images_per_second": setting.batch / median, "flop": cost.total_flop,
         "flop_by_type": cost.flop, "flop_per_second": rate,
         "bytes_moved": cost.bytes_moved, "bytes_per_second": cost.bytes_moved / median,
-        **({f"share_of_{name}_ceiling": rate / most for name, most in ceiling.items()}
-           if ceiling else {})}
+        **{f"share_of_{name}_ceiling": rate / (most * replicas)
+           for name, most in (ceiling or {}).items()}}
 
 
-def kernel_classes(subject: Subject, calls: int = 1) -> dict[str, float]:
+def kernel_classes(subject: Subject) -> dict[str, float]:
     """Seconds that a call spends in kernels of each class, by TensorFlow's profiler.
 
     On a CPU kernels overlap and are counted each, and what an operation hands to other threads
@@ -328,9 +331,10 @@ def kernel_classes(subject: Subject, calls: int = 1) -> dict[str, float]:
     """
     with tempfile.TemporaryDirectory() as directory:
         tf.profiler.experimental.start(directory)
-        for _ in range(calls):
+        try:
             subject.seconds()
-        tf.profiler.experimental.stop()
+        finally:
+            tf.profiler.experimental.stop()
         (path,) = [os.path.join(where, name) for where, _, names in os.walk(directory)
                    for name in names if name.endswith(".xplane.pb")]
         space = xplane_pb2.XSpace()
@@ -338,7 +342,7 @@ def kernel_classes(subject: Subject, calls: int = 1) -> dict[str, float]:
             space.ParseFromString(file.read())
     found = Counter()
     for name, seconds in _kernels(space):
-        found[_class_of(name)] += seconds / calls
+        found[_class_of(name)] += seconds
     return dict(found.most_common())
 
 
@@ -354,7 +358,9 @@ def _kernels(space) -> Iterator[tuple[str, float]]:
                 name = plane.event_metadata[event.metadata_id].name
                 if not gpus:
                     _, is_operation, name = name.rpartition(":")
-                    if not is_operation or name in _WAITING or not hasattr(tf.raw_ops, name):
+                    # With oneDNN operations have names of their own, "_MklNativeConv2D".
+                    known = name.startswith("_") or hasattr(tf.raw_ops, name)
+                    if not is_operation or name in _WAITING or not known:
                         continue
                 yield name, event.duration_ps / 1e12
 

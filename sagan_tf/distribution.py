@@ -251,8 +251,8 @@ def _check_towers(config: config_lib.TrainConfig, replicas: int) -> None:
             f"{at_once} images at a time; give at most that")
     if wide and config.jit_compile:
         raise config_lib.UserError(
-            f"--bn_group={config.bn_group}: with --jit_compile groups cannot span devices, which run "
-            f"{at_once} images each; give at most that, or --nojit_compile")
+            f"--bn_group={config.bn_group}: with --jit_compile groups cannot span devices, which "
+            f"run {at_once} images each; give at most that, or --nojit_compile")
     whole, part = (config.group_size, at_once) if wide else (at_once, config.group_size)
     if whole % part or (wide and replicas % (whole // part)):
         raise config_lib.UserError(

@@ -464,7 +464,7 @@ class LossScale:
     """What a float16 loss is multiplied by, so that small gradients do not vanish.
 
     It halves, and the step is left out, where a gradient is not finite; it doubles after 2,000
-    steps without that.
+    steps without that, up to 2^24.
 
     Args:
       name: of the network.
@@ -473,7 +473,7 @@ class LossScale:
     `keras.optimizers.LossScaleOptimizer`.
     """
 
-    initial, growth_steps = 2.0**15, 2000
+    initial, most, growth_steps = 2.0**15, 2.0**24, 2000
 
     def __init__(self, name: str):
         def variable(value, dtype, what):
@@ -507,8 +507,8 @@ class LossScale:
         """What follows from a step whose gradients were finite, or not."""
         good = tf.where(finite, self._good_steps + 1, 0)
         grow = good >= self.growth_steps
-        scale = tf.where(finite, self.value() * tf.where(grow, 2.0, 1.0),
-                         tf.maximum(self.value() / 2, 1.0))
+        grown = tf.minimum(self.value() * tf.where(grow, 2.0, 1.0), self.most)
+        scale = tf.where(finite, grown, tf.maximum(self.value() / 2, 1.0))
         return [ops.Update(self._scale, scale, 0.0),
                 ops.Update(self._good_steps, tf.where(grow, tf.zeros_like(good), good), 0.0)]
 

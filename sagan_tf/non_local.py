@@ -19,7 +19,7 @@ class NonLocalBlock(keras.layers.Layer):
     and have no bias. `sigma_ratio` is a trainable scalar that starts at 0 (gamma in the paper).
 
     Args:
-      optimizations: of `config.optimizations`; here "attention", and those of the convolutions.
+      optimizations: of `config.optimizations`, for the convolutions.
 
     Call arguments:
       x: [batch, height, width, C]; height and width even, C at least 8.
@@ -62,11 +62,9 @@ class NonLocalBlock(keras.layers.Layer):
         theta = places(self.theta(x, update_sn=update_sn), height * width)
         phi = places(_pool(self.phi(x, update_sn=update_sn)), height * width // 4)
         g = places(_pool(self.g(x, update_sn=update_sn)), height * width // 4)
-        if return_attention or "attention" not in self.optimizations:
-            attention = _attention(theta, phi)
-            attended = tf.matmul(tf.cast(attention, x.dtype), g)
-        else:
-            attended = _attended(theta, phi, g)
+        logits = tf.matmul(theta, phi, transpose_b=True)
+        attention = tf.nn.softmax(tf.cast(logits, tf.float32))
+        attended = tf.matmul(tf.cast(attention, x.dtype), g)
         attended = tf.reshape(attended, [-1, height, width, attended.shape[-1]])
         y = x + self.sigma_ratio * self.attn(attended, update_sn=update_sn)
         return (y, attention) if return_attention else y
@@ -76,28 +74,6 @@ class NonLocalBlock(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "optimizations": self.optimizations}
-
-
-def _attention(theta: tf.Tensor, phi: tf.Tensor) -> tf.Tensor:
-    """Float32 [batch, places, pooled places]."""
-    return tf.nn.softmax(tf.cast(tf.matmul(theta, phi, transpose_b=True), tf.float32))
-
-
-@tf.custom_gradient
-def _attended(theta: tf.Tensor, phi: tf.Tensor, g: tf.Tensor):
-    """attention g, whose gradient makes the attention anew instead of keeping it."""
-    def gradient(d_attended):
-        # Only then, and not together with the forward pass.
-        with tf.control_dependencies([d_attended]):
-            attention = _attention(tf.identity(theta), tf.identity(phi))
-        d_attention = tf.cast(tf.matmul(d_attended, g, transpose_b=True), tf.float32)
-        d_logits = attention * (
-            d_attention - tf.reduce_sum(d_attention * attention, -1, keepdims=True))
-        d_logits = tf.cast(d_logits, theta.dtype)
-        return (tf.matmul(d_logits, phi), tf.matmul(d_logits, theta, transpose_a=True),
-                tf.matmul(tf.cast(attention, g.dtype), d_attended, transpose_a=True))
-
-    return tf.matmul(tf.cast(_attention(theta, phi), g.dtype), g), gradient
 
 
 def _pool(x: tf.Tensor) -> tf.Tensor:

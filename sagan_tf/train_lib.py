@@ -87,8 +87,8 @@ def set_tensorflow_options(config: config_lib.TrainConfig) -> None:
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     tf.config.experimental.enable_tensor_float_32_execution(config.tensor_float_32)
-    # With oneDNN, which is on where a CPU has AVX-512, the remapper stumbles over this graph (seen
-    # in TensorFlow 2.21) and says so in an error of its own.
+    # With oneDNN's kernels on a CPU the remapper stumbles over this graph (seen in TensorFlow 2.21)
+    # and says so in an error of its own.
     tf.config.optimizer.set_experimental_options(
         {"disable_meta_optimizer": not config.graph_optimizer, "remapping": False})
 
@@ -351,7 +351,7 @@ class Trainer:
         self._watch.see_row(step, row)
         for network in (self.gan.generator, self.gan.discriminator):
             row.update({f"sigma/{name}": sigma for name, sigma in ops.sigmas(network).items()})
-        row.update({name: float(v) for scale in self.gan.loss_scales.values()
+        row.update({name: float(v.numpy()) for scale in self.gan.loss_scales.values()
                     for name, v in scale.state().items()})
         if self._looped and np.isfinite(self._waited):
             row["input_stall"] = self._waited / self._looped

@@ -27,7 +27,8 @@ def test_setting_is_changed_by_the_names_of_flags():
 
 @pytest.mark.parametrize(("text", "message"), [
     ("speed=9", "--compare=speed=9: expected name=value of training's flags, got speed=9"),
-    ("jit_compile", "got jit_compile"), ("gf_dim=wide", "--compare=gf_dim=wide: wide is no int"),
+    ("num_blocks=3", "got num_blocks=3"), ("jit_compile", "got jit_compile"),
+    ("gf_dim=wide", "--compare=gf_dim=wide: wide is no int"),
     ("jit_compile=maybe", "maybe is no bool"),
     ("mixed_precision=int8", "--mixed_precision=int8: expected one of float32, bfloat16, float16")])
 def test_setting_that_does_not_fit_is_named(text, message):
@@ -67,6 +68,10 @@ def test_summary_by_hand():
     ("sm90_xmma_dgrad_implicit_gemm_bf16bf16_bf16f32_f32_nhwckrsc_nhwc_tilesize128", "convolution"),
     ("sm80_xmma_gemm_bf16bf16_bf16f32_f32_tn_n_tilesize128", "product"),
     ("void cutlass::Kernel2<cutlass_80_tensorop_bf16_s16816gemm_relu>", "product"),
+    ("cutlass_tensorop_bf16_s16816dgrad_optimized_bf16_128x128_nhwc", "convolution"),
+    ("nvjet_sm90_tst_128x256_64x4_1x2_h_bz_coopA_NNT", "product"),
+    ("loop_convert_fusion_3", "element by element"), ("SwapDimension1And2InTensor3", "copy"),
+    ("_MklNativeConv2DBackpropFilter", "convolution"), ("_FusedMatMul", "product"),
     ("ncclDevKernel_AllReduce_Sum_f32_RING_LL", "communication"),
     ("loop_multiply_fusion_12", "element by element"), ("input_reduce_fusion_3", "reduction"),
     ("MemcpyD2D", "copy"), ("Conv2DBackpropFilter", "convolution"), ("BiasAddGrad", "reduction"),
@@ -121,13 +126,17 @@ def test_command_compares_two_settings(tmp_path):
     assert first["flop"] > second["flop"]
     assert 0 < first["share_of_conv_ceiling"] < 2
     assert min(first["peak_mb"], second["peak_mb"]) > 100
-    ratio = float(re.search(r"auto,down_conv:0: ([\d.]+) times the speed of", out).group(1))
+    for row in (first, second):  # also with the names that oneDNN gives to operations
+        assert row["kernels"]["convolution"] > row["kernels"]["copy"] > 0
+    ratio = float(re.search(r"auto,down_conv:0: ([\d.]+) times the images/s of", out).group(1))
     expected = np.median(np.divide(first["seconds"], second["seconds"]))
     assert ratio == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize(("flags", "message"), [
     (("--compare=optimizations=none",), "--compare=optimizations=none --against=: expected two"),
+    (("--compare=deterministic=true", "--against=deterministic=false"),
+     "deterministic holds for the whole process"),
     (("--what=everything",), "--what=everything: expected one of train, generator"),
     (("--rounds=0",), "--rounds=0: expected above 0"),
     (("--optimizations=fast",), "--optimizations=fast: expected one of"),
@@ -151,6 +160,13 @@ def test_gpu_suite_goes_on_after_a_measurement_that_fails(tmp_path, monkeypatch,
     assert "none fits" in largest
     found = json.loads((tmp_path / "gpu.json").read_text())
     assert list(found["measurements"]) == ["good", "bad", "train, bfloat16, XLA, largest batch"]
+
+
+def test_every_measurement_of_the_gpu_suite_is_a_setting():
+    for flags in benchmark_gpu.measurements().values():
+        settings = [flag.removeprefix("--") for flag in flags
+                    if not flag.startswith(("--profile", "--what"))]
+        SETTING.changed(" ".join(text if "=" in text else f"{text}=true" for text in settings))
 
 
 def test_largest_batch_is_the_last_that_fits(monkeypatch):

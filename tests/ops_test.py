@@ -12,7 +12,7 @@ SN_CASES = {
     "sn_embedding": lambda **how: ops.SNEmbedding(9, 5, **how),
     "non_local": lambda **how: non_local.NonLocalBlock(**how),
 }
-BY_HAND = [{}, {"spectral_norm": 0, "batch_norm": 0, "attention": 0}]
+BY_HAND = [{}, {"spectral_norm": 0, "batch_norm": 0}]
 
 
 def load(layer, numbers):

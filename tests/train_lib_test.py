@@ -388,6 +388,20 @@ def test_average_begins_where_a_run_without_one_goes_on(rolled_back, finished):
         (before[name.format("")] + after[name.format("")]) / 2, atol=1e-6)
 
 
+def test_run_goes_on_in_float16_and_back(tmp_path, data):
+    """Two steps in float32, two in float16, one in float32; each from the checkpoint before."""
+    for end, precision in ((2, "float32"), (4, "float16"), (5, "float32")):
+        train_config = settings(tmp_path, num_towers=1, mixed_precision=precision, max_steps=end,
+                                sample_every=0)
+        out = train(data, train_config, PLAIN_MODEL)
+    assert "continuing from step 4" in out
+    scales = [row.get("loss_scale/g") for row in rows(train_config)]
+    assert scales[0] is None
+    assert 1 <= scales[1] <= 32768
+    assert stored(train_config, 4)["state/loss_scale/d"] == rows(train_config)[1]["loss_scale/d"]
+    assert "state/loss_scale/d" not in stored(train_config, 5)
+
+
 def test_losses_that_are_not_finite_stop_the_run(tmp_path, data, monkeypatch):
     """Losses that are so by themselves are faults_test's."""
     monkeypatch.setattr(train_lib, "make_train_steps", lambda gan, _: not_finite(gan, 3))

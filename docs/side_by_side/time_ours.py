@@ -1,7 +1,8 @@
 """Times training iterations of this project, through its own training loop.
 
 What is timed is one call of the compiled loop, of one iteration, on a batch read from record files
-(random images): `sagan_tf.benchmark_lib` does it. Images are always 128 px; one tower.
+(random images): `sagan_tf.benchmark_lib` does it. Images are of 128 px, in one tower, unless
+`--set` says otherwise. TF_ENABLE_ONEDNN_OPTS=1 in front gives the kernels that our commands take.
 
 To install and run, from the root of the project:
   pip install .
@@ -28,18 +29,19 @@ def prepare(args):
     setting = benchmark_lib.Setting(
         config.ModelConfig(gf_dim=args.gf_dim, df_dim=args.df_dim, number_classes=args.classes),
         config.TrainConfig(batch_size=args.batch, num_towers=1))
+    held = contextlib.ExitStack()  # The records stay until the program ends.
     try:
         setting = setting.changed(args.set)
+        data = held.enter_context(benchmark_lib.random_records(setting))
+        subject = benchmark_lib.Subject(setting, "train", data)
     except config.UserError as error:
         raise ValueError(str(error).replace("--compare", "--set")) from error
-    held = contextlib.ExitStack()  # The records stay until the program ends.
-    data = held.enter_context(benchmark_lib.random_records(setting))
-    subject = benchmark_lib.Subject(setting, "train", data)
 
     def iterate(held=held):
         subject.seconds()
 
-    return iterate, {"program": "ours", "tensorflow": tf.__version__, "set": args.set,
+    return iterate, {"program": "ours", "batch": setting.batch, "set": args.set,
+                     "tensorflow": tf.__version__,
                      "optimizations": subject.gan.optimizations, "gf_dim": args.gf_dim,
                      "df_dim": args.df_dim, "classes": args.classes, "threads": args.threads}
 

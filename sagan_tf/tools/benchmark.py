@@ -43,10 +43,28 @@ class BenchmarkConfig:
         for name in ("rounds", "iterations"):
             if getattr(self, name) <= 0:
                 raise config.UserError(f"--{name}={getattr(self, name)}: expected above 0")
+        if "deterministic" in self.compare + self.against:
+            raise config.UserError(f"--compare={self.compare} --against={self.against}: "
+                                   "deterministic holds for the whole process; expected other "
+                                   "flags, or two runs")
         if bool(self.compare) != bool(self.against):
             raise config.UserError(f"--compare={self.compare} --against={self.against}: expected "
                                    "two settings, as in --compare optimizations=none "
                                    "optimizations=auto")
+
+
+def _row(name: str, subject, seconds: list[float], options: BenchmarkConfig) -> dict:
+    """What is found of a subject while nothing else is in memory."""
+    from sagan_tf import benchmark_lib as lib
+
+    train = subject.setting.train
+    row = {"name": name, "what": options.what, "seconds": seconds,
+           "peak_mb": subject.peak_memory(), "first_seconds": subject.first_seconds,
+           "optimizations": subject.gan.optimizations, "train": vars(train)}
+    if options.profile:
+        row["kernels"] = lib.kernel_classes(subject)
+    row["ceilings"] = lib.ceilings(train, subject.device_kind) if options.ceilings else None
+    return row
 
 
 def main() -> None:
@@ -73,21 +91,20 @@ def main() -> None:
         rows, names = [], [text or options.what for text in texts]
         seconds = lib.measure(subjects, options.rounds, lambda text: print(text, flush=True))
         for name, subject, times in zip(names, subjects, seconds):
-            train, kind = subject.setting.train, subject.device_kind
-            row = lib.summary(
-                subject.setting, times, lib.count(subject.setting, options.what),
-                lib.ceilings(train, kind) if options.ceilings else None)
-            row |= {"peak_mb": subject.peak_memory(), "first_seconds": subject.first_seconds}
-            if options.profile:
-                row["kernels"] = lib.kernel_classes(subject)
-            rows.append({"name": name, "what": options.what, **row})
-            print(lib.describe(name, row), flush=True)
+            rows.append(_row(name, subject, times, options))
+        for row, setting in zip(rows, settings):  # The count makes a model: memory comes first.
+            row |= lib.summary(
+                setting, row["seconds"], lib.count(setting, options.what),
+                row.pop("ceilings"), subjects[0].gan.strategy.num_replicas_in_sync)
+            print(lib.describe(row["name"], row), flush=True)
     if len(rows) == 2:
-        ratio = statistics.median(a / b for a, b in zip(*seconds))
-        print(f"{names[1]}: {ratio:.3f} times the speed of {names[0]} (median of the rounds)")
+        images = settings[1].batch / settings[0].batch
+        ratio = statistics.median(images * a / b for a, b in zip(*seconds))
+        print(f"{names[1]}: {ratio:.3f} times the images/s of {names[0]} (median of the rounds; "
+              "both are in memory)")
     if options.json:
         found = {"environment": history.environment(), "model": vars(setting.model),
-                 "train": vars(setting.train), "results": rows}
+                 "results": rows}
         with files.writing(options.json):
             files.write_bytes(options.json, (json.dumps(found, indent=1) + "\n").encode())
 

@@ -55,8 +55,11 @@ def measurements() -> dict[str, list[str]]:
     found["train, bfloat16, XLA, gradients not by hand"] = [
         *_PRECISIONS["bfloat16"], "--jit_compile",
         "--optimizations=auto,-batch_norm,-spectral_norm"]
-    for precision in ("bfloat16", "float32"):
-        found[f"generate, {precision}"] = ["--what=generate", *_PRECISIONS[precision]]
+    for name in ("none", *(f"auto,-{name}" for name in ("shortcut", "joint_batch", "adam"))):
+        found[f"train, bfloat16, XLA, {name}"] = [
+            *_PRECISIONS["bfloat16"], "--jit_compile", f"--optimizations={name}"]
+    for precision, flags in _PRECISIONS.items():
+        found[f"generate, {precision}"] = ["--what=generate", *flags]
     return found
 
 
@@ -65,7 +68,7 @@ def measure(flags: list[str], options: SuiteConfig) -> dict:
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "result.json")
         command = [sys.executable, "-m", "sagan_tf.tools.benchmark", f"--rounds={options.rounds}",
-                   *flags, *options.flags.split(), f"--json={path}"]
+                   "--iterations=10", *options.flags.split(), *flags, f"--json={path}"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
@@ -76,12 +79,13 @@ def measure(flags: list[str], options: SuiteConfig) -> dict:
 
 def largest_batch(options: SuiteConfig) -> dict:
     """The last of 4, 8, 16, ... towers that can be trained in bfloat16, and why the next cannot."""
-    found, towers = {"error": "none fits"}, 4
+    found, towers = {}, 4
     while towers <= options.most_towers:
         tried = measure([*_PRECISIONS["bfloat16"], "--jit_compile", "--noceilings",
                          f"--num_towers={towers}"], options)
         if "error" in tried:
-            return {**found, "next": f"{towers} towers: {tried['error']}"}
+            why = f"{towers} towers: {tried['error']}"
+            return {**found, "next": why} if "results" in found else {"error": why}
         found, towers = tried, 2 * towers
     return found
 
@@ -92,10 +96,14 @@ def row(name: str, found: dict) -> str:
         return f"| {name} | {found['error']} | | | | |"
     (result,) = found["results"]
     share = result.get("share_of_conv_ceiling")
+    if "next" in found:
+        name += f" (not {found['next']})"
     return (f"| {name} | {result['batch']} | {1 / result['median_seconds']:.3g} "
             f"({1 / result['max_seconds']:.3g} to {1 / result['min_seconds']:.3g}) | "
             f"{result['images_per_second']:.4g} | {'' if share is None else format(share, '.0%')} "
-            f"| {result['peak_mb']:,.0f} |")
+            f"| {result['peak_mb']:,.0f} |"
+            + "".join(f"\n  {kind} {seconds / (sum(result['kernels'].values()) or 1):.0%}"
+                      for kind, seconds in result.get("kernels", {}).items()))
 
 
 def run(options: SuiteConfig) -> None:
