@@ -398,8 +398,8 @@ def test_run_goes_on_in_float16_and_back(tmp_path, data):
     scales = [row.get("loss_scale/g") for row in rows(train_config)]
     assert scales[0] is None
     assert 1 <= scales[1] <= 32768
-    assert stored(train_config, 4)["state/loss_scale/d"] == rows(train_config)[1]["loss_scale/d"]
-    assert "state/loss_scale/d" not in stored(train_config, 5)
+    for step, kept in ((2, False), (4, True), (5, False)):
+        assert any("loss_scale" in name for name in stored(train_config, step)) == kept
 
 
 def test_losses_that_are_not_finite_stop_the_run(tmp_path, data, monkeypatch):
