@@ -136,8 +136,7 @@ class Discriminator(keras.Model):
         for block in self.blocks:
             x = block(x, update_sn=update_sn)
             if x.shape[1] == self.attention_side:
-                x = self.non_local(x, update_sn=update_sn, return_attention=return_attention)
-                x, attention = x if return_attention else (x, None)
+                x, attention = self.non_local(x, update_sn=update_sn, return_attention=True)
         h = tf.reduce_sum(tf.cast(tf.nn.relu(x), tf.float32), axis=[1, 2])
         logits = self.sn_linear(h, update_sn=update_sn)
         projection = self.embedding(labels, update_sn=update_sn)

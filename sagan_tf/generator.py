@@ -148,8 +148,7 @@ class Generator(keras.Model):
         for block in self.blocks:
             x = block(x, labels, training=training, update_sn=update_sn)
             if x.shape[1] == self.attention_side:
-                x = self.non_local(x, update_sn=update_sn, return_attention=return_attention)
-                x, attention = x if return_attention else (x, None)
+                x, attention = self.non_local(x, update_sn=update_sn, return_attention=True)
         x = self.snconv_last(self.bn(x, training=training), update_sn=update_sn)
         images = tf.cast(tf.tanh(x), tf.float32)
         return (images, attention) if return_attention else images

@@ -4,7 +4,6 @@ import math
 from collections import Counter
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 
@@ -95,7 +94,7 @@ def _einsum(op: tf.Operation) -> int:
     words = op.get_attr("equation").decode().split("->")[0].split(",")
     sizes = {letter: size for word, factor in zip(words, op.inputs)
              for letter, size in zip(word, _shape(factor, op))}
-    return 2 * max(len(words) - 1, 1) * int(np.prod(list(sizes.values()), dtype=np.int64))
+    return 2 * max(len(words) - 1, 1) * math.prod(sizes.values())
 
 
 _FLOP = {

@@ -163,10 +163,15 @@ def test_gpu_suite_goes_on_after_a_measurement_that_fails(tmp_path, monkeypatch,
 
 
 def test_every_measurement_of_the_gpu_suite_is_a_setting():
+    found = set()
     for flags in benchmark_gpu.measurements().values():
         settings = [flag.removeprefix("--") for flag in flags
                     if not flag.startswith(("--profile", "--what"))]
-        SETTING.changed(" ".join(text if "=" in text else f"{text}=true" for text in settings))
+        train = SETTING.changed(" ".join(
+            text if "=" in text else f"{text}=true" for text in settings)).train
+        found.add((train.mixed_precision, train.tensor_float_32, train.jit_compile))
+    assert found == {(*precision, compiled) for compiled in (False, True) for precision in (
+        ("bfloat16", False), ("float32", True), ("float32", False))}
 
 
 def test_largest_batch_is_the_last_that_fits(monkeypatch):

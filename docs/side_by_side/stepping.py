@@ -9,6 +9,7 @@ It needs nothing but Python; the programs import it from the folder they lie in.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -63,6 +64,21 @@ def checked_folder(folder, needed):
         if not (folder / name).is_file():
             raise ValueError(f"{folder} has no {name}: not a checkout of that repository")
     return folder
+
+
+@contextlib.contextmanager
+def replaced_modules(modules):
+    """While this holds, importing a name of `modules` gives that module."""
+    before = {name: sys.modules.get(name) for name in modules}
+    sys.modules.update(modules)
+    try:
+        yield
+    finally:
+        for name, module in before.items():
+            if module is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module
 
 
 def peak_mb():

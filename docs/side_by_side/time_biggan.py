@@ -20,7 +20,6 @@ To install (CPU build of PyTorch) and run (DIR is a clone of BigGAN-PyTorch):
 Then type Enter for each iteration, Ctrl-D to end; side_by_side.py does that for several programs.
 """
 
-import contextlib
 import importlib
 import sys
 import types
@@ -43,20 +42,10 @@ class Empty(types.ModuleType):
         return sys.modules.get(f"{self.__name__}.{name}") or type(name, (), {})
 
 
-@contextlib.contextmanager
 def without_torchvision():
     """While this holds, importing torchvision gives empty modules."""
     names = ["torchvision" + rest for rest in ("", ".datasets", ".datasets.utils", ".transforms")]
-    before = {name: sys.modules.get(name) for name in names}
-    sys.modules.update({name: Empty(name) for name in names})
-    try:
-        yield
-    finally:
-        for name, module in before.items():
-            if module is None:
-                del sys.modules[name]
-            else:
-                sys.modules[name] = module
+    return stepping.replaced_modules({name: Empty(name) for name in names})
 
 
 def import_torch():

@@ -17,7 +17,6 @@ To install and run (Python 3.9 to 3.11; DIR is a clone of the reference):
 Then type Enter for each iteration, Ctrl-D to end; side_by_side.py does that for several programs.
 """
 
-import contextlib
 import importlib
 import os
 import sys
@@ -61,25 +60,15 @@ def contrib(tf):
     return types.SimpleNamespace(layers=layers, gan=types.SimpleNamespace(eval=evaluation))
 
 
-@contextlib.contextmanager
 def stand_ins(tf):
     """While this holds, the imports of the reference find what they ask for."""
     sympy = types.ModuleType("sympy")
     sympy.divisors = lambda number: [d for d in range(1, number + 1) if number % d == 0]
     scipy = types.ModuleType("scipy")
     scipy.misc = types.ModuleType("scipy.misc")
-    modules = {"tensorflow": tf, "sympy": sympy, "scipy": scipy, "scipy.misc": scipy.misc}
-    before = {name: sys.modules.get(name) for name in modules}
     tf.contrib = contrib(tf)
-    sys.modules.update(modules)
-    try:
-        yield
-    finally:
-        for name, module in before.items():
-            if module is None:
-                del sys.modules[name]
-            else:
-                sys.modules[name] = module
+    return stepping.replaced_modules(
+        {"tensorflow": tf, "sympy": sympy, "scipy": scipy, "scipy.misc": scipy.misc})
 
 
 def fixed_batch(tf, batch, classes):
