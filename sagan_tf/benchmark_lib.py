@@ -104,7 +104,7 @@ class Subject:
         train_lib.set_tensorflow_options(setting.train)
         strategy = distribution.make_strategy(setting.train)
         keras.utils.set_random_seed(setting.train.seed)
-        with strategy.scope():
+        with strategy.scope(), _enough_memory(setting.train):
             self.gan = model.SAGAN(*setting)
             self.device_kind = distribution.device_kind()
         self._call = {"train": self._train, "generator": self._generator,
@@ -117,12 +117,8 @@ class Subject:
         """Runs one call and returns the seconds of one of its iterations."""
         train_lib.set_tensorflow_options(self.setting.train)
         began = time.perf_counter()
-        try:
+        with _enough_memory(self.setting.train):
             self._call()
-        except tf.errors.ResourceExhaustedError as error:
-            raise config_lib.UserError(
-                f"--batch_size={self.setting.train.batch_size} --num_towers="
-                f"{self.setting.train.num_towers}: too much for the device's memory") from error
         return (time.perf_counter() - began) / self.iterations
 
     def _train(self, data_config: config_lib.DataConfig) -> Callable[[], None]:
@@ -203,8 +199,21 @@ class Subject:
 
 
 @contextlib.contextmanager
-def random_records(setting: Setting) -> Iterator[config_lib.DataConfig]:
-    """Record files of one batch of random images, in a temporary directory."""
+def _enough_memory(train: config_lib.TrainConfig) -> Iterator[None]:
+    """Where the device's memory is too small, the error names the flags that decide on it."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise config_lib.UserError(
+            f"--batch_size={train.batch_size} --num_towers={train.num_towers}: too much for the "
+            "device's memory") from error
+
+
+@contextlib.contextmanager
+def random_records(setting: Setting, data_config: Optional[config_lib.DataConfig] = None
+                   ) -> Iterator[config_lib.DataConfig]:
+    """Record files of one batch of random images, in a temporary directory, to be read as
+    `data_config` says."""
     rng, size = np.random.default_rng(0), setting.model.image_size
     with tempfile.TemporaryDirectory() as directory:
         for shard in range(_SHARDS):
@@ -214,7 +223,7 @@ def random_records(setting: Setting) -> Iterator[config_lib.DataConfig]:
                     image = rng.integers(0, 256, (size, size, 3), dtype=np.uint8)
                     label = int(rng.integers(setting.model.number_classes))
                     writer.write(dataset.encode(image, label))
-        yield config_lib.DataConfig(directory, shuffle_buffer_size=setting.batch)
+        yield dataclasses.replace(data_config or config_lib.DataConfig(), data_dir=directory)
 
 
 def count(setting: Setting, what: str) -> operations.Cost:

@@ -77,7 +77,8 @@ class Interrupted(BaseException):
         self.signal = number
 
 
-def _option(default: Any, text: str, choices: Optional[tuple] = None) -> Any:
+def option(default: Any, text: str, choices: Optional[tuple] = None) -> Any:
+    """A field of a config: its default, its help, and, where there are few, its values."""
     return dataclasses.field(default=default, metadata={"help": text, "choices": choices})
 
 
@@ -86,7 +87,8 @@ def _require(condition: bool, name: str, value: Any, expected: str) -> None:
         raise UserError(f"--{name}={value}: expected {expected}")
 
 
-def _require_positive(config: Any, *names: str) -> None:
+def require_positive(config: Any, *names: str) -> None:
+    """Raises `UserError` unless each of these fields is above 0 and finite."""
     for name in names:
         value = getattr(config, name)
         _require(0 < value < float("inf"), name, value, "a number above 0")
@@ -101,7 +103,8 @@ def _require_seed(config: Any) -> None:
     _require(0 <= config.seed < 2**32, "seed", config.seed, "a number from 0 to 4294967295")
 
 
-def _require_choices(config: Any) -> None:
+def require_choices(config: Any) -> None:
+    """Raises `UserError` unless each field has one of its values."""
     for field in dataclasses.fields(config):
         choices, value = field.metadata.get("choices"), getattr(config, field.name)
         if choices and value is not None:
@@ -145,31 +148,31 @@ def optimizations(text: str, device: str) -> dict[str, int]:
 class ModelConfig:
     """The two networks. Everything here decides names or shapes of weights, or the forward pass."""
 
-    image_size: int = _option(
+    image_size: int = option(
         128, "Side of the square images in pixels (the reference: 128 only).", IMAGE_SIZES)
-    z_dim: int = _option(128, "Dimension of the latent vector z.")
-    gf_dim: int = _option(64, "Width of the generator: channels of its last block.")
-    df_dim: int = _option(64, "Width of the discriminator: channels of its first block.")
-    number_classes: int = _option(1000, "Number of classes; labels run from 0 to this minus 1.")
-    generator_type: str = _option(
+    z_dim: int = option(128, "Dimension of the latent vector z.")
+    gf_dim: int = option(64, "Width of the generator: channels of its last block.")
+    df_dim: int = option(64, "Width of the discriminator: channels of its first block.")
+    number_classes: int = option(1000, "Number of classes; labels run from 0 to this minus 1.")
+    generator_type: str = option(
         "test", "Generator: test is SAGAN with attention on the 32x32 map, test_64 on the 64x64 "
         "map, baseline has no attention.", tuple(ATTENTION_OF_TYPE))
-    discriminator_type: str = _option(
+    discriminator_type: str = option(
         "test", "Discriminator: test, test_64 or baseline, as for the generator.",
         tuple(ATTENTION_OF_TYPE))
-    attention_resolution: int = _option(
+    attention_resolution: int = option(
         0, "Side of the map that attention sits on, in every network whose type is not baseline; "
         "0: as the type says. (Not in the reference.)")
-    cbn_decay: float = _option(
+    cbn_decay: float = option(
         0.999, "Decay of the moving statistics of conditional batch norm. (A constant in the "
         "reference.)")
-    bn_decay: float = _option(
+    bn_decay: float = option(
         0.9999, "Decay of the moving statistics of the generator's last batch norm. (A constant "
         "in the reference.)")
 
     def __post_init__(self):
-        _require_positive(self, "z_dim", "gf_dim", "df_dim", "number_classes")
-        _require_choices(self)
+        require_positive(self, "z_dim", "gf_dim", "df_dim", "number_classes")
+        require_choices(self)
         for name in ("cbn_decay", "bn_decay"):
             _require(0 <= getattr(self, name) < 1, name, getattr(self, name),
                      "a number from 0 up to, not including, 1")
@@ -212,117 +215,117 @@ class ModelConfig:
 class DataConfig:
     """Where the records are and how they are read for training."""
 
-    data_dir: str = _option(
+    data_dir: str = option(
         "data", "Directory that holds the *.tfrecords, or that TensorFlow Datasets prepared; may "
         "be gs://.")
-    shuffle_buffer_size: int = _option(100000, "Records held in memory to be shuffled.")
-    shuffle_memory_mb: int = _option(
+    shuffle_buffer_size: int = option(100000, "Records held in memory to be shuffled.")
+    shuffle_memory_mb: int = option(
         5000, "Megabytes of records held in memory to be shuffled: fewer than "
         "--shuffle_buffer_size where that many would take more. (Not in the reference: its "
         "100,000 records take 4,920.)")
-    data_parallelism: int = _option(64, "Places of the record files read at the same time.")
+    data_parallelism: int = option(64, "Places of the record files read at the same time.")
 
     def __post_init__(self):
-        _require_positive(self, "shuffle_buffer_size", "shuffle_memory_mb", "data_parallelism")
+        require_positive(self, "shuffle_buffer_size", "shuffle_memory_mb", "data_parallelism")
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
     """The training run: batch, optimizers, length, and what is written when."""
 
-    checkpoint_dir: str = _option(
+    checkpoint_dir: str = option(
         "checkpoint",
         "Directory of runs; this run lives in <checkpoint_dir>/imagenet_<batch_size>.")
-    batch_size: int = _option(
+    batch_size: int = option(
         64, "Images per tower. A tower is the group that batch norm takes its moments over.")
-    num_towers: int = _option(
+    num_towers: int = option(
         4, "Towers per step; batch_size * num_towers images make one step, on any number of "
         "devices that divides num_towers.")
-    strategy: str = _option(
+    strategy: str = option(
         "auto", "Devices: one_device; mirrored, those of this machine; multi_worker, those of all "
         "machines that TF_CONFIG names; tpu, that of this TPU VM; auto: multi_worker where "
         "TF_CONFIG names several, tpu where TPU_NAME is set, else mirrored. (Not in the "
         "reference.)", STRATEGIES)
-    num_devices: int = _option(
+    num_devices: int = option(
         0, "Devices to train on; 0: every GPU, or one CPU device where there is none. On a machine "
         "without GPU, a number above 1 makes that many logical CPU devices. (Not in the "
         "reference: its towers were its devices.)")
-    worker_timeout: int = _option(
+    worker_timeout: int = option(
         300, "With --strategy=multi_worker: seconds to wait for the other workers to appear, and "
         "for one that hangs; more than a save takes. (Not in the reference.)")
-    bn_group: int = _option(
+    bn_group: int = option(
         0, "Images that batch norm takes its moments over: a multiple of batch_size, which may "
         "span devices; 0: batch_size, as in the reference.")
-    accumulate: int = _option(
+    accumulate: int = option(
         1, "Parts in which a device runs its towers, one after the other, adding up gradients: "
         "less memory, the same result. (Not in the reference.)")
-    mixed_precision: str = _option(
+    mixed_precision: str = option(
         "float32", "What convolutions and activations compute in; variables, SN, batch moments, "
         "softmax, logits, losses and Adam are float32. float16 scales the losses, by as much as "
         "the gradients bear. (Not in the reference.)", PRECISIONS)
-    tensor_float_32: bool = _option(
+    tensor_float_32: bool = option(
         False, "Let a GPU round what float32 convolutions and products multiply to 10 bits "
         "(TensorFloat-32): several times as fast. (Not in the reference.)")
-    jit_compile: bool = _option(
+    jit_compile: bool = option(
         False, "Compile forward and backward passes with XLA. (Not in the reference.)")
-    optimizations: str = _option(
+    optimizations: str = option(
         "auto", "Ways to the same numbers, but for rounding, in less time, separated by commas: "
         + "; ".join(f"{name}: {text}" for name, text in OPTIMIZATIONS.items()) + "; auto: those "
         "that were measured to pay on a CPU; on a GPU, where nothing has been measured yet, the "
         "same without up_conv, down_conv and wide_conv; none. -name takes one away; up_conv:64 "
         "applies it to maps of side 64 and more. (Not in the reference.)")
-    deterministic: bool = _option(
+    deterministic: bool = option(
         False, "Use deterministic kernels only: slower, and a repeated run is the same to the last "
         "bit on the same machine. (Not in the reference.)")
-    graph_optimizer: bool = _option(
+    graph_optimizer: bool = option(
         True, "Let TensorFlow's graph optimizer (Grappler) rework the step. Without it a run on a "
         "CPU starts some seconds sooner, at the same speed and with 6 to 9 % more memory; not "
         "tried on a GPU. (Not in the reference.)")
-    d_step: int = _option(1, "Discriminator steps per iteration.")
-    g_step: int = _option(1, "Generator steps per iteration.")
-    discriminator_learning_rate: float = _option(4e-4, "Adam's learning rate of D.")
-    generator_learning_rate: float = _option(1e-4, "Adam's learning rate of G.")
-    beta1: float = _option(0.0, "Adam's beta1, of both optimizers.")
-    beta2: float = _option(
+    d_step: int = option(1, "Discriminator steps per iteration.")
+    g_step: int = option(1, "Generator steps per iteration.")
+    discriminator_learning_rate: float = option(4e-4, "Adam's learning rate of D.")
+    generator_learning_rate: float = option(1e-4, "Adam's learning rate of G.")
+    beta1: float = option(0.0, "Adam's beta1, of both optimizers.")
+    beta2: float = option(
         0.999, "Adam's beta2, of both optimizers (the reference's code; the paper says 0.9).")
-    ema_decay: float = _option(
+    ema_decay: float = option(
         0.0, "Decay of an exponential moving average of the generator, one step an iteration; 0: "
         "none, as in the reference. 0.999 is what the best public run used.")
-    ema_start: int = _option(
+    ema_start: int = option(
         0, "Iteration up to which the average just follows the generator. (Not in the reference.)")
-    use_ema: bool = _option(
+    use_ema: bool = option(
         False, "Draw the sample grids from the average. (Not in the reference.)")
-    loss_type: str = _option("hinge_loss", "Loss: hinge_loss or kl_loss.", LOSS_TYPES)
-    max_steps: int = _option(
+    loss_type: str = option("hinge_loss", "Loss: hinge_loss or kl_loss.", LOSS_TYPES)
+    max_steps: int = option(
         1_000_000, "Iteration to stop at, counted from the start of the run (paper: 1,000,000; "
         "the reference's code: 2,000,000).")
-    seed: int = _option(0, "Seed of initial weights, z, fake labels and the order of the data.")
-    steps_per_loop: int = _option(
+    seed: int = option(0, "Seed of initial weights, z, fake labels and the order of the data.")
+    steps_per_loop: int = option(
         0, "Iterations between two looks of the host at the device; 0: as many as take about two "
         "seconds, at most 100. The numbers computed do not depend on it.")
-    save_summaries_steps: int = _option(200, "Iterations between two rows of losses.")
-    save_checkpoint_secs: int = _option(1200, "Seconds between two checkpoints.")
-    sample_every: int = _option(1000, "Iterations between two sample grids; 0: none.")
-    attention_every: int = _option(
+    save_summaries_steps: int = option(200, "Iterations between two rows of losses.")
+    save_checkpoint_secs: int = option(1200, "Seconds between two checkpoints.")
+    sample_every: int = option(1000, "Iterations between two sample grids; 0: none.")
+    attention_every: int = option(
         5000, "Iterations between two figures of attention maps in TensorBoard; 0: none. (Not in "
         "the reference.)")
-    keep_checkpoints: int = _option(5, "Newest checkpoints that are kept.")
-    summary_dir: str = _option(
+    keep_checkpoints: int = option(5, "Newest checkpoints that are kept.")
+    summary_dir: str = option(
         "", "Directory for TensorBoard's events; empty: the run's own. (Not in the reference.)")
-    on_nonfinite: str = _option(
+    on_nonfinite: str = option(
         "stop", "When a loss, gradient or weight is not finite: stop; or rollback, go back to the "
         "last checkpoint and on with other random numbers. (Not in the reference.)",
         ("stop", "rollback"))
-    max_rollbacks: int = _option(
+    max_rollbacks: int = option(
         3, "With --on_nonfinite=rollback: how often, counted with the checkpoints, before the run "
         "stops. (Not in the reference.)")
-    health_every: int = _option(
+    health_every: int = option(
         1000, "Iterations between two looks at the health of spectral normalisation and at the "
         "variety of the samples; 0: none. (Not in the reference.)")
 
     def __post_init__(self):
-        _require_choices(self)
-        _require_positive(self, "batch_size", "num_towers", "d_step", "g_step", "max_steps",
+        require_choices(self)
+        require_positive(self, "batch_size", "num_towers", "d_step", "g_step", "max_steps",
                           "discriminator_learning_rate", "generator_learning_rate",
                           "save_summaries_steps", "keep_checkpoints", "worker_timeout",
                           "accumulate")
@@ -390,76 +393,76 @@ class ScoringConfig:
 
     _all_images = ()  # values of eval_sample_size that mean: as many as there are
 
-    protocol: str = _option(
+    protocol: str = option(
         "reference", "Named set of the flags below, each of which goes before it where given: "
         "reference; tfgan, against validation images; train_full, against all training images; "
         "ten_splits, IS over ten splits; sngan_projection, the same of uint8 images; "
         "guided_diffusion, both; intra, FID of each class; quick, 5,000 images. (Not in the "
         "reference.)", tuple(PROTOCOLS))
-    data_dir: str = _option("data", "Directory that holds the real images' *.tfrecords.")
-    validation_dir: str = _option(
+    data_dir: str = option("data", "Directory that holds the real images' *.tfrecords.")
+    validation_dir: str = option(
         "", "Directory of the validation images' records, for --real_split=validation. (Not in "
         "the reference.)")
-    eval_sample_size: int = _option(
+    eval_sample_size: int = option(
         FULL_SAMPLE, "Generated images. Scores of fewer than 50,000 carry their number in their "
         "name, as in fid5k.")
-    real_sample_size: int = _option(
+    real_sample_size: int = option(
         -1, "Real images; 0: all there are; -1: as many as generated ones, as in the reference.")
-    real_split: str = _option(
+    real_split: str = option(
         "train", "Real images: train, those of --data_dir, or validation, those of "
         "--validation_dir. (Not in the reference.)", ("train", "validation"))
-    is_splits: int = _option(
+    is_splits: int = option(
         1, "Splits of the Inception Score: 1 as in the reference; 10 in many papers, which give "
         "the mean over them. The record holds both. (Not in the reference.)")
-    quantization: str = _option(
+    quantization: str = option(
         "none", "What happens to generated images before they are scored: none, as in the "
         "reference; round or truncate, they become uint8. (Not in the reference.)",
         ("none", "round", "truncate"))
-    resize: str = _option(
+    resize: str = option(
         "legacy", "How images are resized for the classifier: legacy, TensorFlow 1's bilinear as "
         "in the reference; half_pixel, TensorFlow 2's bilinear; antialias, the same with "
         "antialiasing. (Not in the reference.)", ("legacy", "half_pixel", "antialias"))
-    kid_block: int = _option(
+    kid_block: int = option(
         1024, "Largest block of images that KID compares at a time (TF-GAN's default). (Not in "
         "the reference.)")
-    manifold_images: int = _option(
+    manifold_images: int = option(
         10000, "Images of each side for precision, recall, density and coverage, at most. (Not in "
         "the reference.)")
-    precision_k: int = _option(
+    precision_k: int = option(
         3, "Nearest neighbours of precision and recall (Kynkaanniemi et al., 2019). (Not in the "
         "reference.)")
-    density_k: int = _option(
+    density_k: int = option(
         5, "Nearest neighbours of density and coverage (Naeem et al., 2020). (Not in the "
         "reference.)")
-    seed: int = _option(0, "Seed of z, of the labels and of the choice of real images.")
-    dcgan_generator_batch_size: int = _option(
+    seed: int = option(0, "Seed of z, of the labels and of the choice of real images.")
+    dcgan_generator_batch_size: int = option(
         100, "Images generated, and classified, at a time by a device; at most 20 by a CPU. The "
         "scores do not depend on it.")
-    inception: str = _option(
+    inception: str = option(
         "https://tfhub.dev/tensorflow/tfgan/eval/inception/1",
         "The classifier: a TF-Hub handle, a SavedModel directory, a frozen graph file (.pb) or a "
         "Keras file (.keras). (Not in the reference.)")
-    inception_sha256: str = _option(
+    inception_sha256: str = option(
         "", "SHA-256 that the classifier must have; empty: any. (Not in the reference.)")
-    real_stats: str = _option(
+    real_stats: str = option(
         "", "An .npz with mu and sigma of the real images' features, in the place of --data_dir: "
         "one that --export_real_stats wrote, or one of pytorch-fid or TTUR. (Not in the "
         "reference.)")
-    export_real_stats: str = _option(
+    export_real_stats: str = option(
         "", "Write mu and sigma of the real images to this .npz. (Not in the reference.)")
-    stats_dir: str = _option(
+    stats_dir: str = option(
         os.path.join("~", ".cache", "sagan_tf"),
         "Where the real images' features are kept for the next time; empty: nowhere. (Not in the "
         "reference.)")
-    strategy: str = _option(
+    strategy: str = option(
         "auto", "Devices, as in training: one_device, mirrored, tpu; auto: tpu where TPU_NAME is "
         "set, else mirrored. (Not in the reference.)",
         tuple(name for name in STRATEGIES if name != "multi_worker"))
-    num_devices: int = _option(0, "Number of devices, as in training. (Not in the reference.)")
+    num_devices: int = option(0, "Number of devices, as in training. (Not in the reference.)")
 
     def __post_init__(self):
-        _require_choices(self)
-        _require_positive(self, "dcgan_generator_batch_size", "is_splits", "precision_k",
+        require_choices(self)
+        require_positive(self, "dcgan_generator_batch_size", "is_splits", "precision_k",
                           "density_k")
         _require_not_negative(self, "num_devices")
         _require_seed(self)
@@ -504,51 +507,51 @@ class ScoringConfig:
 class EvalConfig(ScoringConfig):
     """The evaluation of a run. The networks' settings come from the run's config.json."""
 
-    checkpoint_dir: str = _option("checkpoint", "Directory of runs, as in training.")
-    batch_size: int = _option(
+    checkpoint_dir: str = option("checkpoint", "Directory of runs, as in training.")
+    batch_size: int = option(
         64, "Images per tower of the training run; it is part of the run directory's name.")
-    checkpoint_step: int = _option(
+    checkpoint_step: int = option(
         -1, "Step of the checkpoint to score; -1: the latest. (Not in the reference.)")
-    use_ema: bool = _option(
+    use_ema: bool = option(
         False, "Score the moving average of the generator (train with --ema_decay). (Not in the "
         "reference.)")
-    label_sampling: str = _option(
+    label_sampling: str = option(
         "uniform", "Labels of generated images: uniform, drawn at random as in the reference; or "
         "balanced, each class as often as any other. (Not in the reference.)",
         ("uniform", "balanced"))
-    intra_images: int = _option(
+    intra_images: int = option(
         0, "Images generated of each class for intra-FID; 0: those of the other scores. (Not in "
         "the reference.)")
-    all: bool = _option(
+    all: bool = option(
         False, "Score every checkpoint of the run that was not scored yet. (Not in the reference.)")
-    watch: bool = _option(
+    watch: bool = option(
         False, "Score every checkpoint as it comes, until the run has ended. (Not in the "
         "reference.)")
-    poll_secs: float = _option(
+    poll_secs: float = option(
         10.0, "With --watch: seconds between two looks for a new checkpoint. (Not in the "
         "reference.)")
-    keep_best: int = _option(
+    keep_best: int = option(
         3, "With --watch and --all: checkpoints kept in <run>/best, those of the best scores. (Not "
         "in the reference.)")
-    best_by: str = _option(
+    best_by: str = option(
         "fid", "Score that decides which are the best: fid or is. (Not in the reference.)",
         ("fid", "is"))
-    save_samples: str = _option(
+    save_samples: str = option(
         "", "Write the generated images, as uint8, to this .npz, or as PNG files into this "
         "directory. (Not in the reference.)")
-    compare_untrained: bool = _option(
+    compare_untrained: bool = option(
         False, "Score freshly initialised weights as well, for a sense of scale. (Not in the "
         "reference.)")
-    generator_type: Optional[str] = _option(
+    generator_type: Optional[str] = option(
         None, "If given, must agree with the run.", tuple(ATTENTION_OF_TYPE))
-    z_dim: Optional[int] = _option(None, "If given, must agree with the run.")
-    gf_dim: Optional[int] = _option(None, "If given, must agree with the run.")
-    num_classes: Optional[int] = _option(
+    z_dim: Optional[int] = option(None, "If given, must agree with the run.")
+    gf_dim: Optional[int] = option(None, "If given, must agree with the run.")
+    num_classes: Optional[int] = option(
         None, "If given, must agree with the run's number_classes.")
 
     def __post_init__(self):
         super().__post_init__()
-        _require_positive(self, "batch_size", "poll_secs")
+        require_positive(self, "batch_size", "poll_secs")
         _require_not_negative(self, "keep_best")
         _require(self.intra_images == 0 or self.intra_images >= 2, "intra_images",
                  self.intra_images, "2 or more images, or 0")
@@ -580,18 +583,18 @@ class ScoreImagesConfig(ScoringConfig):
 
     _all_images = (0,)
 
-    images: str = _option(
+    images: str = option(
         "", "The images to score: a directory of PNG or JPEG files, or an .npz with one uint8 "
         "array [n, height, width, 3] (`images` or `arr_0`, and `labels` if there are any).")
-    eval_sample_size: int = _option(
+    eval_sample_size: int = option(
         0, "Images to score, the first ones; 0: all. Scores of fewer than 50,000 carry their "
         "number in their name, as in fid5k.")
-    image_size: int = _option(
+    image_size: int = option(
         0, "Side of the real images in pixels; 0: what their dataset.json says, or that of the "
         "images to score.")
-    number_classes: int = _option(
+    number_classes: int = option(
         0, "Number of classes of the real images; 0: what their dataset.json says, or 1000.")
-    out: str = _option("", "File that a row of the scores is appended to; empty: none.")
+    out: str = option("", "File that a row of the scores is appended to; empty: none.")
 
     def __post_init__(self):
         super().__post_init__()
@@ -614,34 +617,34 @@ class PrepareConfig:
     """From pictures to records (`prepare_data`; not in the reference, which names a private one).
     """
 
-    source: str = _option(
+    source: str = option(
         "", "The pictures: a folder of class folders, ILSVRC2012_img_train.tar (a tar of tars, "
         "which is not unpacked), tfds:NAME, or a directory that TensorFlow Datasets prepared.")
-    out: str = _option("", "Directory for the records; new, or that of the same command before.")
-    size: int = _option(128, "Side of the square images in pixels.", IMAGE_SIZES)
-    encoding: str = _option(
+    out: str = option("", "Directory for the records; new, or that of the same command before.")
+    size: int = option(128, "Side of the square images in pixels.", IMAGE_SIZES)
+    encoding: str = option(
         "raw", "How a record holds its image: raw pixels as in the reference, png (the same "
         "pixels, about half the space) or jpeg (about a fifth, nearly the same).",
         ("raw", "png", "jpeg"))
-    quality: int = _option(95, "Quality of JPEG, 1 to 100.")
-    resize: str = _option(
+    quality: int = option(95, "Quality of JPEG, 1 to 100.")
+    resize: str = option(
         "legacy", "legacy: bit for bit what the reference's records were made with (each image "
         "stretched to the full range, then bilinear); clean: centre crop and Lanczos, no stretch.",
         ("legacy", "clean"))
-    shards: int = _option(0, "Record files; 0: one for each 1,250 pictures, at most 1,024.")
-    workers: int = _option(0, "Processes; 0: one for each core. The bytes do not depend on it.")
-    limit_per_class: int = _option(0, "Pictures of each class, the first by name; 0: all.")
-    classes: str = _option(
+    shards: int = option(0, "Record files; 0: one for each 1,250 pictures, at most 1,024.")
+    workers: int = option(0, "Processes; 0: one for each core. The bytes do not depend on it.")
+    limit_per_class: int = option(0, "Pictures of each class, the first by name; 0: all.")
+    classes: str = option(
         "", "A file with the name of one class a line: take these, labelled in this order. Without "
         "it labels follow the sorted names of all classes.")
-    seed: int = _option(0, "Seed of the order of the records.")
-    max_bad: float = _option(
+    seed: int = option(0, "Seed of the order of the records.")
+    max_bad: float = option(
         0.001, "Share of the pictures, 0 to 1, that may be damaged; they are left out and listed.")
 
     def __post_init__(self):
         _require(bool(self.source), "source", self.source, "the pictures")
         _require(bool(self.out), "out", self.out, "a directory for the records")
-        _require_choices(self)
+        require_choices(self)
         _require_not_negative(self, "shards", "workers", "limit_per_class")
         _require_seed(self)
         _require(1 <= self.quality <= 100, "quality", self.quality, "a number from 1 to 100")
@@ -652,14 +655,14 @@ class PrepareConfig:
 class CheckConfig:
     """The check of a directory of records (`check_data`)."""
 
-    data_dir: str = _option("data", "Directory that holds the *.tfrecords.")
-    image_size: int = _option(
+    data_dir: str = option("data", "Directory that holds the *.tfrecords.")
+    image_size: int = option(
         0, "Side that the images must have; 0: what dataset.json says, or the first record has.")
-    number_classes: int = _option(
+    number_classes: int = option(
         0, "Number of classes; 0: what dataset.json says, or the highest label plus 1.")
-    grid: str = _option("check_data.png", "The picture to write: one image a class, with names.")
-    max_duplicates: int = _option(0, "Duplicates that are no fault (ImageNet has some).")
-    max_constant: int = _option(0, "Images of one colour that are no fault.")
+    grid: str = option("check_data.png", "The picture to write: one image a class, with names.")
+    max_duplicates: int = option(0, "Duplicates that are no fault (ImageNet has some).")
+    max_constant: int = option(0, "Images of one colour that are no fault.")
 
     def __post_init__(self):
         _require_not_negative(self, "image_size", "number_classes", "max_duplicates",
@@ -722,31 +725,31 @@ def numbers_of(flag: str, text: str, limit: int) -> list[int]:
 class SampleConfig:
     """Images of chosen classes and seeds (`sample`; not in the reference)."""
 
-    run: str = _option("", _RUN_HELP)
-    step: int = _option(-1, _STEP_HELP)
-    use_ema: bool = _option(False, _EMA_HELP)
-    classes: str = _option(
+    run: str = option("", _RUN_HELP)
+    step: int = option(-1, _STEP_HELP)
+    use_ema: bool = option(False, _EMA_HELP)
+    classes: str = option(
         "", "Classes, with commas between them: labels (207, 0-9), names, synset ids, or "
         "beginnings of these that only one class has. Empty: up to ten, spread over all; with "
         "--count the class that each seed draws.")
-    seeds: str = _option(
+    seeds: str = option(
         "", "Seeds, with commas between them: 17, or 0-63. A seed is one z, and so, with a class, "
         "one picture. Empty: 0-7.")
-    count: int = _option(
+    count: int = option(
         0, "So many images of the seeds 0, 1, 2, ..., one each, instead of --seeds; --classes "
         "take turns.")
-    truncation: float = _option(
+    truncation: float = option(
         0.0, "Draw z from a normal distribution cut off at this value, both ways: less variety, "
         "fewer failures; 0: not cut off.")
-    sheet: bool = _option(False, "Lay the grid out as classes x seeds.")
-    interpolate: bool = _option(
+    sheet: bool = option(False, "Lay the grid out as classes x seeds.")
+    interpolate: bool = option(
         False, "Go from the first to the second of two --seeds, or of two --classes, or both at "
         "once.")
-    frames: int = _option(
+    frames: int = option(
         0, "With --interpolate: pictures on the way, both ends among them; 0: 8 in a strip, 48 in "
         "an animation.")
-    batch_size: int = _option(0, "Images at a time; 0: 20 on a CPU, else 100.")
-    out: str = _option(
+    batch_size: int = option(0, "Images at a time; 0: 20 on a CPU, else 100.")
+    out: str = option(
         "", "What to write, by its ending: .png, one labelled grid; .npz, arrays; .gif or .mp4, "
         "with --interpolate, an animation; without an ending a directory of single PNG files and "
         "their grid, or with --interpolate strip and animations of this name. Empty: samples.png, "
@@ -780,31 +783,31 @@ class SampleConfig:
 class AttentionConfig:
     """Figures of attention maps (`attention_maps`; not in the reference)."""
 
-    run: str = _option("", _RUN_HELP)
-    step: int = _option(-1, _STEP_HELP)
-    use_ema: bool = _option(False, _EMA_HELP)
-    network: str = _option("generator", "Whose attention: generator, or discriminator (of a run).",
+    run: str = option("", _RUN_HELP)
+    step: int = option(-1, _STEP_HELP)
+    use_ema: bool = option(False, _EMA_HELP)
+    network: str = option("generator", "Whose attention: generator, or discriminator (of a run).",
                            ("generator", "discriminator"))
-    images: str = _option(
+    images: str = option(
         "", "With --network=discriminator: pictures to look at, instead of generated ones, with "
         "commas between their names (which must have none); cropped to the middle square and "
         "resized.")
-    classes: str = _option("", "Classes of the generated images, as in sample; rows take turns. "
+    classes: str = option("", "Classes of the generated images, as in sample; rows take turns. "
                            "Empty: spread over all.")
-    seeds: str = _option("0-3", "Seeds of the generated images, one a row, as in sample.")
-    truncation: float = _option(0.0, "As in sample.")
-    queries: str = _option(
+    seeds: str = option("0-3", "Seeds of the generated images, one a row, as in sample.")
+    truncation: float = option(0.0, "As in sample.")
+    queries: str = option(
         "spread", "Places whose attention is drawn: spread, where attention is most spread in each "
         "image; grid, evenly over the image; or pixels x,y from the top left corner, with "
         "semicolons between them, as in \"64,20;30,90\".")
-    num_queries: int = _option(4, "How many places, 1 to 8, where --queries does not say.")
-    arrows: int = _option(3, "Arrows to the strongest places, at most, in each map.")
-    smooth: bool = _option(True, "Draw maps smoothly; --nosmooth shows the keys as they are.")
-    out: str = _option("attention.png", "The figure; the values go beside it as .npz.")
+    num_queries: int = option(4, "How many places, 1 to 8, where --queries does not say.")
+    arrows: int = option(3, "Arrows to the strongest places, at most, in each map.")
+    smooth: bool = option(True, "Draw maps smoothly; --nosmooth shows the keys as they are.")
+    out: str = option("attention.png", "The figure; the values go beside it as .npz.")
 
     def __post_init__(self):
         _require_run(self)
-        _require_choices(self)
+        require_choices(self)
         _require_not_negative(self, "arrows")
         _require(1 <= self.num_queries <= 8, "num_queries", self.num_queries, "1 to 8")
         _require_truncation(self)
@@ -824,15 +827,15 @@ class AttentionConfig:
 class ReportConfig:
     """One HTML file about a run (`report`; not in the reference)."""
 
-    run: str = _option("", "The run's directory, or one that holds a single run.")
-    out: str = _option("", "The file to write; empty: report.html in the run's directory.")
-    eval_dir: str = _option(
+    run: str = option("", "The run's directory, or one that holds a single run.")
+    out: str = option("", "The file to write; empty: report.html in the run's directory.")
+    eval_dir: str = option(
         "", "Where the run's scores are; empty: where eval_imagenet.py puts them.")
-    max_grids: int = _option(24, "Sample grids to show, at most; spread over the run.")
+    max_grids: int = option(24, "Sample grids to show, at most; spread over the run.")
 
     def __post_init__(self):
         _require_run(self)
-        _require_positive(self, "max_grids")
+        require_positive(self, "max_grids")
         _require(not self.out or self.out.endswith((".html", ".htm")), "out", self.out,
                  "a name that ends in .html")
 
@@ -841,10 +844,10 @@ class ReportConfig:
 class ExportConfig:
     """A generator for other programs (`export`; not in the reference)."""
 
-    run: str = _option("", "The run's directory, or one that holds a single run.")
-    step: int = _option(-1, _STEP_HELP)
-    use_ema: bool = _option(False, _EMA_HELP)
-    out: str = _option("", "Directory to make, new or empty.")
+    run: str = option("", "The run's directory, or one that holds a single run.")
+    step: int = option(-1, _STEP_HELP)
+    use_ema: bool = option(False, _EMA_HELP)
+    out: str = option("", "Directory to make, new or empty.")
 
     def __post_init__(self):
         _require_run(self)

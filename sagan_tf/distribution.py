@@ -71,6 +71,11 @@ def device_kind() -> str:
     return tf.DeviceSpec.from_string(device).device_type.upper()
 
 
+def optimizations(text: str = "auto") -> dict[str, int]:
+    """What --optimizations asks for on the devices of `device_kind` (`config.optimizations`)."""
+    return config_lib.optimizations(text, device_kind())
+
+
 def fitting_batch(images: int) -> int:
     """So many images generated or classified at a time by a device; fewer on a CPU.
 

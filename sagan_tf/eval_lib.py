@@ -79,8 +79,7 @@ class Evaluation:
         keras.utils.set_random_seed(config.seed)
         with self.strategy.scope():
             self._generator = generator.Generator(
-                self.model_config, config.batch_size,
-                config_lib.optimizations("auto", distribution.device_kind()))
+                self.model_config, config.batch_size, distribution.optimizations())
             self._generator.build()
         self._untrained = (self._generator.get_weights() if config.compare_untrained else None)
         prefix = model.AVERAGE if config.use_ema else ""

@@ -19,6 +19,7 @@ from sagan_tf import files
 FILENAME = "history.jsonl"
 # Kinds of events. A START without an END before the next one was killed.
 START, END, WARNING = "start", "end", "warning"
+_DRIVER = "/proc/driver/nvidia/version"
 _PACKAGES = ("tensorflow", "keras", "numpy", "tensorflow-gan")
 
 
@@ -73,4 +74,9 @@ def environment() -> dict[str, str]:
     if gpus:
         kind = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
         found["GPUs"] = f"{len(gpus)} x {kind}"
+        build = tf.sysconfig.get_build_info()
+        found["CUDA, cuDNN"] = ", ".join(build.get(name, "unknown")
+                                         for name in ("cuda_version", "cudnn_version"))
+        with contextlib.suppress(OSError), open(_DRIVER, encoding="utf-8") as file:
+            found["driver"] = file.readline().strip()
     return found

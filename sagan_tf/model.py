@@ -62,8 +62,7 @@ class SAGAN:
             # computed with the weights of the next.
             tf.config.optimizer.set_experimental_options({"dependency_optimization": False})
         self._dtype = _POLICIES[train_config.mixed_precision]
-        self.optimizations = config_lib.optimizations(
-            train_config.optimizations, distribution.device_kind())
+        self.optimizations = distribution.optimizations(train_config.optimizations)
         self.generator = self._new_generator()
         self.discriminator = discriminator.Discriminator(model_config, self.optimizations,
                                                          dtype=self._dtype)

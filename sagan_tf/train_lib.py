@@ -510,7 +510,14 @@ def _circumstances(gan: model.SAGAN) -> dict[str, Any]:
     """What a run runs on, for its history."""
     devices = [name.split("/device:")[-1] for name in gan.strategy.extended.worker_devices]
     return {"environment": {**history.environment(), "devices": ", ".join(devices),
-                            "workers": str(distribution.number_of_workers(gan.strategy))}}
+                            "workers": str(distribution.number_of_workers(gan.strategy)),
+                            "optimizations": _in_force(gan)}}
+
+
+def _in_force(gan: model.SAGAN) -> str:
+    """What --optimizations has come to on these devices."""
+    return ", ".join(f"{name} from {side} px" if side else name
+                     for name, side in gan.optimizations.items()) or "none"
 
 
 def _check_run(model_config, data_config, train_config, progress) -> None:
@@ -536,7 +543,8 @@ def _description(gan: model.SAGAN, records: dataset.Records,
     lines = [f"{field}: {value}" for config in (gan.model_config, data_config, gan.train_config)
              for field, value in vars(config).items()]
     towers = distribution.towers_per_replica(gan.train_config, gan.strategy)
-    lines += [f"run directory: {gan.train_config.run_dir}",
+    lines += [f"optimizations in force: {_in_force(gan)}",
+              f"run directory: {gan.train_config.run_dir}",
               f"generator parameters: {_count_weights(gan.generator):,}",
               f"discriminator parameters: {_count_weights(gan.discriminator):,}",
               f"devices: {gan.strategy.num_replicas_in_sync} ("

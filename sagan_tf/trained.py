@@ -222,8 +222,7 @@ def open_generator(run_dir: str, step: int = -1, use_ema: bool = False,
     """
     _prepare()
     config = _read_model_config(run_dir)
-    network = generator.Generator(
-        config, optimizations=config_lib.optimizations("auto", distribution.device_kind()))
+    network = generator.Generator(config, optimizations=distribution.optimizations())
     network.build()
     prefix = model.AVERAGE if use_ema else ""
     saved = checkpoints.Checkpoints(run_dir, {prefix + v.path: v.value for v in network.weights})
@@ -252,7 +251,8 @@ def open_discriminator(run_dir: str, step: int = -1, note: Callable[[str], None]
       config.UserError: as `open_model`.
     """
     _prepare()
-    network = discriminator.Discriminator(_read_model_config(run_dir))
+    network = discriminator.Discriminator(_read_model_config(run_dir),
+                                          distribution.optimizations())
     network.build()
     saved = checkpoints.Checkpoints(run_dir, {v.path: v.value for v in network.weights})
     return network, _restore(saved, step, note)

@@ -1,6 +1,7 @@
 import sys
 
 import numpy as np
+import tensorflow as tf
 
 from sagan_tf import history
 
@@ -35,3 +36,17 @@ def test_environment_names_the_versions_in_use():
     found = history.environment()
     assert found["Python"] == ".".join(map(str, sys.version_info[:3]))
     assert found["numpy"] == np.__version__
+
+
+def test_environment_names_what_a_gpu_runs_with(tmp_path, monkeypatch):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind, kind])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details",
+                        lambda _: {"device_name": "NVIDIA H100"})
+    monkeypatch.setattr(tf.sysconfig, "get_build_info",
+                        lambda: {"cuda_version": "12.5.1", "cudnn_version": "9"})
+    (tmp_path / "version").write_text("NVRM version: 550.54\nGCC version: 12\n")
+    monkeypatch.setattr(history, "_DRIVER", str(tmp_path / "version"))
+    found = history.environment()
+    assert found["GPUs"] == "2 x NVIDIA H100"
+    assert found["CUDA, cuDNN"] == "12.5.1, 9"
+    assert found["driver"] == "NVRM version: 550.54"

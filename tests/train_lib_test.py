@@ -133,6 +133,7 @@ def test_history_has_start_end_and_environment(finished):
     assert [(event["event"], event["step"]) for event in events[:2]] == [("start", 0), ("end", 4)]
     assert events[0]["environment"]["tensorflow"] == tf.__version__
     assert events[0]["environment"]["devices"] == "CPU:0"
+    assert events[0]["environment"]["optimizations"].startswith("up_conv from 16 px, down_conv")
     assert events[1]["reason"] == "done"
 
 
@@ -179,7 +180,8 @@ def test_other_model_is_refused(finished):
 def test_dry_run_says_all_and_writes_nothing(tmp_path, data):
     printed = train(data, settings(tmp_path), dry_run=True)
     for line in ("image_size: 32", "batch_size: 2", "generator parameters: ", "devices: 1 (",
-                 "2 towers of 2 images on each", "data records: 12", "data encoding: image_raw"):
+                 "2 towers of 2 images on each", "data records: 12", "data encoding: image_raw",
+                 "optimizations in force: up_conv from 16 px, down_conv from 16 px, wide_conv, "):
         assert line in printed
     assert not (tmp_path / "runs").exists()
 

@@ -17,32 +17,28 @@ import statistics
 from sagan_tf import cli, config
 
 
-def _option(default, text):
-    return dataclasses.field(default=default, metadata={"help": text})
-
-
 @dataclasses.dataclass(frozen=True)
 class BenchmarkConfig:
     """What to measure."""
 
-    what: str = _option("train", "What to time: train, an iteration; generator or discriminator, a "
-                        "forward pass as in training; generate, as in an evaluation.")
-    rounds: int = _option(5, "Measurements.")
-    iterations: int = _option(1, "Iterations of one measurement, without a look of the host.")
-    compare: str = _option("", "Flags of a first setting, as in \"mixed_precision=bfloat16\"; a "
-                           "second, --against, may follow as a word.")
-    against: str = _option("", "Flags of a second setting.")
-    ceilings: bool = _option(True, "Measure what convolutions and products this machine manages.")
-    profile: bool = _option(False, "Say what kinds of kernels take the time.")
-    json: str = _option("", "File for the results.")
+    what: str = config.option(
+        "train", "What to time: train, an iteration; generator or discriminator, a forward pass as "
+        "in training; generate, as in an evaluation.",
+        ("train", "generator", "discriminator", "generate"))
+    rounds: int = config.option(5, "Measurements.")
+    iterations: int = config.option(1, "Iterations of one measurement, without a look of the host.")
+    compare: str = config.option(
+        "", "Flags of a first setting, as in \"mixed_precision=bfloat16\"; a second, --against, "
+        "may follow as a word.")
+    against: str = config.option("", "Flags of a second setting.")
+    ceilings: bool = config.option(
+        True, "Measure what convolutions and products this machine manages.")
+    profile: bool = config.option(False, "Say what kinds of kernels take the time.")
+    json: str = config.option("", "File for the results.")
 
     def __post_init__(self):
-        kinds = ("train", "generator", "discriminator", "generate")
-        if self.what not in kinds:
-            raise config.UserError(f"--what={self.what}: expected one of {', '.join(kinds)}")
-        for name in ("rounds", "iterations"):
-            if getattr(self, name) <= 0:
-                raise config.UserError(f"--{name}={getattr(self, name)}: expected above 0")
+        config.require_choices(self)
+        config.require_positive(self, "rounds", "iterations")
         if "deterministic" in self.compare + self.against:
             raise config.UserError(f"--compare={self.compare} --against={self.against}: "
                                    "deterministic holds for the whole process; expected other "
@@ -84,8 +80,8 @@ def main() -> None:
     data_config = cli.make(config.DataConfig)
     with contextlib.ExitStack() as held:
         if not cli.given("data_dir"):
-            data_config = held.enter_context(lib.random_records(max(settings,
-                                                                    key=lambda s: s.batch)))
+            largest = max(settings, key=lambda s: s.batch)
+            data_config = held.enter_context(lib.random_records(largest, data_config))
         subjects = [lib.Subject(s, options.what, data_config, options.iterations)
                     for s in settings]
         rows, names = [], [text or options.what for text in texts]

@@ -20,21 +20,15 @@ FEATURES, CLASSES = 2048, 1008
 class BenchmarkConfig:
     """What to measure."""
 
-    images: int = dataclasses.field(default=200, metadata={
-        "help": "Generated images, and as many real ones."})
-    size: int = dataclasses.field(default=128, metadata={"help": "Side of the images in pixels."})
-    gf_dim: int = dataclasses.field(default=64, metadata={"help": "Width of the generator."})
-    per_batch: int = dataclasses.field(default=100, metadata={
-        "help": "Images generated and classified at a time."})
-    classifier: str = dataclasses.field(default="inception", metadata={
-        "help": "inception or small."})
+    images: int = config.option(200, "Generated images, and as many real ones.")
+    size: int = config.option(128, "Side of the images in pixels.")
+    gf_dim: int = config.option(64, "Width of the generator.")
+    per_batch: int = config.option(100, "Images generated and classified at a time.")
+    classifier: str = config.option("inception", "inception or small.", ("inception", "small"))
 
     def __post_init__(self):
-        if self.classifier not in ("inception", "small"):
-            raise config.UserError(f"--classifier={self.classifier}: expected inception or small")
-        for name in ("images", "size", "gf_dim", "per_batch"):
-            if getattr(self, name) <= 0:
-                raise config.UserError(f"--{name}={getattr(self, name)}: expected above 0")
+        config.require_choices(self)
+        config.require_positive(self, "images", "size", "gf_dim", "per_batch")
 
 
 def make_classifier(kind: str, path: str) -> None:

@@ -19,23 +19,19 @@ import tempfile
 from sagan_tf import cli, config
 
 
-def _option(default, text):
-    return dataclasses.field(default=default, metadata={"help": text})
-
-
 @dataclasses.dataclass(frozen=True)
 class SuiteConfig:
     """What to measure."""
 
-    out: str = _option("gpu.json", "File for the results.")
-    flags: str = _option("", "Flags of sagan_tf.tools.benchmark for every measurement.")
-    rounds: int = _option(20, "Measurements of each setting.")
-    most_towers: int = _option(64, "Where the search for the largest batch ends; it doubles 4.")
+    out: str = config.option("gpu.json", "File for the results.")
+    flags: str = config.option("", "Flags of sagan_tf.tools.benchmark for every measurement.")
+    rounds: int = config.option(20, "Measurements of each setting.")
+    limit: int = config.option(1800, "Seconds that one of the processes may take.")
+    most_towers: int = config.option(
+        64, "Where the search for the largest batch ends; it doubles 4.")
 
     def __post_init__(self):
-        for name in ("rounds", "most_towers"):
-            if getattr(self, name) <= 0:
-                raise config.UserError(f"--{name}={getattr(self, name)}: expected above 0")
+        config.require_positive(self, "rounds", "limit", "most_towers")
 
 
 _PRECISIONS = {"bfloat16": ["--mixed_precision=bfloat16"], "tf32": ["--tensor_float_32"],
@@ -69,7 +65,11 @@ def measure(flags: list[str], options: SuiteConfig) -> dict:
         path = os.path.join(directory, "result.json")
         command = [sys.executable, "-m", "sagan_tf.tools.benchmark", f"--rounds={options.rounds}",
                    "--iterations=10", *options.flags.split(), *flags, f"--json={path}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False,
+                                  timeout=options.limit)
+        except subprocess.TimeoutExpired:
+            return {"error": f"not done after --limit={options.limit} seconds"}
         if done.returncode:
             lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
             return {"error": lines[-1]}

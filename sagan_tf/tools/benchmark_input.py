@@ -26,21 +26,17 @@ _PREFETCHED = 3  # Batches that may be ready before the clock starts.
 class BenchmarkConfig:
     """What to measure."""
 
-    batch_size: int = dataclasses.field(default=256, metadata={"help": "Images of a batch."})
-    seconds: float = dataclasses.field(default=5.0, metadata={
-        "help": "Seconds of one measurement."})
-    rounds: int = dataclasses.field(default=3, metadata={
-        "help": "Measurements of each pipeline, in turns; medians are printed."})
-    encodings: str = dataclasses.field(default="", metadata={
-        "help": "Also measure copies of the records in these encodings, as in raw,png,jpeg."})
-    images: int = dataclasses.field(default=8192, metadata={"help": "Records of such a copy."})
-    pipeline: str = dataclasses.field(default="", metadata={
-        "help": "Measure this one once, print JSON and leave: " + "; ".join(PIPELINES) + "."})
+    batch_size: int = config.option(256, "Images of a batch.")
+    seconds: float = config.option(5.0, "Seconds of one measurement.")
+    rounds: int = config.option(3, "Measurements of each pipeline, in turns; medians are printed.")
+    encodings: str = config.option(
+        "", "Also measure copies of the records in these encodings, as in raw,png,jpeg.")
+    images: int = config.option(8192, "Records of such a copy.")
+    pipeline: str = config.option(
+        "", "Measure this one once, print JSON and leave: " + "; ".join(PIPELINES) + ".")
 
     def __post_init__(self):
-        for name in ("batch_size", "seconds", "rounds", "images"):
-            if getattr(self, name) <= 0:
-                raise config.UserError(f"--{name}={getattr(self, name)}: expected above 0")
+        config.require_positive(self, "batch_size", "seconds", "rounds", "images")
         if unknown := set(self.encodings.split(",")) - {"", "raw", "png", "jpeg"}:
             raise config.UserError(f"--encodings={self.encodings}: {unknown.pop()} is unknown; "
                                    "expected some of raw,png,jpeg")
@@ -88,7 +84,7 @@ def measure(options: BenchmarkConfig, data_config: config.DataConfig) -> dict[st
     size, classes = check_lib.expected(data_config.data_dir)
     records = dataset.open_records(data_config.data_dir, size, classes)
     index = records.index
-    before = _peak_memory()
+    before = process.memory_mb(peak=True)
     began = time.perf_counter()
     if options.pipeline == "plain":
         batches = plain_pipeline(records, data_config, options.batch_size)
@@ -108,14 +104,8 @@ def measure(options: BenchmarkConfig, data_config: config.DataConfig) -> dict[st
         images += options.batch_size
     busy = time.process_time() - busy
     return {"images_per_second": images / seconds, "first_batch_seconds": first,
-            "cores": busy / seconds, "megabytes": (_peak_memory() - before) / 1e6,
+            "cores": busy / seconds, "megabytes": process.memory_mb(peak=True) - before,
             "record_bytes": float(index.sizes.sum() / len(index.offsets))}
-
-
-def _peak_memory() -> int:
-    """Bytes that this process has held at most (its own: getrusage counts the parent's)."""
-    with open("/proc/self/status", encoding="utf-8") as file:
-        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM"))
 
 
 def copy(data_dir: str, out: str, encoding: str, count: int) -> None:

@@ -17,16 +17,15 @@ from sagan_tf import cli, config
 class ConvertConfig:
     """What to convert."""
 
-    direction: str = dataclasses.field(default="import", metadata={
-        "help": "import: from a reference checkpoint to a run; export: the other way."})
-    path: str = dataclasses.field(default="", metadata={
-        "help": "The reference checkpoint, as tf.compat.v1.train.Saver takes it (without .index)."})
-    checkpoint_step: int = dataclasses.field(default=-1, metadata={
-        "help": "Step of the checkpoint to export; -1: the latest."})
+    direction: str = config.option(
+        "import", "import: from a reference checkpoint to a run; export: the other way.",
+        ("import", "export"))
+    path: str = config.option(
+        "", "The reference checkpoint, as tf.compat.v1.train.Saver takes it (without .index).")
+    checkpoint_step: int = config.option(-1, "Step of the checkpoint to export; -1: the latest.")
 
     def __post_init__(self):
-        if self.direction not in ("import", "export"):
-            raise config.UserError(f"--direction={self.direction}: expected import or export")
+        config.require_choices(self)
         if not self.path:
             raise config.UserError("--path=: expected the path of a reference checkpoint")
 
