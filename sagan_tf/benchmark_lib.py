@@ -30,11 +30,11 @@ _CLASSES = (
     ("communication", ("nccl", "allreduce", "collective")),
     ("copy", ("memcpy", "memset", "transpose", "nchwtonhwc", "nhwctonchw", "swapdimension",
               "shuffleintensor", "concat", "=cast", "=tile", "=pad", "=split", "=splitv",
-              "slice")),
+              "=slice", "=stridedslice", "slice_fusion", "dynamic_slice")),
     ("reduction", ("reduce", "reduction", "=sum", "=mean", "=max", "=min", "=prod", "=all",
                    "=l2loss", "=biasaddgrad", "pool")),
     ("convolution", ("conv2d", "convolution", "convolve", "fprop", "dgrad", "wgrad", "winograd",
-                     "implicit")),
+                     "implicit", "scudnn", "6cudnn", "8cudnn")),
     ("product", ("matmul", "gemm", "gemv", "einsum", "cutlass", "cublas", "nvjet", "xmma")),
     ("optimizer", ("resourceapply", "adam")),
     ("softmax", ("softmax",)),
@@ -59,17 +59,17 @@ class Setting(NamedTuple):
         Raises:
           config.UserError: no such setting, or a value that does not fit.
         """
-        parts = [self.model, self.train]
+        changes = [{}, {}]
         for word in text.split():
             name, given, value = word.partition("=")
-            at = next((i for i, part in enumerate(parts)
+            at = next((i for i, part in enumerate(self)
                        if name in {field.name for field in dataclasses.fields(part)}), None)
             if not given or at is None:
                 raise config_lib.UserError(
                     f"--compare={text}: expected name=value of training's flags, got {word}")
-            parts[at] = dataclasses.replace(
-                parts[at], **{name: _converted(value, getattr(parts[at], name), text)})
-        return Setting(*parts)
+            changes[at][name] = _converted(value, getattr(self[at], name), text)
+        return Setting(*(dataclasses.replace(part, **values)
+                         for part, values in zip(self, changes)))
 
 
 def _converted(value: str, like: Any, text: str) -> Any:
@@ -89,7 +89,7 @@ class Subject:
       setting: what to measure.
       what: "train", the training loop, an iteration of which is a step of G and one of D;
         "generator" or "discriminator", a forward pass as in training; "generate", images as an
-        evaluation makes them.
+        evaluation makes them, which leaves them on the devices.
       data_config: records of its size and classes, and how to read them.
       iterations: how many a call makes.
 
@@ -175,13 +175,8 @@ class Subject:
             self.gan.discriminator(images, labels, update_sn=False)))
 
     def _generate(self, _) -> Callable[[], None]:
-        z, labels, _ = self._inputs()
-
-        def call():
-            for _ in range(self.iterations):
-                self.gan.sample(z.numpy(), labels.numpy(), self.setting.batch)
-
-        return call
+        return self._on_replicas(lambda z, labels, _: tf.reduce_sum(
+            self.gan.generator(z, labels, training=False, update_sn=False)))
 
     def peak_memory(self) -> float:
         """Megabytes that one call needs at most, with all that the process holds."""
@@ -266,8 +261,12 @@ def ceilings(train: config_lib.TrainConfig, device: str, rounds: int = 5) -> dic
       "conv" and "matmul".
     """
     train_lib.set_tensorflow_options(train)
-    dtype, scale = train.mixed_precision, 8 if device == "CPU" else 128
-    best = {"conv": 0.0, "matmul": 0.0}
+    with _enough_memory(train):
+        return _ceilings(train.mixed_precision, device == "CPU", rounds)
+
+
+def _ceilings(dtype: str, small: bool, rounds: int) -> dict[str, float]:
+    scale, best = 8 if small else 128, {"conv": 0.0, "matmul": 0.0}
     shapes = [(scale, 64, 64), (scale, 32, 128), (scale, 16, 256), (scale, 16, 512)]
     for batch, side, channels in shapes:
         x = tf.cast(tf.random.stateless_normal([batch, side, side, channels], [0, 0]), dtype)
@@ -275,7 +274,7 @@ def ceilings(train: config_lib.TrainConfig, device: str, rounds: int = 5) -> dic
         seconds = _best_time(lambda x, w: tf.nn.conv2d(x, w, 1, "SAME"), (x, w), rounds)
         flop = 2 * batch * side**2 * 9 * channels**2
         best["conv"] = max(best["conv"], flop / seconds)
-    for side in (1024, 2048) if device == "CPU" else (4096, 8192):
+    for side in (1024, 2048) if small else (4096, 8192):
         x = tf.cast(tf.random.stateless_normal([side, side], [0, 0]), dtype)
         best["matmul"] = max(best["matmul"],
                              2 * side**3 / _best_time(tf.matmul, (x, x), rounds))
@@ -336,8 +335,12 @@ def kernel_classes(subject: Subject) -> dict[str, float]:
     """Seconds that a call spends in kernels of each class, by TensorFlow's profiler.
 
     On a CPU kernels overlap and are counted each, and what an operation hands to other threads
-    counts as long as it waits for them; shares say more than sums.
+    counts as long as it waits for them; shares say more than sums. Nothing is found of XLA's
+    kernels on a CPU, and of a GPU whose counters are closed to this user.
     """
+    on_gpu = subject.device_kind == "GPU"
+    if subject.setting.train.jit_compile and not on_gpu:
+        return {}
     with tempfile.TemporaryDirectory() as directory:
         tf.profiler.experimental.start(directory)
         try:
@@ -350,22 +353,24 @@ def kernel_classes(subject: Subject) -> dict[str, float]:
         with open(path, "rb") as file:
             space.ParseFromString(file.read())
     found = Counter()
-    for name, seconds in _kernels(space):
+    for name, seconds in _kernels(space, on_gpu):
         found[_class_of(name)] += seconds
     return dict(found.most_common())
 
 
-def _kernels(space) -> Iterator[tuple[str, float]]:
-    """Name and seconds of everything that ran on a GPU, or, where there is none, as an operation of
-    TensorFlow ("name:Type") on the CPU."""
-    gpus = [plane for plane in space.planes if plane.name.startswith("/device:GPU")]
-    for plane in gpus or [plane for plane in space.planes if plane.name == "/host:CPU"]:
+def _kernels(space, on_gpu: bool) -> Iterator[tuple[str, float]]:
+    """Name and seconds of everything that ran on the GPUs, or as an operation of TensorFlow
+    ("name:Type") on the CPU."""
+    planes, lines = ("/device:GPU", "Stream") if on_gpu else ("/host:CPU", "")
+    for plane in space.planes:
+        if not plane.name.startswith(planes):
+            continue
         for line in plane.lines:
-            if gpus and not line.name.startswith("Stream"):
+            if not line.name.startswith(lines):
                 continue
             for event in line.events:
                 name = plane.event_metadata[event.metadata_id].name
-                if not gpus:
+                if not on_gpu:
                     _, is_operation, name = name.rpartition(":")
                     # With oneDNN operations have names of their own, "_MklNativeConv2D".
                     known = name.startswith("_") or hasattr(tf.raw_ops, name)
@@ -402,7 +407,11 @@ def describe(name: str, row: dict[str, Any]) -> str:
         lines.append(f"  peak memory {row['peak_mb']:,.0f} MB; first call after "
                      f"{row['first_seconds']:.1f} s")
     if "kernels" in row:
-        total = sum(row["kernels"].values()) or 1.0
-        lines.append("  time by kind of kernel: " + ", ".join(
-            f"{kind} {seconds / total:.0%}" for kind, seconds in row["kernels"].items()))
+        lines.append(f"  time by kind of kernel: {shares(row['kernels']) or 'none were seen'}")
     return "\n".join(lines)
+
+
+def shares(kernels: dict[str, float]) -> str:
+    """The classes of `kernel_classes`, each with its share of the time."""
+    total = sum(kernels.values())
+    return ", ".join(f"{kind} {seconds / total:.0%}" for kind, seconds in kernels.items())

@@ -69,7 +69,8 @@ class Watch:
                 usual = float(np.median(before)) if len(before) >= 10 else np.inf
                 self._report(name, value > GRADIENT_JUMP * usual, step,
                              f"{name} is {value:.3g}, and {usual:.3g} is usual")
-                before.append(value)
+                if value:  # 0: a step that float16 left out.
+                    before.append(value)
             elif name.endswith("sigma_ratio"):
                 self._report(name, abs(value) > LARGE_SIGMA_RATIO, step,
                              f"{name} is {value:.3g}: attention outweighs the features")

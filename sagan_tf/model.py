@@ -424,7 +424,8 @@ class ReducedAdam(keras.optimizers.Adam):
 
         Args:
           gradients: of `trainable_variables`, to which `build` was called.
-          finite: where it is False nothing changes, whatever the gradients.
+          finite: where it is False nothing changes, whatever the gradients. If it is given, which
+            float16 does, the one kernel is taken in any case.
         """
         if finite is None and not self.one_kernel:
             super().apply(gradients, trainable_variables)

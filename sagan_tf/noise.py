@@ -17,7 +17,10 @@ _ALGORITHM = "philox"
 
 
 def _key(seed: int, *positions) -> tf.Tensor:
-    key = tf.constant([seed & 0x7FFFFFFF, seed >> 31], tf.int32)
+    return _folded(tf.constant([seed & 0x7FFFFFFF, seed >> 31], tf.int32), *positions)
+
+
+def _folded(key, *positions) -> tf.Tensor:
     for position in positions:
         key = tf.random.experimental.stateless_fold_in(
             key, tf.cast(position, tf.int64), alg=_ALGORITHM)
@@ -62,8 +65,9 @@ def draw_towers(seed: int, step, purpose: int, substep: int, first_tower, towers
       z float32 [towers * batch_size, z_dim], standard normal, and labels int32
       [towers * batch_size], uniform over the classes. A tower's numbers depend on nothing else.
     """
-    draws = [_draw(_key(seed, purpose, step, substep, first_tower + tower), batch_size, z_dim,
-                   number_classes) for tower in range(towers)]
+    key = _key(seed, purpose, step, substep)
+    draws = [_draw(_folded(key, first_tower + tower), batch_size, z_dim, number_classes)
+             for tower in range(towers)]
     return tuple(tf.concat(parts, 0) for parts in zip(*draws))
 
 

@@ -62,8 +62,9 @@ class NonLocalBlock(keras.layers.Layer):
         theta = places(self.theta(x, update_sn=update_sn), height * width)
         phi = places(_pool(self.phi(x, update_sn=update_sn)), height * width // 4)
         g = places(_pool(self.g(x, update_sn=update_sn)), height * width // 4)
-        logits = tf.matmul(theta, phi, transpose_b=True)
-        attention = tf.nn.softmax(tf.cast(logits, tf.float32))
+        # Without 1/sqrt(d) they grow: float16 could not hold them, and bfloat16 has no digits left.
+        logits = tf.matmul(tf.cast(theta, tf.float32), tf.cast(phi, tf.float32), transpose_b=True)
+        attention = tf.nn.softmax(logits)
         attended = tf.matmul(tf.cast(attention, x.dtype), g)
         attended = tf.reshape(attended, [-1, height, width, attended.shape[-1]])
         y = x + self.sigma_ratio * self.attn(attended, update_sn=update_sn)

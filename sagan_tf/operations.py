@@ -12,8 +12,8 @@ class Cost(NamedTuple):
 
     Attributes:
       flop: TensorFlow's operation type -> floating point operations, a multiply-add as two.
-      bytes_moved: of what all operations read and write, as if nothing were fused or stayed in a
-        cache: an upper bound.
+      bytes_moved: of what all operations read and write, variables included, as if nothing were
+        fused or stayed in a cache: an upper bound.
     """
 
     flop: dict[str, int]
@@ -31,14 +31,15 @@ def cost_of(graph) -> Cost:
     What neither a result nor a stored variable needs is not counted: TensorFlow does not run it.
 
     Raises:
-      ValueError: a convolution or product has an unknown shape.
+      ValueError: something has an unknown shape.
     """
     flop, moved = Counter(), 0
     for op in _needed(graph):
         if op.type in _FLOP:
             flop[op.type] += _FLOP[op.type](op)
         if op.type not in _FREE:
-            moved += sum(map(_bytes, (*op.inputs, *op.outputs)))
+            moved += sum(_bytes(x, op) for x in (*op.inputs, *op.outputs))
+            moved += _PASSES.get(op.type, 0) * _bytes(op.inputs[-1], op)
     return Cost(dict(flop), moved)
 
 
@@ -57,13 +58,16 @@ def _needed(graph) -> set[tf.Operation]:
 
 # These hand on what they are given, or stand for numbers that are there already.
 _FREE = {"Const", "Identity", "IdentityN", "NoOp", "Placeholder", "Reshape", "Shape", "Squeeze",
-         "ExpandDims", "StopGradient", "VarHandleOp"}
+         "ExpandDims", "StopGradient", "VarHandleOp", "ReadVariableOp"}
+# How often an operation reads or writes variables of the size of its last input: Adam w, m and v.
+_PASSES = {"ResourceApplyAdam": 6, "AssignVariableOp": 1, "AssignAddVariableOp": 2,
+           "AssignSubVariableOp": 2}
 
 
-def _bytes(tensor: tf.Tensor) -> int:
+def _bytes(tensor: tf.Tensor, what: tf.Operation) -> int:
     if tensor.dtype in (tf.resource, tf.variant, tf.string):
         return 0
-    return (tensor.shape.num_elements() or 0) * tensor.dtype.size
+    return math.prod(_shape(tensor, what)) * tensor.dtype.size
 
 
 def _shape(tensor: tf.Tensor, what: tf.Operation) -> list[int]:

@@ -276,7 +276,7 @@ class SNConv2D(_SpectralNormLayer):
         resample = {"up": resampling.upsample, "down": resampling.downsample}.get(
             self.resample, _as_it_is)
         larger = 2 * side if self.resample == "up" else side
-        name = "shortcut" if self.kernel_size == 1 else f"{self.resample}_conv"
+        name = {1: "shortcut", 3: f"{self.resample}_conv"}.get(self.kernel_size)
         rewrite = larger >= self.optimizations.get(name, math.inf)
         if rewrite and self.resample and self.kernel_size == 3:
             return (*_REWRITES[self.resample], _as_it_is, _as_it_is)
@@ -430,6 +430,13 @@ def _moments_over_replicas(mean: tf.Tensor, variance: tf.Tensor,
     return mean, tf.reduce_mean(variances + tf.square(means - mean), axis=0)
 
 
+def _places(x: tf.Tensor) -> tf.Tensor:
+    """How many numbers of [groups, images, h, w, c] a moment is made of, a float32 scalar."""
+    if x.shape[1] is None:
+        return tf.cast(tf.reduce_prod(tf.shape(x)[1:4]), tf.float32)
+    return tf.constant(math.prod(x.shape[1:4]), tf.float32)
+
+
 def _moments(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Mean and biased variance, float32, of [groups, images, h, w, c] per group and channel."""
     return tf.nn.moments(tf.cast(x, tf.float32), axes=[1, 2, 3], keepdims=True)
@@ -468,8 +475,7 @@ def _batch_norm(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float,
             wide_dz, centred = tf.cast(dz, tf.float32), tf.cast(x, tf.float32) - mean
             d_beta = tf.reduce_sum(wide_dz, [2, 3], keepdims=True)
             d_gamma = tf.reduce_sum(wide_dz * centred, [2, 3], keepdims=True) * reciprocal
-            places = tf.cast(tf.reduce_prod(tf.shape(x)[1:4]), tf.float32)
-            mean_dz, mean_dzx = (tf.reduce_sum(gamma * d, 1, keepdims=True) / places
+            mean_dz, mean_dzx = (tf.reduce_sum(gamma * d, 1, keepdims=True) / _places(x)
                                  for d in (d_beta, d_gamma))
             dx = (wide_dz * scale - centred * (reciprocal**2 * mean_dzx) - reciprocal * mean_dz)
             return tf.cast(dx, x.dtype), d_gamma, d_beta
@@ -536,16 +542,17 @@ class _TowerBatchNorm(keras.layers.Layer):
             scale = tf.math.rsqrt(variance + self.epsilon) * gamma
             y = _normalized(grouped, scale, beta - mean * scale, self.relu)
         if training:
-            count = tf.cast(tf.reduce_prod(tf.shape(grouped)[1:4]) * replicas, tf.float32)
             self._update(self.moving_mean, mean)
-            self._update(self.moving_variance, variance * self._scale_for_moving(count))
+            self._update(self.moving_variance,
+                         variance * self._scale_for_moving(_places(grouped) * replicas))
         return tf.reshape(y, tf.shape(x) if x.shape[0] is None else x.shape)
 
     def _per_image(self, rows: tf.Tensor, grouped: tf.Tensor) -> tf.Tensor:
         """[batch, c] or [1, c] -> [groups, images, 1, 1, c]."""
         if rows.shape[0] == 1:
             rows = tf.repeat(rows, tf.reduce_prod(tf.shape(grouped)[:2]), axis=0)
-        return tf.reshape(rows, [-1, tf.shape(grouped)[1], 1, 1, rows.shape[-1]])
+        images = grouped.shape[1] or tf.shape(grouped)[1]
+        return tf.reshape(rows, [-1, images, 1, 1, rows.shape[-1]])
 
     def _statistics(self, grouped: tf.Tensor, training: bool,
                     replicas: int) -> tuple[tf.Tensor, tf.Tensor]:

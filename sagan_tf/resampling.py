@@ -14,12 +14,18 @@ _UP_TAPS = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]], np.float32)
 _DOWN_TAPS = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1]], np.float32) / 2
 
 
+@tf.custom_gradient
 def upsample(x: tf.Tensor) -> tf.Tensor:
-    """Doubles height and width by nearest neighbour: [b, h, w, c] -> [b, 2h, 2w, c].
+    """Doubles height and width, which are known, by nearest neighbour: [b, h, w, c] ->
+    [b, 2h, 2w, c].
 
-    Repeats rather than a resize, because XLA has no CPU kernel for a resize's gradient.
+    Tiles rather than a resize, because XLA has no CPU kernel for a resize's gradient. The gradient,
+    the sum over each place's four copies, is four times their mean: the quickest way on a CPU.
     """
-    return tf.repeat(tf.repeat(x, 2, axis=1), 2, axis=2)
+    height, width, channels = x.shape[1:]
+    tiled = tf.tile(tf.reshape(x, [-1, height, 1, width, 1, channels]), [1, 1, 2, 1, 2, 1])
+    return (tf.reshape(tiled, [-1, 2 * height, 2 * width, channels]),
+            lambda dy: 4 * downsample(dy))
 
 
 def downsample(x: tf.Tensor) -> tf.Tensor:

@@ -1,10 +1,13 @@
 """Four logical CPU devices for all tests, and the golden numbers."""
 
+import gc
 import json
 import os
 import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# XLA's programs run once or twice here: LLVM's optimiser costs more than it saves.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import numpy as np
 import pytest
@@ -14,6 +17,8 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4)
 
 tf.config.list_logical_devices()  # the choice is final
+
+gc.set_threshold(100_000, 50, 50)  # as in the commands (`cli.run`)
 
 TESTDATA = pathlib.Path(__file__).parent / "testdata"
 ROOT = pathlib.Path(__file__).parent.parent

@@ -41,6 +41,13 @@ def test_warns_of_a_gradient_far_above_the_usual(watch):
     assert lines[0].startswith("warning: step 11: g_gradient_norm is 400, and 3 is usual")
 
 
+def test_steps_that_float16_left_out_are_no_usual_gradient(watch):
+    watch, lines = watch
+    for step, norm in enumerate([0.0] * 12 + [5.0] * 12):
+        watch.see_row(step, row(g_gradient_norm=norm))
+    assert lines == []
+
+
 def test_warns_of_a_large_sigma_ratio(watch):
     watch, lines = watch
     watch.see_row(5, row(**{"model/g_non_local/sigma_ratio": -21.0}))

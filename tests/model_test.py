@@ -32,12 +32,17 @@ def pixels(images):
     return images.astype(np.float32) * np.float32(2 / 255) - 1
 
 
-@pytest.fixture(name="loaded", params=["none", ",".join(config.OPTIMIZATIONS)],
+# All of them, at all sizes.
+EVERYTHING = ",".join(f"{name}:0" if name in config._SIZED else name
+                      for name in config.OPTIMIZATIONS)
+
+
+@pytest.fixture(name="loaded", params=["none", EVERYTHING],
                 ids=["as it reads", "all optimizations"])
 def fixture_loaded(golden_run, request):
     """A model with the reference's initial weights, and the reference's numbers."""
     settings, numbers = golden_run
-    gan = make(settings, optimizations=request.param.replace("_conv", "_conv:0", 2))
+    gan = make(settings, optimizations=request.param)
     reference_checkpoint.assign(gan, initial(numbers))
     return gan, numbers
 
@@ -335,11 +340,13 @@ def test_class_grid_has_one_class_a_row(tiny):
 
 
 def test_compiled_parts_walk_as_uncompiled_ones_and_are_traced_once():
-    strategy = distribution.make_strategy(config.TrainConfig(num_devices=1))
-    walk = two_iterations(strategy, jit_compile=True)
+    """On two devices, two parts of the batch on each, twice."""
+    strategy = distribution.make_strategy(config.TrainConfig(num_devices=2))
+    walk = two_iterations(strategy, jit_compile=True, accumulate=2)
     assert_same_walk(walk)
     compilations = walk[0]._compilations
-    assert set(compilations) == {("_g_part", 0), ("_d_part", 0)}
+    assert set(compilations) == {(part, replica) for part in ("_g_part", "_d_part")
+                                 for replica in range(2)}
     assert {compute.experimental_get_tracing_count() for compute, _ in compilations.values()} == {1}
 
 

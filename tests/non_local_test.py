@@ -19,9 +19,13 @@ def test_attention_rows_sum_to_one():
     np.testing.assert_allclose(tf.reduce_sum(attention, -1), np.ones((2, 24)), rtol=1e-5)
 
 
-def test_attention_selects_the_planted_place():
-    """Identity-like projections: the query at (0, 0) meets its key, and reads the value there."""
-    block = non_local.NonLocalBlock()
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_attention_selects_the_planted_place(dtype):
+    """Identity-like projections: the query at (0, 0) meets its key, and reads the value there.
+
+    Their product, 90,000, is more than float16 can hold.
+    """
+    block = non_local.NonLocalBlock(dtype=dtype)
     block.build((1, 4, 4, 8))
     first_channel = np.zeros((1, 1, 8, 1), np.float32)
     first_channel[0, 0, 0, 0] = 1
@@ -37,8 +41,8 @@ def test_attention_selects_the_planted_place():
         conv.settle()
     block.sigma_ratio.assign(0.5)
     x = np.zeros((1, 4, 4, 8), np.float32)
-    x[0, 0, 0, 0] = 30.0  # a strong query at the first place ...
-    x[0, 3, 2, 0] = 30.0  # ... finds the strong keys: its own, and that of the last pooled place
+    x[0, 0, 0, 0] = 300.0  # a strong query at the first place ...
+    x[0, 3, 2, 0] = 300.0  # ... finds the strong keys: its own, and that of the last pooled place
     x[0, 3, 2, 1] = 7.0   # whose value is 7
     y, attention = block(tf.constant(x), return_attention=True)
     np.testing.assert_allclose(attention[0, 0], [0.5, 0, 0, 0.5], atol=1e-6)

@@ -47,6 +47,20 @@ def test_bytes_are_those_read_and_written():
     assert cost(lambda a, b: a + b, [2, 3], [2, 3]).bytes_moved == 3 * 6 * 4
 
 
+def test_bytes_of_variables_are_counted():
+    w, m, v = (tf.Variable(tf.zeros([2, 3])) for _ in range(3))
+
+    def adam(gradient):
+        tf.raw_ops.ResourceApplyAdam(
+            var=w.handle, m=m.handle, v=v.handle, beta1_power=0.5, beta2_power=0.5, lr=0.5,
+            beta1=0.5, beta2=0.5, epsilon=0.5, grad=gradient)
+
+    # The gradient and six numbers are read; w, m and v are read and written.
+    assert cost(adam, [2, 3]).bytes_moved == (7 * 6 + 6) * 4
+    assert cost(w.assign, [2, 3]).bytes_moved == 2 * 6 * 4
+    assert cost(w.assign_add, [2, 3]).bytes_moved == 3 * 6 * 4
+
+
 def test_unknown_shape_is_refused():
     with pytest.raises(ValueError, match="a shape is not known"):
         cost(tf.matmul, [None, 5], [5, 7])

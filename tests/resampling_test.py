@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sagan_tf import ops, resampling
+from sagan_tf import config, ops, resampling
 from tests.testing import relative_error
 
 
@@ -63,6 +63,18 @@ def test_layer_is_the_same_rewritten_from_its_smallest_side_on(resample, size):
     assert relative_error(results[1], results[0]) < 1e-6
     np.testing.assert_array_equal(results[2], results[0])
     assert kinds[1] != kinds[0] == kinds[2]
+
+
+def test_larger_kernels_are_not_rewritten():
+    x, everything = tf.random.stateless_normal([2, 8, 8, 5], [1, 2]), dict.fromkeys(
+        config.OPTIMIZATIONS, 0)
+    for resample in ("up", "down"):
+        plain, optimized = (ops.SNConv2D(7, 5, resample=resample, optimizations=optimizations)
+                            for optimizations in ({}, everything))
+        for layer in (plain, optimized):
+            layer.build(x.shape)
+        optimized.set_weights(plain.get_weights())
+        np.testing.assert_allclose(optimized(x), plain(x), rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [tf.bfloat16, tf.float16])

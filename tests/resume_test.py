@@ -11,7 +11,7 @@ from tests import processes
 from tests.testing import make_data
 
 N = 4
-FLAGS = (*processes.SMALL, "--deterministic", "--save_checkpoint_secs=0",
+FLAGS = (*processes.PLAIN, "--num_towers=4", "--deterministic", "--save_checkpoint_secs=0",
          f"--sample_every={N}", f"--health_every={N}", "--keep_checkpoints=100")
 
 

@@ -56,7 +56,8 @@ def _row(name: str, subject, seconds: list[float], options: BenchmarkConfig) -> 
     train = subject.setting.train
     row = {"name": name, "what": options.what, "seconds": seconds,
            "peak_mb": subject.peak_memory(), "first_seconds": subject.first_seconds,
-           "optimizations": subject.gan.optimizations, "train": vars(train)}
+           "optimizations": subject.gan.optimizations, "model": vars(subject.setting.model),
+           "train": vars(train)}
     if options.profile:
         row["kernels"] = lib.kernel_classes(subject)
     row["ceilings"] = lib.ceilings(train, subject.device_kind) if options.ceilings else None
@@ -88,10 +89,10 @@ def main() -> None:
         seconds = lib.measure(subjects, options.rounds, lambda text: print(text, flush=True))
         for name, subject, times in zip(names, subjects, seconds):
             rows.append(_row(name, subject, times, options))
-        for row, setting in zip(rows, settings):  # The count makes a model: memory comes first.
+        for row, subject in zip(rows, subjects):  # The count makes a model: memory comes first.
             row |= lib.summary(
-                setting, row["seconds"], lib.count(setting, options.what),
-                row.pop("ceilings"), subjects[0].gan.strategy.num_replicas_in_sync)
+                subject.setting, row["seconds"], lib.count(subject.setting, options.what),
+                row.pop("ceilings"), subject.gan.strategy.num_replicas_in_sync)
             print(lib.describe(row["name"], row), flush=True)
     if len(rows) == 2:
         images = settings[1].batch / settings[0].batch
@@ -99,8 +100,7 @@ def main() -> None:
         print(f"{names[1]}: {ratio:.3f} times the images/s of {names[0]} (median of the rounds; "
               "both are in memory)")
     if options.json:
-        found = {"environment": history.environment(), "model": vars(setting.model),
-                 "results": rows}
+        found = {"environment": history.environment(), "results": rows}
         with files.writing(options.json):
             files.write_bytes(options.json, (json.dumps(found, indent=1) + "\n").encode())
 

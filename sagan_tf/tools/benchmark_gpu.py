@@ -3,9 +3,11 @@
 
 The training step in bfloat16, TensorFloat-32 and float32, with and without XLA and the convolutions
 that halve or double the map; where its time goes; the largest batch that fits; generation as in an
-evaluation. Each is `sagan_tf.tools.benchmark` in a process of its own, so that one that runs out of
-memory does not end the others. Takes a while: a dozen compilations. `--flags="..."` goes to all of
-them, and makes a trial on a CPU possible (`--flags="--image_size=32 --gf_dim=8 --df_dim=8 ..."`).
+evaluation (which itself computes in float32 alone). Each is `sagan_tf.tools.benchmark` in a process
+of its own, on one device, so that one that runs out of memory does not end the others. Takes a
+while: about twenty compilations. The same command again measures what `--out` lacks; `--only=XLA`
+takes those with that in their names. `--flags="..."` goes to all of them, and makes a trial on a
+CPU possible (`--flags="--image_size=32 --gf_dim=8 --df_dim=8 ..."`).
 """
 
 import dataclasses
@@ -25,6 +27,7 @@ class SuiteConfig:
 
     out: str = config.option("gpu.json", "File for the results.")
     flags: str = config.option("", "Flags of sagan_tf.tools.benchmark for every measurement.")
+    only: str = config.option("", "Measure those with this in their names.")
     rounds: int = config.option(20, "Measurements of each setting.")
     limit: int = config.option(1800, "Seconds that one of the processes may take.")
     most_towers: int = config.option(
@@ -45,9 +48,9 @@ def measurements() -> dict[str, list[str]]:
     for precision, flags in _PRECISIONS.items():
         for compiled in (["--jit_compile"], []):
             name = f"train, {precision}" + (", XLA" if compiled else "")
-            # XLA fuses what the hand-written gradients take apart.
             found[name] = [*flags, *compiled, "--profile"]
             found[f"{name}, up_conv and down_conv"] = [*flags, *compiled, _HALVED]
+    # XLA fuses what the hand-written gradients take apart.
     found["train, bfloat16, XLA, gradients not by hand"] = [
         *_PRECISIONS["bfloat16"], "--jit_compile",
         "--optimizations=auto,-batch_norm,-spectral_norm"]
@@ -64,7 +67,8 @@ def measure(flags: list[str], options: SuiteConfig) -> dict:
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "result.json")
         command = [sys.executable, "-m", "sagan_tf.tools.benchmark", f"--rounds={options.rounds}",
-                   "--iterations=10", *options.flags.split(), *flags, f"--json={path}"]
+                   "--iterations=10", "--num_devices=1", *options.flags.split(), *flags,
+                   f"--json={path}"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False,
                                   timeout=options.limit)
@@ -101,29 +105,62 @@ def row(name: str, found: dict) -> str:
     return (f"| {name} | {result['batch']} | {1 / result['median_seconds']:.3g} "
             f"({1 / result['max_seconds']:.3g} to {1 / result['min_seconds']:.3g}) | "
             f"{result['images_per_second']:.4g} | {'' if share is None else format(share, '.0%')} "
-            f"| {result['peak_mb']:,.0f} |"
-            + "".join(f"\n  {kind} {seconds / (sum(result['kernels'].values()) or 1):.0%}"
-                      for kind, seconds in result.get("kernels", {}).items()))
+            f"| {result['peak_mb']:,.0f} |")
+
+
+def _begun(options: SuiteConfig, environment: dict[str, str]) -> dict:
+    """What the file is to hold: what it holds already, or nothing yet."""
+    new = {"date": datetime.date.today().isoformat(), "environment": environment,
+           "flags": options.flags, "rounds": options.rounds, "measurements": {}}
+    if not os.path.exists(options.out):
+        return new
+    try:
+        with open(options.out, encoding="utf-8") as file:
+            found = json.load(file)
+        same = all(found[key] == new[key] for key in ("environment", "flags", "rounds"))
+    except (OSError, ValueError, KeyError, TypeError):
+        same = False
+    if not same:
+        raise config.UserError(f"--out={options.out}: holds something else than measurements of "
+                               "this machine with these flags; expected another file")
+    return found
 
 
 def run(options: SuiteConfig) -> None:
-    """Measures all, prints the table and writes the file."""
-    from sagan_tf import files, history
+    """Measures all that is not measured yet, prints the table and writes the file.
 
+    Raises:
+      config.UserError: there is no GPU, the file cannot be used, or nothing could be measured.
+    """
+    from sagan_tf import benchmark_lib, files, history
+
+    environment = history.environment()
+    if "GPUs" not in environment and not options.flags:
+        raise config.UserError("--flags=: there is no GPU here; expected flags for a trial on a "
+                               "CPU, as in --flags=\"--image_size=32 --gf_dim=8 --df_dim=8\"")
     with files.writing(options.out):
         files.require_writable(options.out)
-    found = {"date": datetime.date.today().isoformat(), "environment": history.environment(),
-             "command": " ".join(["python -m sagan_tf.tools.benchmark_gpu", *sys.argv[1:]]),
-             "measurements": {}}
-    print("\n".join(f"{name}: {value}" for name, value in found["environment"].items()))
+    found = _begun(options, environment)
+    done = found["measurements"]
+    print("\n".join(f"{name}: {value}" for name, value in environment.items()))
     print("| setting | batch | iterations/s (slowest to quickest) | images/s | of the conv ceiling "
           "| peak MB |\n|---|---|---|---|---|---|")
-    for name, flags in [*measurements().items(), ("train, bfloat16, XLA, largest batch", None)]:
-        one = largest_batch(options) if flags is None else measure(flags, options)
-        found["measurements"][name] = one
-        print(row(name, one), flush=True)
-        with files.writing(options.out):  # What there is, after each: the rest may fail.
-            files.write_bytes(options.out, (json.dumps(found, indent=1) + "\n").encode())
+    wanted = {**measurements(), "train, bfloat16, XLA, largest batch": None}
+    wanted = {name: flags for name, flags in wanted.items() if options.only in name}
+    for name, flags in wanted.items():
+        if "results" not in done.get(name, {}):
+            done[name] = largest_batch(options) if flags is None else measure(flags, options)
+            with files.writing(options.out):  # What there is, after each: the rest may fail.
+                files.write_bytes(options.out, (json.dumps(found, indent=1) + "\n").encode())
+        print(row(name, done[name]), flush=True)
+    for name in wanted:
+        for result in done[name].get("results", []):
+            if "kernels" in result:
+                print(f"time by kind of kernel, {name}: "
+                      f"{benchmark_lib.shares(result['kernels']) or 'none were seen'}")
+    if not any("results" in done[name] for name in wanted):
+        raise config.UserError(f"--only={options.only} --flags={options.flags}: nothing could be "
+                               "measured; the table says why")
 
 
 def main() -> None:
