@@ -326,9 +326,9 @@ class TrainConfig:
     def __post_init__(self):
         require_choices(self)
         require_positive(self, "batch_size", "num_towers", "d_step", "g_step", "max_steps",
-                          "discriminator_learning_rate", "generator_learning_rate",
-                          "save_summaries_steps", "keep_checkpoints", "worker_timeout",
-                          "accumulate")
+                         "discriminator_learning_rate", "generator_learning_rate",
+                         "save_summaries_steps", "keep_checkpoints", "worker_timeout",
+                         "accumulate")
         _require_not_negative(self, "num_devices", "steps_per_loop", "save_checkpoint_secs",
                               "sample_every", "bn_group", "ema_start", "max_rollbacks",
                               "health_every", "attention_every")
@@ -463,7 +463,7 @@ class ScoringConfig:
     def __post_init__(self):
         require_choices(self)
         require_positive(self, "dcgan_generator_batch_size", "is_splits", "precision_k",
-                          "density_k")
+                         "density_k")
         _require_not_negative(self, "num_devices")
         _require_seed(self)
         for name in ("kid_block", "manifold_images"):

@@ -20,9 +20,17 @@ tf.config.list_logical_devices()  # the choice is final
 
 gc.set_threshold(100_000, 50, 50)  # as in the commands (`cli.run`)
 
+# The files that take longest begin first, so that no worker is left alone with one at the end.
+_LONG = ("distributed_test", "train_lib_test", "model_test", "faults_test", "benchmark_lib_test",
+         "watch_lib_test", "cli_test", "eval_lib_test")
 TESTDATA = pathlib.Path(__file__).parent / "testdata"
 ROOT = pathlib.Path(__file__).parent.parent
 os.chdir(ROOT)  # tests name data/digits as a user does
+
+
+def pytest_collection_modifyitems(items):
+    names = dict(zip(_LONG, range(len(_LONG))))
+    items.sort(key=lambda item: names.get(item.path.stem, len(_LONG)))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,5 @@
 import json
+import re
 import shlex
 import sys
 
@@ -63,3 +64,11 @@ def test_our_own_step_answers(tmp_path):
     (ours,) = json.loads((tmp_path / "out.json").read_text())["programs"]
     assert (ours["batch"], len(ours["seconds"])) == (2, 1)
     assert min(ours["seconds"][0], ours["peak_mb"]) > 0
+
+
+def test_parts_are_timed_with_and_without():
+    code, out, err = processes.run("docs/side_by_side/time_parts.py", "--only=batch_norm",
+                                   "--batch=1", "--rounds=1")
+    assert code == 0, err
+    found = re.findall(r"batch_norm, (\d+) px: [\d.]+ s without, [\d.]+ s with it: [\d.]+\n", out)
+    assert found == ["8", "16", "32", "64", "128"]

@@ -65,11 +65,12 @@ def _row(name: str, subject, seconds: list[float], options: BenchmarkConfig) -> 
 
 
 def main() -> None:
-    options = cli.make(BenchmarkConfig)
+    options, data_config = cli.make(BenchmarkConfig), cli.make(config.DataConfig)
+    model_config, train_config = cli.make(config.ModelConfig), cli.make(config.TrainConfig)
     from sagan_tf import benchmark_lib as lib
     from sagan_tf import files, history
 
-    setting = lib.Setting(cli.make(config.ModelConfig), cli.make(config.TrainConfig))
+    setting = lib.Setting(model_config, train_config)
     texts = [options.compare, options.against] if options.compare else [""]
     settings = [setting.changed(text) for text in texts]
     if len({(s.model.image_size, s.model.number_classes) for s in settings}) > 1:
@@ -78,7 +79,6 @@ def main() -> None:
     if options.json:
         with files.writing(options.json):
             files.require_writable(options.json)
-    data_config = cli.make(config.DataConfig)
     with contextlib.ExitStack() as held:
         if not cli.given("data_dir"):
             largest = max(settings, key=lambda s: s.batch)
