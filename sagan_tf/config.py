@@ -261,8 +261,8 @@ class TrainConfig:
         "less memory, the same result. (Not in the reference.)")
     mixed_precision: str = option(
         "float32", "What convolutions and activations compute in; variables, SN, batch moments, "
-        "softmax, logits, losses and Adam are float32. float16 scales the losses, by as much as "
-        "the gradients bear. (Not in the reference.)", PRECISIONS)
+        "attention's logits and softmax, D's logits, losses and Adam are float32. float16 scales "
+        "the losses, by as much as the gradients bear. (Not in the reference.)", PRECISIONS)
     tensor_float_32: bool = option(
         False, "Let a GPU round what float32 convolutions and products multiply to 10 bits "
         "(TensorFloat-32): several times as fast. (Not in the reference.)")
@@ -271,9 +271,9 @@ class TrainConfig:
     optimizations: str = option(
         "auto", "Ways to the same numbers, but for rounding, in less time, separated by commas: "
         + "; ".join(f"{name}: {text}" for name, text in OPTIMIZATIONS.items()) + "; auto: those "
-        "that were measured to pay on a CPU; on a GPU, where nothing has been measured yet, the "
-        "same without up_conv, down_conv and wide_conv; none. -name takes one away; up_conv:64 "
-        "applies it to maps of side 64 and more. (Not in the reference.)")
+        "that were measured to pay on a CPU, and joint_batch; on a GPU, where nothing has been "
+        "measured yet, the same without up_conv, down_conv and wide_conv; none. -name takes one "
+        "away; up_conv:64 applies it to maps of side 64 and more. (Not in the reference.)")
     deterministic: bool = option(
         False, "Use deterministic kernels only: slower, and a repeated run is the same to the last "
         "bit on the same machine. (Not in the reference.)")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sagan_tf import benchmark_lib, config, operations, process
+from sagan_tf import benchmark_lib, config, history, operations, process
 from sagan_tf.tools import benchmark_gpu
 from tests import processes
 from tests.testing import PLAIN_MODEL
@@ -176,18 +176,21 @@ def test_gpu_suite_goes_on_after_a_measurement_that_fails(tmp_path, monkeypatch,
     assert list(found["measurements"]) == ["good", "bad", "train, bfloat16, XLA, largest batch"]
     assert kinds.startswith("time by kind of kernel, good: ")
 
-    # The same command again measures what is missing, and none for other flags.
     monkeypatch.setattr(benchmark_gpu, "measure", lambda *_: {"error": "again"})
-    benchmark_gpu.run(options)
+    resumed = dataclasses.replace(options, resume=True)
+    benchmark_gpu.run(resumed)
     assert json.loads((tmp_path / "gpu.json").read_text())["measurements"] == {
         **found["measurements"], "bad": {"error": "again"}}
-    with pytest.raises(config.UserError, match="holds something else than measurements of this"):
-        benchmark_gpu.run(dataclasses.replace(options, rounds=3))
-    with pytest.raises(config.UserError, match="--only=bad .*nothing could be measured"):
-        benchmark_gpu.run(dataclasses.replace(options, only="bad"))
+    for changes, message in (
+            ({"rounds": 3}, "expected a file of measurements with the same --flags and --rounds"),
+            ({"only": "xla"}, "--only=xla: expected a part of one of these: good; bad"),
+            ({"only": "bad"}, "--only=bad .*nothing could be measured")):
+        with pytest.raises(config.UserError, match=message):
+            benchmark_gpu.run(dataclasses.replace(resumed, **changes))
 
 
-def test_gpu_suite_wants_a_gpu_or_flags(tmp_path):
+def test_gpu_suite_wants_a_gpu_or_flags(tmp_path, monkeypatch):
+    monkeypatch.setattr(history, "environment", dict)
     with pytest.raises(config.UserError, match="--flags=: there is no GPU here"):
         benchmark_gpu.run(benchmark_gpu.SuiteConfig(str(tmp_path / "gpu.json")))
     assert not list(tmp_path.iterdir())

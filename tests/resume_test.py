@@ -11,8 +11,10 @@ from tests import processes
 from tests.testing import make_data
 
 N = 4
-FLAGS = (*processes.PLAIN, "--num_towers=4", "--deterministic", "--save_checkpoint_secs=0",
-         f"--sample_every={N}", f"--health_every={N}", "--keep_checkpoints=100")
+FLAGS = (*processes.PLAIN, "--generator_type=test", "--discriminator_type=test",
+         "--attention_resolution=16", "--num_towers=4", "--deterministic",
+         "--save_checkpoint_secs=0", f"--sample_every={N}", f"--health_every={N}",
+         "--keep_checkpoints=100")
 
 
 @pytest.fixture(name="data", scope="module")

@@ -41,7 +41,7 @@ def normal(*shape):
 
 
 def with_gradients(function):
-    """A compiled function of its inputs to the result of `function` and all its gradients."""
+    """A compiled function of its inputs to the result of `function` and the inputs' gradients."""
     def run(*inputs):
         with tf.GradientTape() as tape:
             tape.watch(inputs)
@@ -66,6 +66,14 @@ def down_conv(batch):
         yield (f"{side} px", with_gradients(lambda x, w: downsample(conv(x, w))),
                with_gradients(lambda x, w: downsampled_conv(x, downsampled_conv_kernel(w))),
                (normal(batch, side, side, channels), normal(3, 3, channels, channels)))
+
+
+def upsampling(batch):
+    """Two repeats and ours, which is no option."""
+    for side, channels, _ in UP:
+        yield (f"to {2 * side} px",
+               with_gradients(lambda x: tf.repeat(tf.repeat(x, 2, axis=1), 2, axis=2)),
+               with_gradients(upsample), (normal(batch, side, side, channels),))
 
 
 def shortcut(batch):
@@ -123,7 +131,7 @@ def adam(_):
     yield "all weights of G", step(False), step(True), ()
 
 
-PARTS = (up_conv, down_conv, shortcut, spectral_norm, batch_norm, adam)
+PARTS = (upsampling, up_conv, down_conv, shortcut, spectral_norm, batch_norm, adam)
 
 
 def seconds(function, inputs):

@@ -5,8 +5,8 @@ The training step in bfloat16, TensorFloat-32 and float32, with and without XLA 
 that halve or double the map; where its time goes; the largest batch that fits; generation as in an
 evaluation (which itself computes in float32 alone). Each is `sagan_tf.tools.benchmark` in a process
 of its own, on one device, so that one that runs out of memory does not end the others. Takes a
-while: about twenty compilations. The same command again measures what `--out` lacks; `--only=XLA`
-takes those with that in their names. `--flags="..."` goes to all of them, and makes a trial on a
+while: about twenty compilations. `--resume` measures what `--out` lacks, `--only=XLA` those with
+that in their names. `--flags="..."` goes to all of them, and makes a trial on a
 CPU possible (`--flags="--image_size=32 --gf_dim=8 --df_dim=8 ..."`).
 """
 
@@ -28,6 +28,7 @@ class SuiteConfig:
     out: str = config.option("gpu.json", "File for the results.")
     flags: str = config.option("", "Flags of sagan_tf.tools.benchmark for every measurement.")
     only: str = config.option("", "Measure those with this in their names.")
+    resume: bool = config.option(False, "Keep what the file holds and measure the rest.")
     rounds: int = config.option(20, "Measurements of each setting.")
     limit: int = config.option(1800, "Seconds that one of the processes may take.")
     most_towers: int = config.option(
@@ -108,22 +109,19 @@ def row(name: str, found: dict) -> str:
             f"| {result['peak_mb']:,.0f} |")
 
 
-def _begun(options: SuiteConfig, environment: dict[str, str]) -> dict:
-    """What the file is to hold: what it holds already, or nothing yet."""
-    new = {"date": datetime.date.today().isoformat(), "environment": environment,
-           "flags": options.flags, "rounds": options.rounds, "measurements": {}}
-    if not os.path.exists(options.out):
-        return new
+def _held(options: SuiteConfig) -> dict[str, dict]:
+    """The measurements that the file holds already, without those that failed."""
     try:
         with open(options.out, encoding="utf-8") as file:
             found = json.load(file)
-        same = all(found[key] == new[key] for key in ("environment", "flags", "rounds"))
-    except (OSError, ValueError, KeyError, TypeError):
+        same = (found["flags"], found["rounds"]) == (options.flags, options.rounds)
+        held = {name: one for name, one in found["measurements"].items() if "results" in one}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         same = False
     if not same:
-        raise config.UserError(f"--out={options.out}: holds something else than measurements of "
-                               "this machine with these flags; expected another file")
-    return found
+        raise config.UserError(f"--resume --out={options.out}: expected a file of measurements "
+                               "with the same --flags and --rounds")
+    return held
 
 
 def run(options: SuiteConfig) -> None:
@@ -138,17 +136,21 @@ def run(options: SuiteConfig) -> None:
     if "GPUs" not in environment and not options.flags:
         raise config.UserError("--flags=: there is no GPU here; expected flags for a trial on a "
                                "CPU, as in --flags=\"--image_size=32 --gf_dim=8 --df_dim=8\"")
+    wanted = {**measurements(), "train, bfloat16, XLA, largest batch": None}
+    wanted = {name: flags for name, flags in wanted.items() if options.only in name}
+    if not wanted:
+        raise config.UserError(f"--only={options.only}: expected a part of one of these: "
+                               + "; ".join(measurements()))
     with files.writing(options.out):
         files.require_writable(options.out)
-    found = _begun(options, environment)
-    done = found["measurements"]
+    done = _held(options) if options.resume else {}
+    found = {"date": datetime.date.today().isoformat(), "environment": environment,
+             "flags": options.flags, "rounds": options.rounds, "measurements": done}
     print("\n".join(f"{name}: {value}" for name, value in environment.items()))
     print("| setting | batch | iterations/s (slowest to quickest) | images/s | of the conv ceiling "
           "| peak MB |\n|---|---|---|---|---|---|")
-    wanted = {**measurements(), "train, bfloat16, XLA, largest batch": None}
-    wanted = {name: flags for name, flags in wanted.items() if options.only in name}
     for name, flags in wanted.items():
-        if "results" not in done.get(name, {}):
+        if name not in done:
             done[name] = largest_batch(options) if flags is None else measure(flags, options)
             with files.writing(options.out):  # What there is, after each: the rest may fail.
                 files.write_bytes(options.out, (json.dumps(found, indent=1) + "\n").encode())
