@@ -22,7 +22,6 @@ def test_killed_watch_goes_on_beside_a_real_run(tmp_path):
     started = [train]
     try:
         processes.wait_for(train, "start-up took")
-        processes.wait_for(train, "step 50/")
         train.send_signal(signal.SIGSTOP)  # It would take the cores until the watch has begun.
         watch = processes.start("eval_imagenet.py", *watch_flags)
         started.append(watch)

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import tensorflow as tf
@@ -35,10 +36,18 @@ def run(script, *flags, **options):
 
 
 def wait_for(process, pattern: str) -> str:
-    """Reads the process's output up to a line that matches, and returns it."""
-    for line in process.stdout:
-        if re.match(pattern, line):
-            return line
+    """Reads the process's output up to a line that matches, and returns it.
+
+    A process that does not write one within five minutes is killed.
+    """
+    limit = threading.Timer(300, process.kill)
+    limit.start()
+    try:
+        for line in process.stdout:
+            if re.match(pattern, line):
+                return line
+    finally:
+        limit.cancel()
     raise AssertionError(f"ended without {pattern}: {process.stderr.read()}")
 
 
