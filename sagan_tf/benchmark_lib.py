@@ -332,20 +332,17 @@ def summary(setting: Setting, seconds: Sequence[float], cost: operations.Cost,
            for name, most in (ceiling or {}).items()}}
 
 
-def kernel_classes(subject: Subject) -> dict[str, float]:
+def kernel_classes(call: Callable[[], Any], on_gpu: bool) -> dict[str, float]:
     """Seconds that a call spends in kernels of each class, by TensorFlow's profiler.
 
     On a CPU kernels overlap and are counted each, and what an operation hands to other threads
     counts as long as it waits for them; shares say more than sums. Nothing is found of XLA's
     kernels on a CPU, and of a GPU whose counters are closed to this user.
     """
-    on_gpu = subject.device_kind == "GPU"
-    if subject.setting.train.jit_compile and not on_gpu:
-        return {}
     with tempfile.TemporaryDirectory() as directory:
         tf.profiler.experimental.start(directory)
         try:
-            subject.seconds()
+            call()
         finally:
             tf.profiler.experimental.stop()
         (path,) = [os.path.join(where, name) for where, _, names in os.walk(directory)

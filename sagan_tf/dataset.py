@@ -191,21 +191,6 @@ class Records:
         sizes = np.array([shard.bytes for shard in self.info.shards], np.int64)
         return record_index.Index(self.files, sizes, stored["counts"], stored["offsets"])
 
-    def describe(self) -> dict[str, object]:
-        """Number of files, records and bytes, and the encoding of the first record.
-
-        Raises:
-          config.UserError: a file is not made of records.
-        """
-        with reading(self):
-            index = self.index
-            first = tf.train.Example.FromString(next(_serialized(self.files)))
-        facts = {"files": len(self.files), "records": len(index.offsets),
-                 "bytes": int(index.sizes.sum()),
-                 "encoding": "image_raw" if "image_raw" in first.features.feature else "image"}
-        if self.info is not None:
-            facts["fingerprint"] = self.info.fingerprint
-        return facts
 
 
 def settings(data_dir: str) -> dict[str, int]:
@@ -247,6 +232,23 @@ def open_records(data_dir: str, image_size: int, number_classes: int) -> Records
         raise config_lib.UserError(
             f"--data_dir={data_dir}: its {len(records.files)} *{SUFFIX} hold no records; {hint}")
     return records
+
+
+def describe(records: Records) -> dict[str, object]:
+    """Number of files, records and bytes, and the encoding of the first record.
+
+    Raises:
+      config.UserError: a file is not made of records.
+    """
+    with reading(records):
+        index = records.index
+        first = tf.train.Example.FromString(next(_serialized(records.files)))
+    facts = {"files": len(records.files), "records": len(index.offsets),
+             "bytes": int(index.sizes.sum()),
+             "encoding": "image_raw" if "image_raw" in first.features.feature else "image"}
+    if records.info is not None:
+        facts["fingerprint"] = records.info.fingerprint
+    return facts
 
 
 def list_files(data_dir: str) -> list[str]:

@@ -550,7 +550,7 @@ def _description(gan: model.SAGAN, records: dataset.Records,
               f"devices: {gan.strategy.num_replicas_in_sync} ("
               + ", ".join(gan.strategy.extended.worker_devices)
               + f"), {towers} towers of {gan.train_config.batch_size} images on each"]
-    lines += [f"data {name}: {value}" for name, value in records.describe().items()]
+    lines += [f"data {name}: {value}" for name, value in dataset.describe(records).items()]
     return "\n".join(lines)
 
 

@@ -189,7 +189,7 @@ def test_preview_takes_the_files_in_turn(sorted_data):
 
 def test_describe_counts_without_reading_payloads(tmp_path):
     make_data(tmp_path, count=11, shards=3)
-    facts = records_in(tmp_path).describe()
+    facts = dataset.describe(records_in(tmp_path))
     assert (facts["files"], facts["records"], facts["encoding"]) == (3, 11, "image_raw")
     assert facts["bytes"] == sum(f.stat().st_size for f in tmp_path.iterdir())
 
@@ -253,14 +253,14 @@ def test_describe_refuses_a_file_that_is_not_made_of_records(tmp_path):
     make_data(tmp_path)
     (tmp_path / "z.tfrecords").write_text("this is a text, and rather a long one at that")
     with pytest.raises(config.UserError, match="z.tfrecords: record 0 cannot be used: the file is"):
-        records_in(tmp_path).describe()
+        dataset.describe(records_in(tmp_path))
 
 
 def test_describe_refuses_a_directory_with_a_records_name(tmp_path):
     make_data(tmp_path)
     (tmp_path / "z.tfrecords").mkdir()
     with pytest.raises(config.UserError, match=r"z.tfrecords: record 0 cannot be used"):
-        records_in(tmp_path).describe()
+        dataset.describe(records_in(tmp_path))
 
 
 def test_directory_name_may_hold_glob_characters(tmp_path):

@@ -59,7 +59,10 @@ def _row(name: str, subject, seconds: list[float], options: BenchmarkConfig) -> 
            "optimizations": subject.gan.optimizations, "model": vars(subject.setting.model),
            "train": vars(train)}
     if options.profile:
-        row["kernels"] = lib.kernel_classes(subject)
+        on_gpu = subject.device_kind == "GPU"
+        # XLA's kernels on a CPU are not seen by the profiler.
+        seen = on_gpu or not train.jit_compile
+        row["kernels"] = lib.kernel_classes(subject.seconds, on_gpu) if seen else {}
     row["ceilings"] = lib.ceilings(train, subject.device_kind) if options.ceilings else None
     return row
 
