@@ -5,12 +5,15 @@ from sagan_tf import cli, config
 
 def main() -> None:
     eval_config = cli.make(config.EvalConfig, config.protocol(cli.value("protocol")))
-    from sagan_tf import eval_lib, watch_lib  # TensorFlow starts here, after the flags' checks
+    from sagan_tf.evaluation import (
+        evaluate,  # TensorFlow starts here, after the flags' checks
+        watch,
+    )
 
     if eval_config.watch or eval_config.all:
-        watch_lib.score_all(eval_config)
+        watch.score_all(eval_config)
     else:
-        eval_lib.evaluate(eval_config)
+        evaluate.evaluate(eval_config)
 
 
 if __name__ == "__main__":

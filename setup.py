@@ -17,7 +17,7 @@ setuptools.setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=setuptools.find_packages(include=["sagan_tf", "sagan_tf.*"]),
-    package_data={"sagan_tf": ["imagenet_names.txt"]},
+    package_data={"sagan_tf.data": ["imagenet_names.txt"]},
     python_requires=">=3.10,<3.14",
     install_requires=[
         "tensorflow>=2.21,<2.22",
@@ -29,6 +29,9 @@ setuptools.setup(
         "tensorflow-datasets>=4.9.9",
         "importlib_resources>=6",  # tensorflow-datasets' builders import it, and do not ask for it
         "tqdm>=4.60",
+        "joblib>=1.4",  # pool of worker processes
+        "filelock>=3.16",  # one writer a run
+        "psutil>=6",  # age and memory of processes
         "matplotlib>=3.8",  # curves of the scores
         # What tensorflow-metadata, below datasets, wants on 3.10; said here, because pip
         # would search for it.
@@ -43,8 +46,14 @@ setuptools.setup(
     ],
     extras_require={
         # playwright drives a Chromium that is there; imageio-ffmpeg writes MP4.
-        "test": ["pytest>=8", "pytest-xdist>=3.7", "ruff>=0.6", "scipy>=1.11",
-                 "playwright>=1.50", "imageio-ffmpeg>=0.5"],
+        "test": [
+            "pytest>=8",
+            "pytest-xdist>=3.7",
+            "ruff>=0.6",
+            "scipy>=1.11",
+            "playwright>=1.50",
+            "imageio-ffmpeg>=0.5",
+        ],
         "video": ["imageio-ffmpeg>=0.5"],  # interpolations as MP4
         "data": ["scikit-learn>=1.4"],  # to make the digits again
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],

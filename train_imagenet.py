@@ -5,16 +5,20 @@ from sagan_tf import cli, config
 
 def main() -> None:
     data_config, train_config = cli.make(config.DataConfig), cli.make(config.TrainConfig)
-    from sagan_tf import dataset, train_lib  # TensorFlow starts here, after most flags are checked
+    from sagan_tf.data import dataset  # TensorFlow starts here, after most flags are checked
+    from sagan_tf.training import train
 
     model_config = cli.make(config.ModelConfig, dataset.settings(data_config.data_dir))
-    train_lib.train(model_config, data_config, train_config, dry_run=cli.value("dry_run"))
+    train.train(model_config, data_config, train_config=train_config, dry_run=cli.value("dry_run"))
 
 
 KINDS = (config.ModelConfig, config.DataConfig, config.TrainConfig)
 
 if __name__ == "__main__":
     cli.define(*KINDS)
-    cli.define_switch("dry_run", "Check everything, print the full configuration, parameter "
-                      "counts, devices and what the data holds, and leave.")
+    cli.define_switch(
+        "dry_run",
+        "Check everything, print the full configuration, parameter "
+        "counts, devices and what the data holds, and leave.",
+    )
     cli.run(main)

@@ -10,12 +10,16 @@ from typing import Any, Optional
 
 from absl import app, flags, logging
 
-from sagan_tf import config as config_lib
+from sagan_tf import errors
 
 flags.disclaim_key_flags()  # so that --help lists our flags under the command that has them
 
-_DEFINE = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float,
-           str: flags.DEFINE_string}
+_DEFINE = {
+    bool: flags.DEFINE_bool,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+}
 
 
 def define(*kinds: type) -> None:
@@ -53,8 +57,12 @@ def make(kind: type, known: Optional[Mapping[str, Any]] = None) -> Any:
       config.UserError: a value fails its check.
     """
     known = known or {}
-    return kind(**{name: known[name] if name in known and not flags.FLAGS[name].present
-                   else value(name) for name in (field.name for field in dataclasses.fields(kind))})
+    return kind(
+        **{
+            name: known[name] if name in known and not flags.FLAGS[name].present else value(name)
+            for name in (field.name for field in dataclasses.fields(kind))
+        }
+    )
 
 
 def run(main: Callable[[], None], argument: Optional[str] = None) -> None:
@@ -76,8 +84,7 @@ def run(main: Callable[[], None], argument: Optional[str] = None) -> None:
     # and again takes a second or two of every start.
     gc.set_threshold(100_000, 50, 50)
     sys.stdout.reconfigure(errors="backslashreplace")  # File names need not be UTF-8.
-    app.run(lambda _: sys.exit(_guarded(main)),
-            flags_parser=lambda argv: _parse(argv, argument))
+    app.run(lambda _: sys.exit(_guarded(main)), flags_parser=lambda argv: _parse(argv, argument))
 
 
 def _parse(argv: Sequence[str], argument: Optional[str]) -> list[str]:
@@ -88,8 +95,10 @@ def _parse(argv: Sequence[str], argument: Optional[str]) -> list[str]:
     if argument and len(rest) == 2 and not flags.FLAGS[argument].present:
         flags.FLAGS[argument].value = rest.pop()
     if len(rest) > 1:
-        _fail(f"{rest[-1]}: expected flags only, as in --name=value"
-              + (f", and one {argument}" if argument else ""))
+        _fail(
+            f"{rest[-1]}: expected flags only, as in --name=value"
+            + (f", and one {argument}" if argument else "")
+        )
     return rest
 
 
@@ -98,13 +107,13 @@ def _guarded(main: Callable[[], None]) -> int:
         logging.set_verbosity(logging.WARNING)  # TensorFlow Datasets tells of all it does.
     try:
         main()
-    except config_lib.UserError as error:
+    except errors.UserError as error:
         _fail(str(error))
     except KeyboardInterrupt:
         _fail("interrupted", 130)
-    except config_lib.WorkerLost as lost:
-        _fail(str(lost), config_lib.RESTART)
-    except config_lib.Interrupted as stop:
+    except errors.WorkerLost as lost:
+        _fail(str(lost), errors.RESTART)
+    except errors.Interrupted as stop:
         _fail(str(stop), 128 + stop.signal)
     return 0
 

@@ -8,23 +8,19 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Optional
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf import config as config_lib
-from sagan_tf import discriminator, distribution, generator, losses, noise, ops
-from sagan_tf import images as images_lib
+from sagan_tf.config import ModelConfig, TrainConfig
+from sagan_tf.gan import discriminator, generator, losses, noise, optimizers
+from sagan_tf.gan import updates as gan_updates
+from sagan_tf.runtime import distribution
 
 # Where the moving average of the generator is, in the names of `SAGAN.state`.
 AVERAGE = "ema/"
-# Where the scales of float16 losses are.
-LOSS_SCALE = "loss_scale/"
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 _G_METRICS = ("g_loss", "logit_fake")
 _D_METRICS = ("d_loss", "d_loss_real", "d_loss_fake", "logit_real", "logit_fake")
-# Adam's epsilon in TensorFlow 1 (Keras's default is 1e-7).
-ADAM_EPSILON = 1e-8
 
 
 class SAGAN:
@@ -49,9 +45,8 @@ class SAGAN:
       step: int64 variable, iterations done; the training loop counts it up.
     """
 
-    def __init__(self, model_config: config_lib.ModelConfig,
-                 train_config: Optional[config_lib.TrainConfig] = None):
-        train_config = train_config or config_lib.TrainConfig()
+    def __init__(self, model_config: ModelConfig, train_config: Optional[TrainConfig] = None):
+        train_config = train_config or TrainConfig()
         self.model_config = model_config
         self.train_config = train_config
         self.strategy = tf.distribute.get_strategy()
@@ -64,8 +59,9 @@ class SAGAN:
         self._dtype = _POLICIES[train_config.mixed_precision]
         self.optimizations = distribution.optimizations(train_config.optimizations)
         self.generator = self._new_generator()
-        self.discriminator = discriminator.Discriminator(model_config, self.optimizations,
-                                                         dtype=self._dtype)
+        self.discriminator = discriminator.Discriminator(
+            model_config, self.optimizations, dtype=self._dtype
+        )
         self.discriminator.build()
         self.averaged = None
         if train_config.ema_decay:
@@ -77,9 +73,17 @@ class SAGAN:
         self.d_optimizer.build(self.discriminator.trainable_variables)
         self.loss_scales = {}
         if train_config.mixed_precision == "float16":
-            self.loss_scales = {self.g_optimizer: LossScale("g"), self.d_optimizer: LossScale("d")}
-        self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="global_step",
-                                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
+            self.loss_scales = {
+                self.g_optimizer: optimizers.LossScale("g"),
+                self.d_optimizer: optimizers.LossScale("d"),
+            }
+        self.step = tf.Variable(
+            0,
+            dtype=tf.int64,
+            trainable=False,
+            name="global_step",
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
         self._compilations: dict[tuple, tuple] = {}
         self._loss_real, self._loss_fake = losses.discriminator_losses(train_config.loss_type)
 
@@ -114,7 +118,8 @@ class SAGAN:
           logits), and "d_gradient_norm", as in `g_step`.
         """
         return self._on_replicas(
-            self._d_step, _float(images), _int(labels), _float(z), _int(fake_labels))
+            self._d_step, _float(images), _int(labels), _float(z), _int(fake_labels)
+        )
 
     def begin_average(self) -> None:
         """Makes `averaged` a copy of the generator."""
@@ -134,10 +139,14 @@ class SAGAN:
             return
         config = self.train_config
         decay = tf.where(self.step < config.ema_start, 0.0, config.ema_decay)
-        self._store([ops.Update(average.value, tf.convert_to_tensor(v.value), decay)
-                     for average, v in zip(self.averaged.weights, self.generator.weights)])
+        self._store(
+            [
+                gan_updates.Update(average.value, tf.convert_to_tensor(v.value), decay)
+                for average, v in zip(self.averaged.weights, self.generator.weights)
+            ]
+        )
 
-    def sample(self, z, labels, batch_size: int = 100, use_ema: bool = False) -> np.ndarray:
+    def sample(self, z, labels, *, batch_size: int = 100, use_ema: bool = False) -> np.ndarray:
         """Images with moving statistics and u as it stands, in batches of `batch_size`.
 
         Args:
@@ -148,9 +157,12 @@ class SAGAN:
           float32 [n, size, size, 3] in [-1, 1].
         """
         generate = self._generate_averaged if use_ema else self._generate
-        return np.concatenate([
-            generate(_float(z[i:i + batch_size]), _int(labels[i:i + batch_size])).numpy()
-            for i in range(0, len(z), batch_size)])
+        return np.concatenate(
+            [
+                generate(_float(z[i : i + batch_size]), _int(labels[i : i + batch_size])).numpy()
+                for i in range(0, len(z), batch_size)
+            ]
+        )
 
     def class_samples(self, rows: int = 10, columns: int = 10) -> np.ndarray:
         """Samples of fixed z, one class a row (at most `rows`, spread evenly over the classes).
@@ -162,8 +174,13 @@ class SAGAN:
         """
         classes = self.model_config.number_classes
         rows = min(rows, classes)
-        z, labels = noise.draw_grid(self.train_config.seed, rows, columns, self.model_config.z_dim,
-                                    classes)
+        z, labels = noise.draw_grid(
+            self.train_config.seed,
+            rows,
+            columns=columns,
+            z_dim=self.model_config.z_dim,
+            number_classes=classes,
+        )
         images = self.sample(z, labels, use_ema=self.train_config.use_ema)
         return images.reshape(rows, columns, *images.shape[1:])
 
@@ -181,23 +198,34 @@ class SAGAN:
         if network.non_local is None:
             images = network(z, labels, training=False, update_sn=False)
         else:
-            images, found["generator"] = network(z, labels, training=False, update_sn=False,
-                                                 return_attention=True)
+            images, found["generator"] = network(
+                z, labels, training=False, update_sn=False, return_attention=True
+            )
         if self.discriminator.non_local is not None:
-            _, found["discriminator"] = self.discriminator(images, labels, update_sn=False,
-                                                           return_attention=True)
+            _, found["discriminator"] = self.discriminator(
+                images, labels, update_sn=False, return_attention=True
+            )
         return images.numpy(), {name: value.numpy() for name, value in found.items()}
 
     def _new_generator(self) -> generator.Generator:
-        new = generator.Generator(self.model_config, self.train_config.group_size,
-                                  self.optimizations, dtype=self._dtype)
+        new = generator.Generator(
+            self.model_config,
+            self.train_config.group_size,
+            optimizations=self.optimizations,
+            dtype=self._dtype,
+        )
         new.build()
         return new
 
-    def _new_adam(self, learning_rate: float) -> "ReducedAdam":
+    def _new_adam(self, learning_rate: float) -> optimizers.ReducedAdam:
         config = self.train_config
-        return ReducedAdam(learning_rate, beta_1=config.beta1, beta_2=config.beta2,
-                           epsilon=ADAM_EPSILON, one_kernel="adam" in self.optimizations)
+        return optimizers.ReducedAdam(
+            learning_rate,
+            beta_1=config.beta1,
+            beta_2=config.beta2,
+            epsilon=optimizers.ADAM_EPSILON,
+            one_kernel="adam" in self.optimizations,
+        )
 
     @tf.function(reduce_retracing=True, autograph=False)
     def _generate(self, z, labels):
@@ -217,8 +245,10 @@ class SAGAN:
         state = {"global_step": self.step}
         if self.averaged is not None:
             state.update({AVERAGE + v.path: v.value for v in self.averaged.weights})
-        for network, prefix, optimizer in ((self.generator, "g", self.g_optimizer),
-                                           (self.discriminator, "d", self.d_optimizer)):
+        for network, prefix, optimizer in (
+            (self.generator, "g", self.g_optimizer),
+            (self.discriminator, "d", self.d_optimizer),
+        ):
             state.update({v.path: v.value for v in network.weights})
             state[f"{prefix}_optimizer/iterations"] = optimizer.iterations.value
             slots = zip(network.trainable_variables, optimizer._momentums, optimizer._velocities)
@@ -231,14 +261,18 @@ class SAGAN:
 
     def _g_step(self, z, fake_labels):
         metrics, gradients, updates = self._in_parts(
-            self._g_part, (z, fake_labels), _G_METRICS, self.generator.trainable_variables,
-            self.generator.non_trainable_variables)
+            self._g_part,
+            (z, fake_labels),
+            _G_METRICS,
+            self.generator.trainable_variables,
+            self.generator.non_trainable_variables,
+        )
         norm = self._apply(self.g_optimizer, self.generator.trainable_variables, gradients, updates)
         return {**metrics, "g_gradient_norm": norm}
 
     def _g_part(self, z, fake_labels):
         variables = self.generator.trainable_variables
-        with ops.collected_updates() as updates, _tape(variables) as tape:
+        with gan_updates.collected_updates() as updates, _tape(variables) as tape:
             fake = self.generator(z, fake_labels, training=True, update_sn=True)
             logits = self.discriminator(fake, fake_labels, update_sn=False)
             loss = losses.generator_loss(logits)
@@ -247,36 +281,46 @@ class SAGAN:
         return metrics, _gradients(tape, scaled, variables), updates
 
     def _d_step(self, images, labels, z, fake_labels):
-        state = (self.generator.non_trainable_variables
-                 + self.discriminator.non_trainable_variables)
+        state = self.generator.non_trainable_variables + self.discriminator.non_trainable_variables
         metrics, gradients, updates = self._in_parts(
-            self._d_part, (images, labels, z, fake_labels), _D_METRICS,
-            self.discriminator.trainable_variables, state)
-        norm = self._apply(self.d_optimizer, self.discriminator.trainable_variables, gradients,
-                           updates)
+            self._d_part,
+            (images, labels, z, fake_labels),
+            _D_METRICS,
+            self.discriminator.trainable_variables,
+            state,
+        )
+        norm = self._apply(
+            self.d_optimizer, self.discriminator.trainable_variables, gradients, updates
+        )
         return {**metrics, "d_gradient_norm": norm}
 
     def _d_part(self, images, labels, z, fake_labels):
         variables = self.discriminator.trainable_variables
-        with ops.collected_updates() as updates:
+        with gan_updates.collected_updates() as updates:
             fake = self.generator(z, fake_labels, training=True, update_sn=True)
             with _tape(variables) as tape:
                 real, fake = self._real_and_fake_logits(images, labels, fake, fake_labels)
                 loss_real, loss_fake = self._loss_real(real), self._loss_fake(fake)
                 loss = loss_real + loss_fake
                 scaled = self._scaled(loss, self.d_optimizer)
-        metrics = dict(zip(_D_METRICS, (loss, loss_real, loss_fake, tf.reduce_mean(real),
-                                        tf.reduce_mean(fake))))
+        metrics = dict(
+            zip(
+                _D_METRICS, (loss, loss_real, loss_fake, tf.reduce_mean(real), tf.reduce_mean(fake))
+            )
+        )
         return metrics, _gradients(tape, scaled, variables), updates
 
     def _real_and_fake_logits(self, images, labels, fake, fake_labels):
         """D treats every image by itself, and the reference's two passes start from the same u: one
         batch of real and generated images gives both logits and normalises W once."""
         if "joint_batch" not in self.optimizations:
-            return (self.discriminator(images, labels, update_sn=True),
-                    self.discriminator(fake, fake_labels, update_sn=False))
-        logits = self.discriminator(tf.concat([images, fake], 0),
-                                    tf.concat([labels, fake_labels], 0), update_sn=True)
+            return (
+                self.discriminator(images, labels, update_sn=True),
+                self.discriminator(fake, fake_labels, update_sn=False),
+            )
+        logits = self.discriminator(
+            tf.concat([images, fake], 0), tf.concat([labels, fake_labels], 0), update_sn=True
+        )
         return tf.split(logits, [tf.shape(images)[0], tf.shape(fake)[0]])
 
     def _scaled(self, loss: tf.Tensor, optimizer) -> tf.Tensor:
@@ -301,8 +345,11 @@ class SAGAN:
 
         def run(*batch):
             metrics, gradients, values = compute(*batch)
-            return metrics, gradients, [update._replace(value=value)
-                                        for update, value in zip(updates, values)]
+            return (
+                metrics,
+                gradients,
+                [update._replace(value=value) for update, value in zip(updates, values)],
+            )
 
         return run
 
@@ -331,13 +378,23 @@ class SAGAN:
             found = ([metrics[name] for name in names], gradients, values)
             return number + 1, tf.nest.map_structure(lambda s, x: s + x / count, sums, found)
 
-        nothing = ([tf.zeros([])] * len(names), [tf.zeros(v.shape) for v in variables],
-                   [tf.zeros(v.shape) for v in state])
+        nothing = (
+            [tf.zeros([])] * len(names),
+            [tf.zeros(v.shape) for v in variables],
+            [tf.zeros(v.shape) for v in state],
+        )
         _, (metrics, gradients, values) = tf.while_loop(
-            lambda number, _: number < count, one_more, (0, nothing),
-            parallel_iterations=1, maximum_iterations=count)
-        return dict(zip(names, metrics)), gradients, [
-            updates[id(v.value)]._replace(value=value) for v, value in zip(state, values)]
+            lambda number, _: number < count,
+            one_more,
+            (0, nothing),
+            parallel_iterations=1,
+            maximum_iterations=count,
+        )
+        return (
+            dict(zip(names, metrics)),
+            gradients,
+            [updates[id(v.value)]._replace(value=value) for v, value in zip(state, values)],
+        )
 
     def _apply(self, optimizer, variables: list, gradients: list, updates: list) -> tf.Tensor:
         """Adam's step and the layers' updates; returns the norm of the gradient."""
@@ -346,7 +403,8 @@ class SAGAN:
         values = [update.value for update in updates]
         if self.strategy.num_replicas_in_sync > 1:
             gradients, values = tf.distribute.get_replica_context().all_reduce(
-                tf.distribute.ReduceOp.MEAN, (gradients, values))
+                tf.distribute.ReduceOp.MEAN, (gradients, values)
+            )
         updates = [update._replace(value=value) for update, value in zip(updates, values)]
         scale = self.loss_scales.get(optimizer)
         if scale is None:
@@ -354,14 +412,18 @@ class SAGAN:
             norm = tf.linalg.global_norm(gradients)
         else:
             gradients, norm, finite = scale.unscaled(gradients)
-            optimizer.apply(gradients, variables, finite)
+            optimizer.apply(gradients, variables, finite=finite)
             updates += scale.updates(finite)
         self._store(updates)
         return norm
 
-    def _store(self, updates: list[ops.Update]) -> None:
-        _on_every_device([(update.variable, ops.store, (update.value, update.decay))
-                          for update in updates])
+    def _store(self, updates: list[gan_updates.Update]) -> None:
+        gan_updates.on_every_device(
+            [
+                (update.variable, gan_updates.store, (update.value, update.decay))
+                for update in updates
+            ]
+        )
 
     def _on_replicas(self, step: Callable, *batch: tf.Tensor) -> dict[str, tf.Tensor]:
         inside = tf.distribute.get_replica_context()
@@ -369,148 +431,20 @@ class SAGAN:
             return step(*batch)
         replicas = self.strategy.num_replicas_in_sync
         if batch[0].shape[0] is not None and batch[0].shape[0] % replicas:
-            raise ValueError(f"a batch of {batch[0].shape[0]} images cannot be split over "
-                             f"{replicas} replicas")
+            raise ValueError(
+                f"a batch of {batch[0].shape[0]} images cannot be split over {replicas} replicas"
+            )
         shares = [tf.split(value, replicas) for value in batch]
         per_replica = [
             self.strategy.experimental_distribute_values_from_function(
-                lambda context, share=share: share[context.replica_id_in_sync_group])
-            for share in shares]
+                lambda context, share=share: share[context.replica_id_in_sync_group]
+            )
+            for share in shares
+        ]
         results = self.strategy.run(step, args=per_replica)
-        return {name: self.strategy.reduce("MEAN", value, axis=None)
-                for name, value in results.items()}
-
-
-def grid_of(samples: np.ndarray) -> np.ndarray:
-    """float [rows, columns, size, size, 3] in [-1, 1] -> uint8 [rows * size, columns * size, 3]."""
-    rows, columns, *image = samples.shape
-    return images_lib.grid(images_lib.to_uint8(samples.reshape(-1, *image)), rows, columns)
-
-
-def _on_every_device(changes: list[tuple]) -> None:
-    """Changes variables by what is the same on all replicas: no reduction.
-
-    Args:
-      changes: (variable, function of (this device's copy of it, *arguments), arguments) of each.
-    """
-    def change(strategy, arguments):
-        for (variable, function, _), given in zip(changes, arguments):
-            strategy.extended.update(variable, function, args=given, group=False)
-
-    arguments = [given for *_, given in changes]
-    tf.distribute.get_replica_context().merge_call(change, args=(arguments,))
-
-
-class ReducedAdam(keras.optimizers.Adam):
-    """Adam for gradients that are the same on all replicas already.
-
-    lr_t = lr sqrt(1 - beta2^t) / (1 - beta1^t); m <- beta1 m + (1 - beta1) g;
-    v <- beta2 v + (1 - beta2) g^2; w <- w - lr_t m / (sqrt(v) + epsilon).
-
-    Args:
-      one_kernel: whether to take TensorFlow's own kernel, which the reference calls, in the place
-        of Keras's sequence of operations.
-      others: as in `keras.optimizers.Adam`.
-
-    Source: Kingma and Ba, 2015, section 2, last paragraph.
-    """
-
-    def __init__(self, *args, one_kernel: bool = True, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.one_kernel = one_kernel
-
-    def apply(self, gradients, trainable_variables, finite: Optional[tf.Tensor] = None) -> None:
-        """One step.
-
-        Args:
-          gradients: of `trainable_variables`, to which `build` was called.
-          finite: where it is False nothing changes, whatever the gradients. If it is given, which
-            float16 does, the one kernel is taken in any case.
-        """
-        if finite is None and not self.one_kernel:
-            super().apply(gradients, trainable_variables)
-            return
-        going = tf.constant(1.0) if finite is None else tf.cast(finite, tf.float32)
-        if finite is not None:
-            gradients = [tf.where(finite, gradient, 0.0) for gradient in gradients]
-        step = tf.cast(tf.convert_to_tensor(self.iterations), tf.float32) + 1
-        betas = [1 - going * (1 - beta) for beta in (self.beta_1, self.beta_2)]
-        powers = [tf.pow(tf.constant(beta), step) for beta in (self.beta_1, self.beta_2)]
-        settings = (*powers, going * tf.convert_to_tensor(self.learning_rate), *betas,
-                    tf.constant(self.epsilon))
-        slots = zip(trainable_variables, self._momentums, self._velocities, gradients)
-        _on_every_device([
-            (variable.value, _apply_adam, (m.value, v.value, gradient, *settings))
-            for variable, m, v, gradient in slots
-        ] + [(self.iterations.value, _count, (tf.cast(going, self.iterations.dtype),))])
-
-    def _all_reduce_sum_gradients(self, grads_and_vars):
-        return grads_and_vars
-
-
-def _apply_adam(variable, m, v, gradient, beta1_power, beta2_power, rate, beta1, beta2,
-                epsilon) -> None:
-    tf.raw_ops.ResourceApplyAdam(
-        var=variable.handle, m=m.handle, v=v.handle, beta1_power=beta1_power,
-        beta2_power=beta2_power, lr=rate, beta1=beta1, beta2=beta2, epsilon=epsilon, grad=gradient,
-        use_locking=False)
-
-
-def _count(variable, more) -> None:
-    variable.assign_add(more)
-
-
-class LossScale:
-    """What a float16 loss is multiplied by, so that small gradients do not vanish.
-
-    It halves, and the step is left out, where a gradient is not finite; it doubles after 2,000
-    steps without that, up to 2^24.
-
-    Args:
-      name: of the network.
-
-    Source: Micikevicius et al., 2018, section 3.2; the numbers are those of
-    `keras.optimizers.LossScaleOptimizer`.
-    """
-
-    initial, most, growth_steps = 2.0**15, 2.0**24, 2000
-
-    def __init__(self, name: str):
-        def variable(value, dtype, what):
-            return tf.Variable(value, dtype=dtype, trainable=False, name=what,
-                               aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
-
-        self.name = name
-        self._scale = variable(self.initial, tf.float32, "loss_scale")
-        self._good_steps = variable(0, tf.int64, "good_steps")
-
-    def value(self) -> tf.Tensor:
-        """The scale, a float32 scalar."""
-        return tf.convert_to_tensor(self._scale)
-
-    def state(self) -> dict[str, tf.Variable]:
-        """Its variables, by name."""
-        return {f"{LOSS_SCALE}{self.name}": self._scale,
-                f"{LOSS_SCALE}{self.name}_good_steps": self._good_steps}
-
-    def unscaled(self, gradients: list) -> tuple[list, tf.Tensor, tf.Tensor]:
-        """Gradients of the loss itself, their norm, and whether they are finite.
-
-        The norm is 0 where they are not, but for a scale of 1: then the loss itself is at fault.
-        """
-        gradients = [gradient / self.value() for gradient in gradients]
-        norm = tf.linalg.global_norm(gradients)
-        finite = tf.math.is_finite(norm)
-        return gradients, tf.where(finite | (self.value() <= 1), norm, 0.0), finite
-
-    def updates(self, finite: tf.Tensor) -> list[ops.Update]:
-        """What follows from a step whose gradients were finite, or not."""
-        good = tf.where(finite, self._good_steps + 1, 0)
-        grow = good >= self.growth_steps
-        grown = tf.minimum(self.value() * tf.where(grow, 2.0, 1.0), self.most)
-        scale = tf.where(finite, grown, tf.maximum(self.value() / 2, 1.0))
-        return [ops.Update(self._scale, scale, 0.0),
-                ops.Update(self._good_steps, tf.where(grow, tf.zeros_like(good), good), 0.0)]
+        return {
+            name: self.strategy.reduce("MEAN", value, axis=None) for name, value in results.items()
+        }
 
 
 @contextlib.contextmanager
@@ -530,3 +464,13 @@ def _float(value) -> tf.Tensor:
 
 def _int(value) -> tf.Tensor:
     return tf.cast(value, tf.int32)
+
+
+def sigma_ratios(gan: SAGAN) -> dict[str, float]:
+    """`sigma_ratio` of each attention block, by its reference name."""
+    return {
+        "model/" + v.path.split("/", 1)[1]: float(v.numpy())
+        for network in (gan.generator, gan.discriminator)
+        for v in network.trainable_variables
+        if v.path.endswith("sigma_ratio")
+    }

@@ -16,15 +16,18 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf import config, model
+from sagan_tf import errors, model
 
 _SCOPE = "model/"
 
 
 def _model_table(gan: model.SAGAN) -> dict[str, tf.Variable]:
     """Reference name -> variable, for every weight of both networks."""
-    return {_SCOPE + v.path.split("/", 1)[1]: v.value
-            for network in (gan.generator, gan.discriminator) for v in network.weights}
+    return {
+        _SCOPE + v.path.split("/", 1)[1]: v.value
+        for network in (gan.generator, gan.discriminator)
+        for v in network.weights
+    }
 
 
 def _optimizer_table(gan: model.SAGAN) -> dict[str, tf.Variable]:
@@ -37,7 +40,7 @@ def _optimizer_table(gan: model.SAGAN) -> dict[str, tf.Variable]:
             start = f"{prefix}_optimizer/{slot}/"
             for name, variable in state.items():
                 if name.startswith(start):
-                    path = name[len(start):].split("/", 1)[1]
+                    path = name[len(start) :].split("/", 1)[1]
                     table[f"{_SCOPE}{path}/{suffix}"] = variable
     return table
 
@@ -45,10 +48,12 @@ def _optimizer_table(gan: model.SAGAN) -> dict[str, tf.Variable]:
 def _beta_powers(gan: model.SAGAN) -> dict[str, np.ndarray]:
     """TensorFlow 1's Adam keeps beta^(t + 1) in variables; D's optimizer was made first."""
     train = gan.train_config
-    return {f"{name}_power{suffix}":
-            np.float32(beta) ** np.float32(int(optimizer.iterations.numpy()) + 1)
-            for optimizer, suffix in ((gan.d_optimizer, ""), (gan.g_optimizer, "_1"))
-            for name, beta in (("beta1", train.beta1), ("beta2", train.beta2))}
+    return {
+        f"{name}_power{suffix}": np.float32(beta)
+        ** np.float32(int(optimizer.iterations.numpy()) + 1)
+        for optimizer, suffix in ((gan.d_optimizer, ""), (gan.g_optimizer, "_1"))
+        for name, beta in (("beta1", train.beta1), ("beta2", train.beta2))
+    }
 
 
 def variables(gan: model.SAGAN, optimizer: bool = False) -> dict[str, np.ndarray]:
@@ -84,11 +89,13 @@ def assign(gan: model.SAGAN, values: Mapping[str, np.ndarray]) -> None:
         table.update(slots)
     faults = [f"missing {name}" for name in table if name not in values]
     faults += [f"unexpected {name}" for name in values if name not in table and name not in powers]
-    faults += [f"{name} has shape {tuple(np.shape(values[name]))} there, {tuple(v.shape)} here"
-               for name, v in table.items()
-               if name in values and tuple(np.shape(values[name])) != tuple(v.shape)]
+    faults += [
+        f"{name} has shape {tuple(np.shape(values[name]))} there, {tuple(v.shape)} here"
+        for name, v in table.items()
+        if name in values and tuple(np.shape(values[name])) != tuple(v.shape)
+    ]
     if faults:
-        raise config.UserError("the variables are not those of this model: " + "; ".join(faults))
+        raise errors.UserError("the variables are not those of this model: " + "; ".join(faults))
     for name, variable in table.items():
         variable.assign(tf.cast(values[name], variable.dtype))
 
@@ -102,13 +109,14 @@ def read(gan: model.SAGAN, path: str) -> None:
     try:
         reader = tf.train.load_checkpoint(path)
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
-        raise config.UserError(
-            f"{path}: expected a TensorFlow 1 checkpoint (the path without .index)") from error
+        raise errors.UserError(
+            f"{path}: expected a TensorFlow 1 checkpoint (the path without .index)"
+        ) from error
     names = reader.get_variable_to_shape_map()
     try:
         assign(gan, {name: reader.get_tensor(name) for name in names})
-    except config.UserError as error:
-        raise config.UserError(f"{path}: {error}") from error
+    except errors.UserError as error:
+        raise errors.UserError(f"{path}: {error}") from error
 
 
 def write(gan: model.SAGAN, path: str) -> None:
@@ -121,5 +129,9 @@ def write(gan: model.SAGAN, path: str) -> None:
     tf.io.gfile.makedirs(os.path.dirname(path) or ".")
     arrays = variables(gan, optimizer=True)
     names = sorted(arrays)
-    tf.raw_ops.SaveV2(prefix=path, tensor_names=names, shape_and_slices=[""] * len(names),
-                      tensors=[tf.constant(arrays[name]) for name in names])
+    tf.raw_ops.SaveV2(
+        prefix=path,
+        tensor_names=names,
+        shape_and_slices=[""] * len(names),
+        tensors=[tf.constant(arrays[name]) for name in names],
+    )

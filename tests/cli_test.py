@@ -1,9 +1,10 @@
 """The two commands, as a user runs them: real processes, real exit codes."""
 
-
 import pytest
 
-from sagan_tf import checkpoints, config, dataset
+from sagan_tf import errors
+from sagan_tf.data import dataset
+from sagan_tf.runs import checkpoints
 from tests.conftest import ROOT
 from tests.processes import PLAIN, error_line, run, state
 from tests.testing import NO_DISK, make_data, make_pictures, small_disk
@@ -14,18 +15,30 @@ def fixture_data(tmp_path_factory):
     return make_data(tmp_path_factory.mktemp("records"))
 
 
-@pytest.mark.parametrize(("script", "flags", "message"), [
-    ("train_imagenet.py", ["--generater_type=test"],
-     "Unknown command line flag 'generater_type'. Did you mean: generator_type ?"),
-    ("train_imagenet.py", ["--batch_size=many"], "flag --batch_size=many"),
-    ("train_imagenet.py", ["test"], "test: expected flags only"),
-    ("train_imagenet.py", ["--generator_type=big"],
-     "--generator_type=big: expected one of test, test_64, baseline"),
-    ("train_imagenet.py", ["--flagfile=absent.flags"], "absent.flags"),
-    ("eval_imagenet.py", ["--num_classes=x"], "flag --num_classes=x"),
-    ("eval_imagenet.py", ["--data_dir=data/digits", "--checkpoint_dir=absent"],
-     "absent/imagenet_64: no run there"),
-])
+@pytest.mark.parametrize(
+    ("script", "flags", "message"),
+    [
+        (
+            "train_imagenet.py",
+            ["--generater_type=test"],
+            "Unknown command line flag 'generater_type'. Did you mean: generator_type ?",
+        ),
+        ("train_imagenet.py", ["--batch_size=many"], "flag --batch_size=many"),
+        ("train_imagenet.py", ["test"], "test: expected flags only"),
+        (
+            "train_imagenet.py",
+            ["--generator_type=big"],
+            "--generator_type=big: expected one of test, test_64, baseline",
+        ),
+        ("train_imagenet.py", ["--flagfile=absent.flags"], "absent.flags"),
+        ("eval_imagenet.py", ["--num_classes=x"], "flag --num_classes=x"),
+        (
+            "eval_imagenet.py",
+            ["--data_dir=data/digits", "--checkpoint_dir=absent"],
+            "absent/imagenet_64: no run there",
+        ),
+    ],
+)
 def test_bad_command_is_one_line_and_exit_code_1(script, flags, message):
     assert message in error_line(run(script, *flags, cwd=ROOT))
 
@@ -42,8 +55,15 @@ def fixture_prepared(tmp_path_factory):
     """A directory that prepare_data made: 32 px, two classes."""
     path = tmp_path_factory.mktemp("prepared")
     make_pictures(path / "source", {"ant": 6, "bee": 5})
-    code, _, err = run("-m", "sagan_tf.tools.prepare_data", f"--source={path}/source", "--size=32",
-                       f"--out={path}/out", "--encoding=jpeg", cwd=ROOT)
+    code, _, err = run(
+        "-m",
+        "sagan_tf.tools.prepare_data",
+        f"--source={path}/source",
+        "--size=32",
+        f"--out={path}/out",
+        "--encoding=jpeg",
+        cwd=ROOT,
+    )
     assert code == 0, err
     return path / "out"
 
@@ -60,24 +80,33 @@ def test_size_and_classes_need_no_flag_where_the_data_says_them(prepared):
 
 
 def test_contradiction_to_the_data_is_an_error_with_both(prepared):
-    for asked, line in (((64, 2), "--image_size=64: {}/dataset.json says 32;"),
-                        ((32, 10), "--number_classes=10: {}/dataset.json says 2;")):
-        with pytest.raises(config.UserError) as error:
-            dataset.open_records(str(prepared), *asked)
+    for (side, classes), line in (
+        ((64, 2), "--image_size=64: {}/dataset.json says 32;"),
+        ((32, 10), "--number_classes=10: {}/dataset.json says 2;"),
+    ):
+        with pytest.raises(errors.UserError) as error:
+            dataset.open_records(str(prepared), side, number_classes=classes)
         assert str(error.value).startswith(line.format(prepared))
 
 
 def test_no_records_names_the_digits_recipe(tmp_path):
     """The line of a process is that of the worker without data (distributed_test)."""
-    with pytest.raises(config.UserError) as error:
-        dataset.open_records(str(tmp_path), 128, 1000)
+    with pytest.raises(errors.UserError) as error:
+        dataset.open_records(str(tmp_path), 128, number_classes=1000)
     assert str(error.value).startswith(f"--data_dir={tmp_path}: it holds no *.tfrecords;")
     assert "--flagfile=configs/digits.flags" in str(error.value)
 
 
 def test_input_benchmark_prints_a_row_for_each_pipeline(prepared):
-    code, out, err = run("-m", "sagan_tf.tools.benchmark_input", str(prepared), "--batch_size=4",
-                         "--rounds=1", "--seconds=0.1", cwd=ROOT)
+    code, out, err = run(
+        "-m",
+        "sagan_tf.tools.benchmark_input",
+        str(prepared),
+        "--batch_size=4",
+        "--rounds=1",
+        "--seconds=0.1",
+        cwd=ROOT,
+    )
     assert code == 0, err
     rows = [line.split() for line in out.splitlines()[2:]]
     assert [row[3] for row in rows] == ["ours", "ours,", "plain"]
@@ -89,8 +118,15 @@ def test_full_disk_is_one_line_and_keeps_the_last_checkpoint(tmp_path, data):
     with small_disk(tmp_path / "disk", "4m") as disk:
         if not disk:
             pytest.skip(NO_DISK)
-        flags = [*PLAIN, f"--data_dir={data}", f"--checkpoint_dir={disk}", "--steps_per_loop=1",
-                 "--save_checkpoint_secs=0", "--keep_checkpoints=100000", "--max_steps=100000"]
+        flags = [
+            *PLAIN,
+            f"--data_dir={data}",
+            f"--checkpoint_dir={disk}",
+            "--steps_per_loop=1",
+            "--save_checkpoint_secs=0",
+            "--keep_checkpoints=100000",
+            "--max_steps=100000",
+        ]
         line = error_line(run("train_imagenet.py", *flags))
         assert f"{disk}/imagenet_2: cannot be written to" in line
         # The same command would go on from here; starting it once more is resume_test's.

@@ -14,15 +14,24 @@ import pytest
 import tensorflow as tf
 
 tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4)
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4
+)
 
 tf.config.list_logical_devices()  # the choice is final
 
 gc.set_threshold(100_000, 50, 50)  # as in the commands (`cli.run`)
 
 # The files that take longest begin first, so that no worker is left alone with one at the end.
-_LONG = ("distributed_test", "train_lib_test", "model_test", "faults_test", "benchmark_lib_test",
-         "watch_lib_test", "cli_test", "eval_lib_test")
+_LONG = (
+    "distributed_test",
+    "train_test",
+    "model_test",
+    "faults_test",
+    "training_step_test",
+    "watch_test",
+    "cli_test",
+    "evaluate_test",
+)
 TESTDATA = pathlib.Path(__file__).parent / "testdata"
 ROOT = pathlib.Path(__file__).parent.parent
 os.chdir(ROOT)  # tests name data/digits as a user does
@@ -40,7 +49,7 @@ def golden_ops():
 
     def case(name, variant):
         start = f"{name}/{variant}/"
-        return {key[len(start):]: archive[key] for key in archive.files if key.startswith(start)}
+        return {key[len(start) :]: archive[key] for key in archive.files if key.startswith(start)}
 
     return case
 
@@ -56,10 +65,13 @@ def golden_run(request):
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory):
     """The directory of a small run with random weights, of three classes with names."""
-    from sagan_tf import classes
+    from sagan_tf.data import class_names
     from tests.testing import make_run
 
     run_dir = make_run(tmp_path_factory.mktemp("tiny_run"))
-    classes.write(run_dir, ["n01440764", "n01443537", "n01484850"],
-                  ["tench, Tinca tinca", "goldfish, Carassius auratus", "great white shark"])
+    class_names.write(
+        run_dir,
+        ["n01440764", "n01443537", "n01484850"],
+        titles=["tench, Tinca tinca", "goldfish, Carassius auratus", "great white shark"],
+    )
     return run_dir

@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sagan_tf import config, distribution, model, reference_checkpoint
+from sagan_tf import config, model, reference_checkpoint
+from sagan_tf.config import optimization_names
+from sagan_tf.gan import optimizers
+from sagan_tf.images import grids
+from sagan_tf.runtime import distribution
 from tests.testing import TINY_MODEL, relative_error
 
 
@@ -19,13 +23,14 @@ def fields_of(kind, settings):
 
 
 def make(settings, **train):
-    return model.SAGAN(config.ModelConfig(**fields_of(config.ModelConfig, settings)),
-                       config.TrainConfig(**{"num_towers": 1,
-                                             **fields_of(config.TrainConfig, settings), **train}))
+    return model.SAGAN(
+        config.ModelConfig(**fields_of(config.ModelConfig, settings)),
+        config.TrainConfig(**{"num_towers": 1, **fields_of(config.TrainConfig, settings), **train}),
+    )
 
 
 def initial(numbers):
-    return {k[len("init/"):]: v for k, v in numbers.items() if k.startswith("init/")}
+    return {k[len("init/") :]: v for k, v in numbers.items() if k.startswith("init/")}
 
 
 def pixels(images):
@@ -33,12 +38,14 @@ def pixels(images):
 
 
 # All of them, at all sizes.
-EVERYTHING = ",".join(f"{name}:0" if name in config._SIZED else name
-                      for name in config.OPTIMIZATIONS)
+EVERYTHING = ",".join(
+    f"{name}:0" if name in optimization_names.SIZED else name for name in config.OPTIMIZATIONS
+)
 
 
-@pytest.fixture(name="loaded", params=["none", EVERYTHING],
-                ids=["as it reads", "all optimizations"])
+@pytest.fixture(
+    name="loaded", params=["none", EVERYTHING], ids=["as it reads", "all optimizations"]
+)
 def fixture_loaded(golden_run, request):
     """A model with the reference's initial weights, and the reference's numbers."""
     settings, numbers = golden_run
@@ -50,8 +57,9 @@ def fixture_loaded(golden_run, request):
 def test_forwards_match_the_reference(loaded):
     gan, numbers = loaded
     z, labels = numbers["in/g0/z"], numbers["in/g0/fake_labels"]
-    logits = gan.discriminator(pixels(numbers["in/g0/images"]), numbers["in/g0/labels"],
-                               update_sn=False)
+    logits = gan.discriminator(
+        pixels(numbers["in/g0/images"]), numbers["in/g0/labels"], update_sn=False
+    )
     assert relative_error(logits, numbers["out/d_real"]) < 1e-5
     assert relative_error(gan.generator(z, labels, training=False), numbers["out/g_eval"]) < 1e-5
     assert relative_error(gan.generator(z, labels, training=True), numbers["out/g_train"]) < 1e-5
@@ -60,9 +68,22 @@ def test_forwards_match_the_reference(loaded):
 def test_forwards_match_with_the_kernels_that_the_commands_take():
     """oneDNN's, which only a new process can have."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k",
-         "test_forwards_match_the_reference"], capture_output=True, text=True, check=False,
-        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "1"})
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            __file__,
+            "-k",
+            "test_forwards_match_the_reference",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "1"},
+    )
     assert done.returncode == 0, done.stdout
     assert "4 passed" in done.stdout
 
@@ -74,8 +95,12 @@ def test_three_iterations_match_the_reference(loaded):
         g = gan.g_step(numbers[f"in/g{k}/z"], numbers[f"in/g{k}/fake_labels"])
         if k == 0:
             check_after_first_g_step(reference_checkpoint.variables(gan), numbers, learning_rate)
-        d = gan.d_step(pixels(numbers[f"in/d{k}/images"]), numbers[f"in/d{k}/labels"],
-                       numbers[f"in/d{k}/z"], numbers[f"in/d{k}/fake_labels"])
+        d = gan.d_step(
+            pixels(numbers[f"in/d{k}/images"]),
+            numbers[f"in/d{k}/labels"],
+            numbers[f"in/d{k}/z"],
+            numbers[f"in/d{k}/fake_labels"],
+        )
         losses = [g["g_loss"], d["d_loss"], d["d_loss_real"], d["d_loss_fake"]]
         np.testing.assert_allclose(losses, numbers[f"out/loss/{k}"], rtol=1e-5 if k == 0 else 1e-3)
     final = reference_checkpoint.variables(gan)
@@ -88,7 +113,7 @@ def check_after_first_g_step(variables, numbers, learning_rate):
     so up to 2 lr, is rounding; that may be so in a few single weights only."""
     compared = off = 0
     for key in [k for k in numbers if k.startswith("out/after_g0/")]:
-        difference = np.abs(variables[key[len("out/after_g0/"):]] - numbers[key])
+        difference = np.abs(variables[key[len("out/after_g0/") :]] - numbers[key])
         assert difference.max() <= 2.01 * learning_rate, key
         compared += difference.size
         off += (difference > 1e-5).sum()
@@ -155,8 +180,10 @@ def test_fake_pass_leaves_u_unchanged(tiny):
 
 def test_adam_follows_the_formula():
     """lr_t = lr sqrt(1 - beta2^t) / (1 - beta1^t); w -= lr_t m / (sqrt(v) + 1e-8)."""
-    gan = model.SAGAN(TINY_MODEL, config.TrainConfig(batch_size=4, beta1=0.5, beta2=0.9,
-                                                     generator_learning_rate=0.1))
+    gan = model.SAGAN(
+        TINY_MODEL,
+        config.TrainConfig(batch_size=4, beta1=0.5, beta2=0.9, generator_learning_rate=0.1),
+    )
     variable = gan.generator.snconv_last.bias
     others = [tf.zeros(v.shape) for v in gan.generator.trainable_variables]
     index = [v is variable for v in gan.generator.trainable_variables].index(True)
@@ -177,10 +204,16 @@ def two_iterations(strategy=None, **settings):
     with strategy.scope() if strategy else contextlib.nullcontext():
         gan = model.SAGAN(TINY_MODEL, train)
     random = np.random.default_rng(1)
-    reference_checkpoint.assign(gan, {
-        name: (np.abs(v) + 0.5 if name.endswith(("var", "variance", "gamma")) else v)
-        for name, v in ((name, random.normal(0, 0.3, value.shape).astype(np.float32))
-                        for name, value in reference_checkpoint.variables(gan).items())})
+    reference_checkpoint.assign(
+        gan,
+        {
+            name: (np.abs(v) + 0.5 if name.endswith(("var", "variance", "gamma")) else v)
+            for name, v in (
+                (name, random.normal(0, 0.3, value.shape).astype(np.float32))
+                for name, value in reference_checkpoint.variables(gan).items()
+            )
+        },
+    )
     losses, after_first = [], None
     for _ in range(2):
         z = random.normal(size=(8, 8)).astype(np.float32)
@@ -212,8 +245,9 @@ def test_several_devices_walk_as_one(replicas):
     assert len(gradients) > 60
     for name in gradients:
         scale = np.abs(expected_first[name]).max()
-        np.testing.assert_allclose(first[name], expected_first[name], atol=2e-4 * scale + 1e-6,
-                                   err_msg=name)
+        np.testing.assert_allclose(
+            first[name], expected_first[name], atol=2e-4 * scale + 1e-6, err_msg=name
+        )
     for name, value in expected_second.items():
         if name.endswith(("/u", "/mean", "/var", "moving_mean", "moving_variance")):
             np.testing.assert_allclose(second[name], value, rtol=2e-3, atol=2e-4, err_msg=name)
@@ -257,8 +291,9 @@ def test_average_of_the_generator(devices):
     """By hand: a copy before step 2, then 0.9 of itself and 0.1 of the generator."""
     strategy = distribution.make_strategy(config.TrainConfig(num_devices=devices))
     with strategy.scope():
-        gan = model.SAGAN(TINY_MODEL, config.TrainConfig(
-            batch_size=2, num_towers=2, ema_decay=0.9, ema_start=2))
+        gan = model.SAGAN(
+            TINY_MODEL, config.TrainConfig(batch_size=2, num_towers=2, ema_decay=0.9, ema_start=2)
+        )
     expected = {v.path: v.numpy().astype(np.float64) for v in gan.generator.weights}
     random = np.random.default_rng(0)
     for step in range(4):
@@ -267,8 +302,10 @@ def test_average_of_the_generator(devices):
         gan.step.assign(step)
         strategy.run(gan.update_average)
         decay = 0.0 if step < 2 else 0.9
-        expected = {v.path: decay * expected[v.path] + (1 - decay) * v.numpy()
-                    for v in gan.generator.weights}
+        expected = {
+            v.path: decay * expected[v.path] + (1 - decay) * v.numpy()
+            for v in gan.generator.weights
+        }
     averages = {v.path: v for v in gan.averaged.weights}
     for path, value in expected.items():
         for copy in strategy.experimental_local_results(averages[path].value):
@@ -277,8 +314,9 @@ def test_average_of_the_generator(devices):
 
 
 def test_samples_of_the_average_are_those_of_its_weights(tiny):
-    gan = model.SAGAN(TINY_MODEL, config.TrainConfig(batch_size=4, num_towers=1, ema_decay=0.5,
-                                                     use_ema=True))
+    gan = model.SAGAN(
+        TINY_MODEL, config.TrainConfig(batch_size=4, num_towers=1, ema_decay=0.5, use_ema=True)
+    )
     _, z, labels, _ = tiny
     np.testing.assert_array_equal(gan.sample(z, labels, use_ema=True), gan.sample(z, labels))
     for v in gan.generator.weights:
@@ -293,18 +331,24 @@ def test_samples_of_the_average_are_those_of_its_weights(tiny):
 def test_gradient_norm_is_that_of_what_adam_took(tiny):
     """With beta1 = 0, Adam's first moment is the gradient."""
     gan, z, labels, images = tiny
-    norms = {"g": gan.g_step(z, labels)["g_gradient_norm"],
-             "d": gan.d_step(images, labels, z, labels)["d_gradient_norm"]}
+    norms = {
+        "g": gan.g_step(z, labels)["g_gradient_norm"],
+        "d": gan.d_step(images, labels, z, labels)["d_gradient_norm"],
+    }
     for network, norm in norms.items():
-        moments = [v.numpy() for name, v in gan.state().items()
-                   if name.startswith(f"{network}_optimizer/m/")]
+        moments = [
+            v.numpy()
+            for name, v in gan.state().items()
+            if name.startswith(f"{network}_optimizer/m/")
+        ]
         assert float(norm) == pytest.approx(np.sqrt(sum((m**2).sum() for m in moments)), rel=1e-5)
 
 
 def test_bfloat16_keeps_variables_and_results_in_float32(tiny):
     _, z, labels, images = tiny
-    gan = model.SAGAN(TINY_MODEL, config.TrainConfig(batch_size=4, num_towers=1,
-                                                     mixed_precision="bfloat16"))
+    gan = model.SAGAN(
+        TINY_MODEL, config.TrainConfig(batch_size=4, num_towers=1, mixed_precision="bfloat16")
+    )
     assert {v.dtype for v in gan.state().values()} == {tf.float32, tf.int64}
     assert gan.generator.blocks[0].snconv1.compute_dtype == "bfloat16"
     assert gan.discriminator.sn_linear.compute_dtype == "float32"
@@ -332,11 +376,13 @@ def test_steps_run_inside_strategy_run():
 def test_sample_does_not_depend_on_the_batch_size(tiny):
     gan, *_ = tiny
     z, labels = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32), [0, 1, 2, 0, 1]
-    np.testing.assert_allclose(gan.sample(z, labels, 2), gan.sample(z, labels, 5), atol=1e-5)
+    np.testing.assert_allclose(
+        gan.sample(z, labels, batch_size=2), gan.sample(z, labels, batch_size=5), atol=1e-5
+    )
 
 
 def test_class_grid_has_one_class_a_row(tiny):
-    assert model.grid_of(tiny[0].class_samples(columns=4)).shape == (3 * 32, 4 * 32, 3)
+    assert grids.grid_of(tiny[0].class_samples(columns=4)).shape == (3 * 32, 4 * 32, 3)
 
 
 def test_compiled_parts_walk_as_uncompiled_ones_and_are_traced_once():
@@ -345,18 +391,22 @@ def test_compiled_parts_walk_as_uncompiled_ones_and_are_traced_once():
     walk = two_iterations(strategy, jit_compile=True, accumulate=2)
     assert_same_walk(walk)
     compilations = walk[0]._compilations
-    assert set(compilations) == {(part, replica) for part in ("_g_part", "_d_part")
-                                 for replica in range(2)}
+    assert set(compilations) == {
+        (part, replica) for part in ("_g_part", "_d_part") for replica in range(2)
+    }
     assert {compute.experimental_get_tracing_count() for compute, _ in compilations.values()} == {1}
 
 
 def test_float16_is_near_float32_and_scales_its_losses(monkeypatch):
-    monkeypatch.setattr(model.LossScale, "initial", 16.0)  # These gradients are large.
+    monkeypatch.setattr(optimizers.LossScale, "initial", 16.0)  # These gradients are large.
     (gan, losses, _), (expected, *_) = two_iterations(mixed_precision="float16"), one_device()
     np.testing.assert_allclose(losses[0], expected[0], rtol=0.05, atol=0.01)
     assert {name: float(v) for name, v in gan.state().items() if "scale" in name} == {
-        "loss_scale/g": 16, "loss_scale/d": 16,
-        "loss_scale/g_good_steps": 2, "loss_scale/d_good_steps": 2}
+        "loss_scale/g": 16,
+        "loss_scale/d": 16,
+        "loss_scale/g_good_steps": 2,
+        "loss_scale/d_good_steps": 2,
+    }
 
 
 @pytest.mark.parametrize("devices", [1, 2])
@@ -391,7 +441,7 @@ def test_gradient_that_is_not_finite_leaves_the_step_out_and_halves_the_scale(de
 
 
 def test_scale_doubles_after_2000_good_steps_and_stays_above_1():
-    scale = model.LossScale("g")
+    scale = optimizers.LossScale("g")
     state = scale.state()
 
     def step(finite):

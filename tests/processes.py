@@ -15,17 +15,35 @@ import tensorflow as tf
 from tests.conftest import ROOT
 
 # A run of a small model that starts quickly.
-PLAIN = ("--image_size=32", "--z_dim=8", "--gf_dim=8", "--df_dim=8", "--number_classes=3",
-         "--generator_type=baseline", "--discriminator_type=baseline", "--batch_size=2",
-         "--num_towers=1", "--sample_every=0", "--health_every=0", "--save_summaries_steps=1",
-         "--shuffle_buffer_size=10", "--ema_decay=0.9", "--nograph_optimizer")
+PLAIN = (
+    "--image_size=32",
+    "--z_dim=8",
+    "--gf_dim=8",
+    "--df_dim=8",
+    "--number_classes=3",
+    "--generator_type=baseline",
+    "--discriminator_type=baseline",
+    "--batch_size=2",
+    "--num_towers=1",
+    "--sample_every=0",
+    "--health_every=0",
+    "--save_summaries_steps=1",
+    "--shuffle_buffer_size=10",
+    "--ema_decay=0.9",
+    "--nograph_optimizer",
+)
 
 
 def start(script, *flags, **options):
     """A process of one of the two commands, of `-m MODULE`, or of a file."""
     command = [script] if script == "-m" else [str(ROOT / script)]
-    return subprocess.Popen([sys.executable, *command, *flags], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True, **options)
+    return subprocess.Popen(
+        [sys.executable, *command, *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
 
 
 def run(script, *flags, **options):
@@ -86,18 +104,24 @@ def start_workers(count: int, *flags, more=None):
         task = {"type": "worker", "index": index}
         return environment(TF_CONFIG=json.dumps({"cluster": {"worker": names}, "task": task}))
 
-    return [start("train_imagenet.py", *flags, *(more or {}).get(index, ()), env=cluster(index))
-            for index in range(count)]
+    return [
+        start("train_imagenet.py", *flags, *(more or {}).get(index, ()), env=cluster(index))
+        for index in range(count)
+    ]
 
 
 def state(run_dir, step: int) -> dict[str, np.ndarray]:
     """Every variable of a checkpoint, by its key there."""
     reader = tf.train.load_checkpoint(os.path.join(run_dir, f"ckpt-{step}"))
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()
-            if name.startswith("state/")}
+    return {
+        name: reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if name.startswith("state/")
+    }
 
 
 def rows(run_dir) -> list[dict]:
     """The rows of a run's metrics.jsonl."""
-    return [json.loads(line) for line in
-            pathlib.Path(run_dir, "metrics.jsonl").read_text().splitlines()]
+    return [
+        json.loads(line) for line in pathlib.Path(run_dir, "metrics.jsonl").read_text().splitlines()
+    ]

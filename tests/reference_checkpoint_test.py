@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sagan_tf import config, model, reference_checkpoint
+from sagan_tf import config, errors, model, reference_checkpoint
 from tests.testing import TINY_MODEL
 
 TRAIN = config.TrainConfig(batch_size=2, num_towers=1)
@@ -23,8 +23,10 @@ def saver_graph(arrays):
     """A TensorFlow 1 graph with variables of these names, and its Saver."""
     graph = tf.Graph()
     with graph.as_default():
-        variables = [tf.compat.v1.Variable(value, name=name, use_resource=False)
-                     for name, value in arrays.items()]
+        variables = [
+            tf.compat.v1.Variable(value, name=name, use_resource=False)
+            for name, value in arrays.items()
+        ]
         saver = tf.compat.v1.train.Saver(variables)
     return graph, variables, saver
 
@@ -37,9 +39,16 @@ def assert_same(left, right):
 
 def test_names_are_the_references(golden_run):
     settings, numbers = golden_run
-    gan = model.SAGAN(config.ModelConfig(gf_dim=4, df_dim=4, number_classes=5,
-                                         generator_type=settings["generator_type"],
-                                         discriminator_type=settings["discriminator_type"]), TRAIN)
+    gan = model.SAGAN(
+        config.ModelConfig(
+            gf_dim=4,
+            df_dim=4,
+            number_classes=5,
+            generator_type=settings["generator_type"],
+            discriminator_type=settings["discriminator_type"],
+        ),
+        TRAIN,
+    )
     shapes = {name: value.shape for name, value in reference_checkpoint.variables(gan).items()}
     assert shapes == {k[5:]: v.shape for k, v in numbers.items() if k.startswith("init/")}
 
@@ -61,8 +70,11 @@ def test_optimizer_names_are_those_tensorflow_1_makes():
         names = {v.op.name: (tuple(v.shape), v.dtype.base_dtype) for v in v1.global_variables()}
     ours = reference_checkpoint.variables(gan, optimizer=True)
     state = {"/u", "/mean", "/var", "/moving_mean", "/moving_variance"}
-    assert names == {name: (value.shape, tf.as_dtype(value.dtype)) for name, value in ours.items()
-                     if not name.endswith(tuple(state))}
+    assert names == {
+        name: (value.shape, tf.as_dtype(value.dtype))
+        for name, value in ours.items()
+        if not name.endswith(tuple(state))
+    }
 
 
 def test_written_checkpoint_is_restored_by_tensorflow_1(tmp_path):
@@ -106,10 +118,14 @@ def test_all_faults_are_listed_and_nothing_is_assigned():
     del values["model/g_bn/beta"], values["model/d_sn_linear/u"]
     values["model/extra"] = np.zeros(2)
     values["model/g_snh0/bias"] = np.zeros(3)
-    with pytest.raises(config.UserError) as error:
+    with pytest.raises(errors.UserError) as error:
         reference_checkpoint.assign(gan, values)
-    for part in ("missing model/g_bn/beta", "missing model/d_sn_linear/u", "unexpected model/extra",
-                 "model/g_snh0/bias has shape (3,) there, (512,) here"):
+    for part in (
+        "missing model/g_bn/beta",
+        "missing model/d_sn_linear/u",
+        "unexpected model/extra",
+        "model/g_snh0/bias has shape (3,) there, (512,) here",
+    ):
         assert part in str(error.value)
     assert_same(reference_checkpoint.variables(gan), before)
 
@@ -117,10 +133,10 @@ def test_all_faults_are_listed_and_nothing_is_assigned():
 def test_half_an_optimizer_is_refused():
     values = reference_checkpoint.variables(make_gan(), optimizer=True)
     del values["model/g_bn/beta/Adam_1"]
-    with pytest.raises(config.UserError, match="missing model/g_bn/beta/Adam_1"):
+    with pytest.raises(errors.UserError, match="missing model/g_bn/beta/Adam_1"):
         reference_checkpoint.assign(make_gan(), values)
 
 
 def test_missing_file_is_named(tmp_path):
-    with pytest.raises(config.UserError, match="absent: expected a TensorFlow 1 checkpoint"):
+    with pytest.raises(errors.UserError, match="absent: expected a TensorFlow 1 checkpoint"):
         reference_checkpoint.read(make_gan(), str(tmp_path / "absent"))

@@ -10,14 +10,25 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from sagan_tf import checkpoints, config, dataset, model
+from sagan_tf import config, model
+from sagan_tf.data import records
+from sagan_tf.runs import checkpoints
+from sagan_tf.runs import directory as runs_directory
 
-TINY_MODEL = config.ModelConfig(image_size=32, z_dim=8, gf_dim=8, df_dim=8, number_classes=3,
-                                attention_resolution=16)
+TINY_MODEL = config.ModelConfig(
+    image_size=32, z_dim=8, gf_dim=8, df_dim=8, number_classes=3, attention_resolution=16
+)
 NO_DISK = "mounting a small tmpfs needs root"
 # The same without attention, quicker to trace.
-PLAIN_MODEL = config.ModelConfig(image_size=32, z_dim=8, gf_dim=8, df_dim=8, number_classes=3,
-                                 generator_type="baseline", discriminator_type="baseline")
+PLAIN_MODEL = config.ModelConfig(
+    image_size=32,
+    z_dim=8,
+    gf_dim=8,
+    df_dim=8,
+    number_classes=3,
+    generator_type="baseline",
+    discriminator_type="baseline",
+)
 
 
 def relative_error(actual, expected) -> float:
@@ -36,7 +47,7 @@ def write_records(path, images, labels, encoding: str = "raw") -> str:
     """Writes a record file and returns its name."""
     with tf.io.TFRecordWriter(str(path)) as writer:
         for image, label in zip(images, labels):
-            writer.write(dataset.encode(image, int(label), encoding))
+            writer.write(records.encode(image, int(label), encoding=encoding))
     return str(path)
 
 
@@ -45,19 +56,25 @@ def make_data(directory, count: int = 12, classes: int = 3, size: int = 32, shar
     directory.mkdir(parents=True, exist_ok=True)
     images, labels = random_images(count, size), np.arange(count) % classes
     for shard in range(shards):
-        write_records(directory / f"part-{shard}.tfrecords", images[shard::shards],
-                      labels[shard::shards])
+        write_records(
+            directory / f"part-{shard}.tfrecords", images[shard::shards], labels[shard::shards]
+        )
     return str(directory)
 
 
 @contextlib.contextmanager
 def small_disk(directory, size: str):
-    """A file system of this size ("256k"), in a new directory; None where mounting is not allowed.
-    """
+    """A file system of this size ("256k"), in a new directory; None where mounting is not allowed."""
     directory.mkdir()
-    mounted = hasattr(os, "geteuid") and os.geteuid() == 0 and not subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(directory)],
-        capture_output=True, check=False).returncode
+    mounted = (
+        hasattr(os, "geteuid")
+        and os.geteuid() == 0
+        and not subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(directory)],
+            capture_output=True,
+            check=False,
+        ).returncode
+    )
     try:
         yield directory if mounted else None
     finally:
@@ -77,19 +94,25 @@ def make_pictures(directory, counts: dict[str, int], side: int = 40) -> str:
         (directory / name).mkdir(parents=True)
         for i in range(count):
             seed += 1
-            pixels = random_images(1, side, seed)[0][:side - i % 3]
+            pixels = random_images(1, side, seed)[0][: side - i % 3]
             Image.fromarray(pixels).save(directory / name / f"{i}.png")
     return str(directory)
 
 
-def make_run(directory, model_config=TINY_MODEL, step: int = 5, average: bool = True,
-             ratio: float = 0.5) -> str:
+def make_run(
+    directory, model_config=TINY_MODEL, step: int = 5, average: bool = True, ratio: float = 0.5
+) -> str:
     """The directory of a run that has trained nothing: random weights and statistics.
 
     `sigma_ratio` is -0.25 in D; the average differs from the generator.
     """
-    train = config.TrainConfig(checkpoint_dir=str(directory), batch_size=2, num_towers=1,
-                               ema_decay=0.9 if average else 0.0, max_steps=100)
+    train = config.TrainConfig(
+        checkpoint_dir=str(directory),
+        batch_size=2,
+        num_towers=1,
+        ema_decay=0.9 if average else 0.0,
+        max_steps=100,
+    )
     gan = model.SAGAN(model_config, train)
     rng = np.random.default_rng(0)
     for network in filter(None, (gan.generator, gan.averaged)):
@@ -98,13 +121,17 @@ def make_run(directory, model_config=TINY_MODEL, step: int = 5, average: bool = 
                 v.assign(v.numpy() + 0.3 * rng.normal(size=v.shape))
             elif v.path.endswith(("/var", "/moving_variance")):
                 v.assign(rng.uniform(0.5, 2, v.shape))
-    for network, value in ((gan.generator, ratio), (gan.averaged, ratio),
-                           (gan.discriminator, -0.25)):
+    for network, value in (
+        (gan.generator, ratio),
+        (gan.averaged, ratio),
+        (gan.discriminator, -0.25),
+    ):
         if network is not None and network.non_local is not None:
             network.non_local.sigma_ratio.assign(value)
     gan.step.assign(step)
-    checkpoints.write_config(train.run_dir, model=model_config, data=config.DataConfig(),
-                             train=train)
+    runs_directory.write_config(
+        train.run_dir, model=model_config, data=config.DataConfig(), train=train
+    )
     checkpoints.Checkpoints(train.run_dir, gan.state()).save(step)
     return train.run_dir
 

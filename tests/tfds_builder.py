@@ -15,20 +15,29 @@ class Pets(tfds.core.GeneratorBasedBuilder):
 
     def _info(self):
         return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict({
-                "file": tfds.features.Text(),
-                "image": tfds.features.Image(shape=(None, None, 3)),
-                "label": tfds.features.ClassLabel(names=list(self.names))}),
-            supervised_keys=("image", "label"))
+            features=tfds.features.FeaturesDict(
+                {
+                    "file": tfds.features.Text(),
+                    "image": tfds.features.Image(shape=(None, None, 3)),
+                    "label": tfds.features.ClassLabel(names=list(self.names)),
+                }
+            ),
+            supervised_keys=("image", "label"),
+        )
 
     def _split_generators(self, _):
         return {"train": self._generate_examples()}
 
     def _generate_examples(self):
         for path in sorted(self.folder.glob("*/*")):
-            yield f"{path.parent.name}/{path.name}", {
-                "file": path.name, "image": str(path),
-                "label": -1 if path.parent.name == "unlabelled" else path.parent.name}
+            yield (
+                f"{path.parent.name}/{path.name}",
+                {
+                    "file": path.name,
+                    "image": str(path),
+                    "label": -1 if path.parent.name == "unlabelled" else path.parent.name,
+                },
+            )
 
 
 def prepare(folder, data_dir, file_format="tfrecord", names=("ant", "bee", "cat")) -> str:

@@ -49,8 +49,14 @@ class Program:
         """While this holds the process runs and is ready; after an error it is ended by force."""
         with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as self.errors:
             self.process = subprocess.Popen(
-                self.command, shell=True, text=True, start_new_session=True,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors)
+                self.command,
+                shell=True,
+                text=True,
+                start_new_session=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self.errors,
+            )
             try:
                 self.ready = self._answer("ready", "batch")
                 yield
@@ -132,37 +138,62 @@ def summary(program, first):
     ratios = [(batch / own) / (first_batch / other) for own, other in zip(seconds, others)]
     median = statistics.median(seconds)
     return {
-        "name": program.name, "batch": batch, "median_seconds": median,
-        "min_seconds": min(seconds), "max_seconds": max(seconds),
+        "name": program.name,
+        "batch": batch,
+        "median_seconds": median,
+        "min_seconds": min(seconds),
+        "max_seconds": max(seconds),
         "images_per_second": batch / median,
         "peak_mb": max(answer["peak_mb"] for answer in program.answers),
-        "ratio": statistics.median(ratios), "seconds": seconds,
-        "command": program.command, "ready": program.ready}
+        "ratio": statistics.median(ratios),
+        "seconds": seconds,
+        "command": program.command,
+        "ready": program.ready,
+    }
 
 
 def table(rows):
     """The summaries as lines of aligned text."""
-    cells = [COLUMNS] + [(
-        row["name"], str(row["batch"]), f"{row['median_seconds']:.3f}",
-        f"{row['min_seconds']:.3f}", f"{row['max_seconds']:.3f}",
-        f"{row['images_per_second']:.3f}", f"{row['peak_mb']:.0f}", f"{row['ratio']:.3f}",
-    ) for row in rows]
+    cells = [COLUMNS] + [
+        (
+            row["name"],
+            str(row["batch"]),
+            f"{row['median_seconds']:.3f}",
+            f"{row['min_seconds']:.3f}",
+            f"{row['max_seconds']:.3f}",
+            f"{row['images_per_second']:.3f}",
+            f"{row['peak_mb']:.0f}",
+            f"{row['ratio']:.3f}",
+        )
+        for row in rows
+    ]
     widths = [max(len(line[column]) for line in cells) for column in range(len(COLUMNS))]
     return "\n".join(
-        line[0].ljust(widths[0]) + "".join(
-            "  " + cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))
-        for line in cells)
+        line[0].ljust(widths[0])
+        + "".join("  " + cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))
+        for line in cells
+    )
 
 
 def arguments():
     flags = stepping.Parser(description="Measures timed programs side by side.")
-    flags.add_argument("--program", action="append", required=True, metavar="NAME=COMMAND",
-                       help="a program and the shell command that starts it; give several")
+    flags.add_argument(
+        "--program",
+        action="append",
+        required=True,
+        metavar="NAME=COMMAND",
+        help="a program and the shell command that starts it; give several",
+    )
     flags.add_argument("--rounds", type=stepping.at_least(1), default=5)
-    flags.add_argument("--one-at-a-time", action="store_true",
-                       help="start each program afresh in every round")
-    flags.add_argument("--timeout", type=stepping.at_least(1), default=1800,
-                       help="seconds that one answer may take")
+    flags.add_argument(
+        "--one-at-a-time", action="store_true", help="start each program afresh in every round"
+    )
+    flags.add_argument(
+        "--timeout",
+        type=stepping.at_least(1),
+        default=1800,
+        help="seconds that one answer may take",
+    )
     flags.add_argument("--json", help="file to write the results to")
     return flags.parse_args()
 
@@ -180,8 +211,16 @@ def main():
         print(table(rows))
         if args.json:
             with open(args.json, "w", encoding="utf-8") as file:
-                json.dump({"rounds": args.rounds, "one_at_a_time": args.one_at_a_time,
-                           "cpus": os.cpu_count(), "programs": rows}, file, indent=1)
+                json.dump(
+                    {
+                        "rounds": args.rounds,
+                        "one_at_a_time": args.one_at_a_time,
+                        "cpus": os.cpu_count(),
+                        "programs": rows,
+                    },
+                    file,
+                    indent=1,
+                )
                 file.write("\n")
     except (Failed, OSError, ValueError) as error:
         stepping.fail(error)

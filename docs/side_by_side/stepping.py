@@ -48,11 +48,13 @@ def parser(description, batch):
     flags = Parser(description=description)
     flags.add_argument("--batch", type=at_least(2), default=batch, help="images per batch")
     flags.add_argument("--gf-dim", type=at_least(4), default=64, help="channels of the generator")
-    flags.add_argument("--df-dim", type=at_least(4), default=64,
-                       help="channels of the discriminator")
+    flags.add_argument(
+        "--df-dim", type=at_least(4), default=64, help="channels of the discriminator"
+    )
     flags.add_argument("--classes", type=at_least(1), default=1000, help="number of classes")
-    flags.add_argument("--warmup", type=at_least(0), default=1,
-                       help="iterations before the ready line")
+    flags.add_argument(
+        "--warmup", type=at_least(0), default=1, help="iterations before the ready line"
+    )
     flags.add_argument("--threads", type=at_least(0), default=0, help="0: the library's choice")
     return flags
 

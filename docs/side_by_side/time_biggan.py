@@ -67,18 +67,27 @@ def import_biggan(folder):
 def configuration(folder, utils, args):
     """The settings of the SAGAN script, with the sizes asked for here."""
     words = (folder / SCRIPT).read_text(encoding="utf-8").replace("\\", " ").split()
-    flags = words[words.index("train.py") + 1:]
-    sizes = {"batch_size": args.batch, "num_D_steps": args.d_steps, "num_G_accumulations": 1,
-             "num_D_accumulations": 1, "G_ch": args.gf_dim, "D_ch": args.df_dim}
+    flags = words[words.index("train.py") + 1 :]
+    sizes = {
+        "batch_size": args.batch,
+        "num_D_steps": args.d_steps,
+        "num_G_accumulations": 1,
+        "num_D_accumulations": 1,
+        "G_ch": args.gf_dim,
+        "D_ch": args.df_dim,
+    }
     if args.attention:
         sizes.update(G_attn=args.attention, D_attn=args.attention)
     for name, value in sizes.items():
         flags += [f"--{name}", str(value)]
     config = vars(utils.prepare_parser().parse_args(flags))
     config.update(
-        resolution=utils.imsize_dict[config["dataset"]], n_classes=args.classes, ema=args.ema,
+        resolution=utils.imsize_dict[config["dataset"]],
+        n_classes=args.classes,
+        ema=args.ema,
         G_activation=utils.activation_dict[config["G_nl"]],
-        D_activation=utils.activation_dict[config["D_nl"]])
+        D_activation=utils.activation_dict[config["D_nl"]],
+    )
     return config
 
 
@@ -114,19 +123,29 @@ def prepare(args):
         state["itr"] += 1
         train(images, labels)
 
-    return iterate, {"program": "BigGAN-PyTorch", "attention": int(config["G_attn"]),
-                     "torch": torch.__version__, "gf_dim": args.gf_dim, "df_dim": args.df_dim,
-                     "classes": args.classes, "threads": args.threads, "d_steps": args.d_steps,
-                     "ema": args.ema}
+    return iterate, {
+        "program": "BigGAN-PyTorch",
+        "attention": int(config["G_attn"]),
+        "torch": torch.__version__,
+        "gf_dim": args.gf_dim,
+        "df_dim": args.df_dim,
+        "classes": args.classes,
+        "threads": args.threads,
+        "d_steps": args.d_steps,
+        "ema": args.ema,
+    }
 
 
 def main():
     flags = stepping.parser("Times training iterations of BigGAN-PyTorch's SAGAN.", batch=8)
     flags.add_argument("--biggan", required=True, help="folder of the clone of BigGAN-PyTorch")
-    flags.add_argument("--attention", type=int, choices=(32, 64),
-                       help="side of the map with attention (default: the script's, 64)")
-    flags.add_argument("--d-steps", type=stepping.at_least(1), default=1,
-                       help="D steps per G step")
+    flags.add_argument(
+        "--attention",
+        type=int,
+        choices=(32, 64),
+        help="side of the map with attention (default: the script's, 64)",
+    )
+    flags.add_argument("--d-steps", type=stepping.at_least(1), default=1, help="D steps per G step")
     flags.add_argument("--ema", action="store_true", help="keep a moving average of G's weights")
     stepping.run(flags.parse_args(), prepare)
 

@@ -1,7 +1,7 @@
 """Times training iterations of this project, through its own training loop.
 
 What is timed is one call of the compiled loop, of one iteration, on a batch read from record files
-(random images): `sagan_tf.benchmark_lib` does it. Images are of 128 px, in one tower, unless
+(random images): `sagan_tf.benchmarks.training_step` does it. Images are of 128 px, in one tower, unless
 `--set` says otherwise. TF_ENABLE_ONEDNN_OPTS=1 in front gives the kernels that our commands take.
 
 To install and run, from the root of the project:
@@ -21,35 +21,47 @@ def prepare(args):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow as tf
 
-    from sagan_tf import benchmark_lib, config
+    from sagan_tf import config, errors
+    from sagan_tf.benchmarks import training_step
 
     if args.threads:
         tf.config.threading.set_intra_op_parallelism_threads(args.threads)
         tf.config.threading.set_inter_op_parallelism_threads(args.threads)
-    setting = benchmark_lib.Setting(
+    setting = training_step.Setting(
         config.ModelConfig(gf_dim=args.gf_dim, df_dim=args.df_dim, number_classes=args.classes),
-        config.TrainConfig(batch_size=args.batch, num_towers=1))
+        config.TrainConfig(batch_size=args.batch, num_towers=1),
+    )
     held = contextlib.ExitStack()  # The records stay until the program ends.
     try:
         setting = setting.changed(args.set)
-        data = held.enter_context(benchmark_lib.random_records(setting))
-        subject = benchmark_lib.Subject(setting, "train", data)
-    except config.UserError as error:
+        data = held.enter_context(training_step.random_records(setting))
+        subject = training_step.Subject(setting, "train", data_config=data)
+    except errors.UserError as error:
         raise ValueError(str(error).replace("--compare", "--set")) from error
 
     def iterate(held=held):
         subject.seconds()
 
-    return iterate, {"program": "ours", "batch": setting.batch, "set": args.set,
-                     "tensorflow": tf.__version__,
-                     "optimizations": subject.gan.optimizations, "gf_dim": args.gf_dim,
-                     "df_dim": args.df_dim, "classes": args.classes, "threads": args.threads}
+    return iterate, {
+        "program": "ours",
+        "batch": setting.batch,
+        "set": args.set,
+        "tensorflow": tf.__version__,
+        "optimizations": subject.gan.optimizations,
+        "gf_dim": args.gf_dim,
+        "df_dim": args.df_dim,
+        "classes": args.classes,
+        "threads": args.threads,
+    }
 
 
 def main():
     flags = stepping.parser("Times training iterations of this project.", batch=32)
-    flags.add_argument("--set", default="", help="flags of training, as in "
-                       "\"mixed_precision=bfloat16 optimizations=none\"")
+    flags.add_argument(
+        "--set",
+        default="",
+        help='flags of training, as in "mixed_precision=bfloat16 optimizations=none"',
+    )
     stepping.run(flags.parse_args(), prepare)
 
 

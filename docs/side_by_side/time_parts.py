@@ -19,16 +19,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import tensorflow as tf
 
-from sagan_tf import config, model, ops, process
-from sagan_tf.resampling import (
-    conv,
-    downsample,
-    downsampled_conv,
-    downsampled_conv_kernel,
-    upsample,
-    upsampled_conv,
-    upsampled_conv_kernel,
-)
+from sagan_tf import config, model
+from sagan_tf.gan import ops, optimizers, resampling
+from sagan_tf.gan import spectral_norm as gan_spectral_norm
+from sagan_tf.runtime import memory
 
 # Side of the map before it doubles and its channels before and after; of the map before it halves.
 UP = [(4, 1024, 1024), (8, 1024, 512), (16, 512, 256), (32, 256, 128), (64, 128, 64)]
@@ -42,6 +36,7 @@ def normal(*shape):
 
 def with_gradients(function):
     """A compiled function of its inputs to the result of `function` and the inputs' gradients."""
+
     def run(*inputs):
         with tf.GradientTape() as tape:
             tape.watch(inputs)
@@ -56,35 +51,54 @@ def with_gradients(function):
 
 def up_conv(batch):
     for side, before, after in UP:
-        yield (f"{2 * side} px", with_gradients(lambda x, w: conv(upsample(x), w)),
-               with_gradients(lambda x, w: upsampled_conv(x, upsampled_conv_kernel(w))),
-               (normal(batch, side, side, before), normal(3, 3, before, after)))
+        yield (
+            f"{2 * side} px",
+            with_gradients(lambda x, w: resampling.conv(resampling.upsample(x), w)),
+            with_gradients(
+                lambda x, w: resampling.upsampled_conv(x, resampling.upsampled_conv_kernel(w))
+            ),
+            (normal(batch, side, side, before), normal(3, 3, before, after)),
+        )
 
 
 def down_conv(batch):
     for side, channels in DOWN:
-        yield (f"{side} px", with_gradients(lambda x, w: downsample(conv(x, w))),
-               with_gradients(lambda x, w: downsampled_conv(x, downsampled_conv_kernel(w))),
-               (normal(batch, side, side, channels), normal(3, 3, channels, channels)))
+        yield (
+            f"{side} px",
+            with_gradients(lambda x, w: resampling.downsample(resampling.conv(x, w))),
+            with_gradients(
+                lambda x, w: resampling.downsampled_conv(x, resampling.downsampled_conv_kernel(w))
+            ),
+            (normal(batch, side, side, channels), normal(3, 3, channels, channels)),
+        )
 
 
 def upsampling(batch):
     """Two repeats and ours, which is no option."""
     for side, channels, _ in UP:
-        yield (f"to {2 * side} px",
-               with_gradients(lambda x: tf.repeat(tf.repeat(x, 2, axis=1), 2, axis=2)),
-               with_gradients(upsample), (normal(batch, side, side, channels),))
+        yield (
+            f"to {2 * side} px",
+            with_gradients(lambda x: tf.repeat(tf.repeat(x, 2, axis=1), 2, axis=2)),
+            with_gradients(resampling.upsample),
+            (normal(batch, side, side, channels),),
+        )
 
 
 def shortcut(batch):
     for side, before, after in UP:
-        yield (f"up, {2 * side} px", with_gradients(lambda x, w: conv(upsample(x), w)),
-               with_gradients(lambda x, w: upsample(conv(x, w))),
-               (normal(batch, side, side, before), normal(1, 1, before, after)))
+        yield (
+            f"up, {2 * side} px",
+            with_gradients(lambda x, w: resampling.conv(resampling.upsample(x), w)),
+            with_gradients(lambda x, w: resampling.upsample(resampling.conv(x, w))),
+            (normal(batch, side, side, before), normal(1, 1, before, after)),
+        )
     for side, channels in DOWN[1:-1]:
-        yield (f"down, {side} px", with_gradients(lambda x, w: downsample(conv(x, w))),
-               with_gradients(lambda x, w: conv(downsample(x), w)),
-               (normal(batch, side, side, channels // 2), normal(1, 1, channels // 2, channels)))
+        yield (
+            f"down, {side} px",
+            with_gradients(lambda x, w: resampling.downsample(resampling.conv(x, w))),
+            with_gradients(lambda x, w: resampling.conv(resampling.downsample(x), w)),
+            (normal(batch, side, side, channels // 2), normal(1, 1, channels // 2, channels)),
+        )
 
 
 def batch_norm(batch):
@@ -92,8 +106,9 @@ def batch_norm(batch):
     for side, _, channels in UP:
         x, ways = normal(batch, 2 * side, 2 * side, channels), []
         for optimizations in ({}, {"batch_norm": 0}):
-            layer = ops.ConditionalBatchNorm(10, group_size=batch, relu=True,
-                                             optimizations=optimizations)
+            layer = ops.ConditionalBatchNorm(
+                10, group_size=batch, relu=True, optimizations=optimizations
+            )
             layer.build(x.shape)
             ways.append(with_gradients(lambda x, layer=layer: layer(x, labels, training=True)))
         yield (f"{2 * side} px", *ways, (x,))
@@ -101,16 +116,29 @@ def batch_norm(batch):
 
 def spectral_norm(_):
     gan = model.SAGAN(config.ModelConfig(), config.TrainConfig(batch_size=2, num_towers=1))
-    layers = [layer for network in (gan.generator, gan.discriminator)
-              for layer in network._flatten_layers() if hasattr(layer, "oriented_weight")]
+    layers = [
+        layer
+        for network in (gan.generator, gan.discriminator)
+        for layer in network._flatten_layers()
+        if hasattr(layer, "oriented_weight")
+    ]
 
     def normalize(by_hand):
-        return with_gradients(lambda *weights: [
-            ops.spectral_normalize(w, tf.convert_to_tensor(layer.u), by_hand)[0]
-            for w, layer in zip(weights, layers)])
+        return with_gradients(
+            lambda *weights: [
+                gan_spectral_norm.spectral_normalize(
+                    w, tf.convert_to_tensor(layer.u), by_hand=by_hand
+                )[0]
+                for w, layer in zip(weights, layers)
+            ]
+        )
 
-    yield ("all weights of both networks", normalize(False), normalize(True),
-           tuple(layer.oriented_weight() for layer in layers))
+    yield (
+        "all weights of both networks",
+        normalize(False),
+        normalize(True),
+        tuple(layer.oriented_weight() for layer in layers),
+    )
 
 
 def adam(_):
@@ -119,7 +147,7 @@ def adam(_):
     gradients = [tf.fill(v.shape, 1e-3) for v in variables]
 
     def step(one_kernel):
-        optimizer = model.ReducedAdam(1e-4, beta_1=0.0, beta_2=0.999, one_kernel=one_kernel)
+        optimizer = optimizers.ReducedAdam(1e-4, beta_1=0.0, beta_2=0.999, one_kernel=one_kernel)
         optimizer.build(variables)
 
         def run():
@@ -148,7 +176,7 @@ def main():
     flags.add_argument("--rounds", type=stepping.at_least(1), default=7)
     flags.add_argument("--only", choices=[part.__name__ for part in PARTS])
     args = flags.parse_args()
-    process.keep_freed_memory()
+    memory.keep_freed_memory()
     for part in PARTS:
         if args.only not in (None, part.__name__):
             continue
@@ -159,8 +187,11 @@ def main():
                     found.append(seconds(function, inputs))
             before, after = (found[1:] for found in times)  # The first call compiles.
             ratio = statistics.median(a / b for a, b in zip(before, after))
-            print(f"{part.__name__}, {name}: {statistics.median(before):.4f} s without, "
-                  f"{statistics.median(after):.4f} s with it: {ratio:.2f}", flush=True)
+            print(
+                f"{part.__name__}, {name}: {statistics.median(before):.4f} s without, "
+                f"{statistics.median(after):.4f} s with it: {ratio:.2f}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -24,8 +24,15 @@ import types
 
 import stepping
 
-NEEDED = ("train_imagenet.py", "model.py", "generator.py", "discriminator.py", "ops.py",
-          "non_local.py", "utils_ori.py")
+NEEDED = (
+    "train_imagenet.py",
+    "model.py",
+    "generator.py",
+    "discriminator.py",
+    "ops.py",
+    "non_local.py",
+    "utils_ori.py",
+)
 INSTALL = 'pip install "tensorflow-cpu==2.15.*" "numpy<2"'
 
 
@@ -48,14 +55,21 @@ def contrib(tf):
 
     def batch_norm(inputs, decay, epsilon, scale, is_training, scope):
         return tf.layers.batch_normalization(
-            inputs, momentum=decay, epsilon=epsilon, scale=scale, training=is_training,
-            fused=True, name=scope)
+            inputs,
+            momentum=decay,
+            epsilon=epsilon,
+            scale=scale,
+            training=is_training,
+            fused=True,
+            name=scope,
+        )
 
     def image_grid(images, **_):
         return images
 
     layers = types.SimpleNamespace(
-        xavier_initializer=tf.glorot_uniform_initializer, batch_norm=batch_norm)
+        xavier_initializer=tf.glorot_uniform_initializer, batch_norm=batch_norm
+    )
     evaluation = types.SimpleNamespace(image_grid=image_grid, classifier_metrics=None)
     return types.SimpleNamespace(layers=layers, gan=types.SimpleNamespace(eval=evaluation))
 
@@ -68,7 +82,8 @@ def stand_ins(tf):
     scipy.misc = types.ModuleType("scipy.misc")
     tf.contrib = contrib(tf)
     return stepping.replaced_modules(
-        {"tensorflow": tf, "sympy": sympy, "scipy": scipy, "scipy.misc": scipy.misc})
+        {"tensorflow": tf, "sympy": sympy, "scipy": scipy, "scipy.misc": scipy.misc}
+    )
 
 
 def fixed_batch(tf, batch, classes):
@@ -77,11 +92,16 @@ def fixed_batch(tf, batch, classes):
     It lies in variables, so that nothing computed from it is folded into a constant.
     """
     images = tf.get_variable(
-        "timed_images", [batch, 128, 128, 3], trainable=False,
-        initializer=tf.random_uniform_initializer(-1.0, 1.0, seed=1))
+        "timed_images",
+        [batch, 128, 128, 3],
+        trainable=False,
+        initializer=tf.random_uniform_initializer(-1.0, 1.0, seed=1),
+    )
     labels = tf.get_variable(
-        "timed_labels", trainable=False,
-        initializer=tf.random_uniform([batch, 1], maxval=classes, dtype=tf.int32, seed=2))
+        "timed_labels",
+        trainable=False,
+        initializer=tf.random_uniform([batch, 1], maxval=classes, dtype=tf.int32, seed=2),
+    )
     return [(tf.identity(images), tf.identity(labels))]
 
 
@@ -90,18 +110,27 @@ def build(tf, reference, args):
     sys.path.insert(0, str(reference))
     with stand_ins(tf):
         train = importlib.import_module("train_imagenet")
-    train.FLAGS([
-        "time_reference", "--num_towers=1", f"--batch_size={args.batch}",
-        f"--gf_dim={args.gf_dim}", f"--df_dim={args.df_dim}", f"--number_classes={args.classes}"])
+    train.FLAGS(
+        [
+            "time_reference",
+            "--num_towers=1",
+            f"--batch_size={args.batch}",
+            f"--gf_dim={args.gf_dim}",
+            f"--df_dim={args.df_dim}",
+            f"--number_classes={args.classes}",
+        ]
+    )
     if args.attention == 64:
-        train.model.generator_module.generator_test = (
-            train.model.generator_module.generator_test_64)
+        train.model.generator_module.generator_test = train.model.generator_module.generator_test_64
         train.model.disc.discriminator_test = train.model.disc.discriminator_test_64
     train.utils.get_imagenet_batches = lambda *_, **__: fixed_batch(tf, args.batch, args.classes)
     tf.set_random_seed(0)
     return train.model.SNGAN(
         zs=train.utils.make_z_normal(1, args.batch, train.FLAGS.z_dim),
-        config=train.FLAGS, global_step=tf.train.create_global_step(), devices=["/cpu:0"])
+        config=train.FLAGS,
+        global_step=tf.train.create_global_step(),
+        devices=["/cpu:0"],
+    )
 
 
 def prepare(args):
@@ -109,8 +138,11 @@ def prepare(args):
     reference = stepping.checked_folder(args.reference, NEEDED)
     tf = import_tensorflow()
     gan = build(tf, reference, args)
-    session = tf.Session(config=tf.ConfigProto(
-        intra_op_parallelism_threads=args.threads, inter_op_parallelism_threads=args.threads))
+    session = tf.Session(
+        config=tf.ConfigProto(
+            intra_op_parallelism_threads=args.threads, inter_op_parallelism_threads=args.threads
+        )
+    )
     session.run(tf.global_variables_initializer())
     tf.get_default_graph().finalize()
 
@@ -118,17 +150,28 @@ def prepare(args):
         for op in (gan.g_optim, gan.d_optim, gan.increment_global_step):
             session.run(op)
 
-    return iterate, {"program": "reference", "attention": args.attention,
-                     "tensorflow": tf.__version__, "gf_dim": args.gf_dim, "df_dim": args.df_dim,
-                     "classes": args.classes, "threads": args.threads}
+    return iterate, {
+        "program": "reference",
+        "attention": args.attention,
+        "tensorflow": tf.__version__,
+        "gf_dim": args.gf_dim,
+        "df_dim": args.df_dim,
+        "classes": args.classes,
+        "threads": args.threads,
+    }
 
 
 def main():
     flags = stepping.parser("Times training iterations of the reference's own code.", batch=32)
     flags.add_argument("--reference", required=True, help="folder of the reference's clone")
-    flags.add_argument("--attention", type=int, choices=(32, 64), default=32,
-                       help="side of the map with attention; its own flags build 32 only, 64 "
-                       "puts its generator_test_64 and discriminator_test_64 in their place")
+    flags.add_argument(
+        "--attention",
+        type=int,
+        choices=(32, 64),
+        default=32,
+        help="side of the map with attention; its own flags build 32 only, 64 "
+        "puts its generator_test_64 and discriminator_test_64 in their place",
+    )
     stepping.run(flags.parse_args(), prepare)
 
 

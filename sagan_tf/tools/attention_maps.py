@@ -1,5 +1,5 @@
 """The paper's figures of attention maps, from a run's directory or an exported model:
-    python -m sagan_tf.tools.attention_maps checkpoint/imagenet_64 --classes=goldfish --seeds=0-3
+python -m sagan_tf.tools.attention_maps checkpoint/imagenet_64 --classes=goldfish --seeds=0-3
 """
 
 from sagan_tf import cli, config
@@ -7,9 +7,11 @@ from sagan_tf import cli, config
 
 def main() -> None:
     attention_config = cli.make(config.AttentionConfig)
-    from sagan_tf import attention_lib  # TensorFlow starts here, after the flags were checked
+    from sagan_tf.viewing import (
+        attention_maps,  # TensorFlow starts here, after the flags were checked
+    )
 
-    attention_lib.draw(attention_config)
+    attention_maps.draw(attention_config)
 
 
 if __name__ == "__main__":

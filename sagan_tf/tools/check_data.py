@@ -11,9 +11,9 @@ from sagan_tf import cli, config
 
 def main() -> None:
     check_config = cli.make(config.CheckConfig)
-    from sagan_tf import check_lib  # TensorFlow starts here, after the flags have been checked
+    from sagan_tf.data import check  # TensorFlow starts here, after the flags have been checked
 
-    if check_lib.check(check_config):
+    if check.check(check_config):
         sys.exit(1)
 
 

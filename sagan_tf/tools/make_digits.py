@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from sagan_tf import dataset
+from sagan_tf.data import records
 
 SIDE = 32
 SHARDS = 4
@@ -41,7 +41,7 @@ def write(directory: str) -> None:
         path = os.path.join(directory, f"digits-{shard:05}-of-{SHARDS:05}.tfrecords")
         with tf.io.TFRecordWriter(path) as writer:
             for image, label in zip(images[shard::SHARDS], labels[shard::SHARDS]):
-                writer.write(dataset.encode(image, int(label), "png"))
+                writer.write(records.encode(image, int(label), encoding="png"))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf import dataset
+from sagan_tf.data import dataset, records
 
 SIDE = 32
 HELD_OUT = 360
@@ -24,6 +24,7 @@ FEATURES = 64
 
 def build() -> keras.Model:
     """images [n, 32, 32, 3] -> (pool_3 [n, 64], logits [n, 10])."""
+
     def block(x, filters):
         x = keras.layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False)(x)
         return keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.95)(x))
@@ -36,12 +37,14 @@ def build() -> keras.Model:
     return keras.Model(images, [pool, logits])
 
 
-def train(network: keras.Model, images: np.ndarray, labels: np.ndarray) -> None:
+def train(network: keras.Model, images: np.ndarray, *, labels: np.ndarray) -> None:
     """Cross-entropy, Adam with a cosine schedule."""
     steps = EPOCHS * (len(images) // 64)
     classifier = keras.Model(network.input, network.outputs[1])
-    classifier.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(4e-3, steps)),
-                       keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    classifier.compile(
+        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(4e-3, steps)),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
     classifier.fit(images, labels, batch_size=64, epochs=EPOCHS, verbose=0)
 
 
@@ -63,10 +66,12 @@ def export(network: keras.Model, directory: str) -> None:
 def main(directory: str) -> None:
     keras.utils.set_random_seed(0)
     tf.config.experimental.enable_op_determinism()
-    pixels, labels = dataset.preview(dataset.open_records("data/digits", SIDE, 10), 1797)
-    images = dataset.to_float(pixels).numpy()
+    pixels, labels = dataset.preview(
+        dataset.open_records("data/digits", SIDE, number_classes=10), 1797
+    )
+    images = records.to_float(pixels).numpy()
     network = build()
-    train(network, images[:-HELD_OUT], labels[:-HELD_OUT])
+    train(network, images[:-HELD_OUT], labels=labels[:-HELD_OUT])
     export(network, directory)
     predicted = network(images[-HELD_OUT:], training=False)[1].numpy().argmax(-1)
     correct = int((predicted == labels[-HELD_OUT:]).sum())

@@ -9,9 +9,9 @@ from sagan_tf import cli, config
 
 def main() -> None:
     prepare_config = cli.make(config.PrepareConfig)
-    from sagan_tf import prepare_lib  # Not above: worker processes import this file too.
+    from sagan_tf.data import prepare  # Not above: worker processes import this file too.
 
-    prepare_lib.prepare(prepare_config)
+    prepare.prepare(prepare_config)
 
 
 if __name__ == "__main__":

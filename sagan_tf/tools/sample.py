@@ -1,5 +1,5 @@
 """Images of chosen classes and seeds, from a run's directory or an exported model:
-    python -m sagan_tf.tools.sample checkpoint/imagenet_64 --classes=goldfish,n02510455 --seeds=0-7
+python -m sagan_tf.tools.sample checkpoint/imagenet_64 --classes=goldfish,n02510455 --seeds=0-7
 """
 
 from sagan_tf import cli, config
@@ -7,9 +7,9 @@ from sagan_tf import cli, config
 
 def main() -> None:
     sample_config = cli.make(config.SampleConfig)
-    from sagan_tf import sample_lib  # TensorFlow starts here, after the flags have been checked
+    from sagan_tf.viewing import sample  # TensorFlow starts here, after the flags have been checked
 
-    sample_lib.sample(sample_config)
+    sample.sample(sample_config)
 
 
 if __name__ == "__main__":

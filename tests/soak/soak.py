@@ -28,8 +28,14 @@ from tests.conftest import ROOT
 from tests.faults_test import JUMPING_CLOCK
 from tests.testing import make_data, random_images, write_records
 
-MODEL = (*processes.PLAIN[:-1], "--num_towers=1", "--deterministic", "--save_checkpoint_secs=1",
-         "--sample_every=100", "--save_summaries_steps=20")
+MODEL = (
+    *processes.PLAIN[:-1],
+    "--num_towers=1",
+    "--deterministic",
+    "--save_checkpoint_secs=1",
+    "--sample_every=100",
+    "--save_summaries_steps=20",
+)
 
 
 class Soak:
@@ -44,8 +50,9 @@ class Soak:
         for disk, size in ((self.runs, "40m"), (self.summaries, "8m")):
             disk.mkdir()
             if disks:
-                subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)],
-                               check=True)
+                subprocess.run(
+                    ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)], check=True
+                )
         self.run_dir = self.runs / "imagenet_2"
         self.counts = collections.Counter()
         self.reached = 0  # step of a checkpoint that must not be lost
@@ -53,16 +60,22 @@ class Soak:
         self.reached_by_two = -1  # the same of the run on two workers
 
     def flags(self, *more):
-        return [*MODEL, f"--data_dir={self.data}", f"--checkpoint_dir={self.runs}",
-                f"--summary_dir={self.summaries}", *more]
+        return [
+            *MODEL,
+            f"--data_dir={self.data}",
+            f"--checkpoint_dir={self.runs}",
+            f"--summary_dir={self.summaries}",
+            *more,
+        ]
 
     def start(self):
         """The run, past its first step; checks that it went on where it should."""
         process = processes.start(
-            "train_imagenet.py", *self.flags("--max_steps=100000000"),
-            env=processes.environment(PYTHONPATH=f"{self.path}:{ROOT}"))
-        line = processes.wait_for(
-            process, r".*(: starting$|continuing from step |; passed over$)")
+            "train_imagenet.py",
+            *self.flags("--max_steps=100000000"),
+            env=processes.environment(PYTHONPATH=f"{self.path}:{ROOT}"),
+        )
+        line = processes.wait_for(process, r".*(: starting$|continuing from step |; passed over$)")
         if "passed over" in line:
             assert self.damaged, line  # nothing but our own damage may need that
             line = processes.wait_for(process, ".*continuing from step ")
@@ -90,8 +103,11 @@ class Soak:
 
     def steps(self) -> list[int]:
         names = os.listdir(self.run_dir) if self.run_dir.is_dir() else []
-        return sorted(int(name[5:-6]) for name in names
-                      if name.startswith("ckpt-") and name.endswith(".index"))
+        return sorted(
+            int(name[5:-6])
+            for name in names
+            if name.startswith("ckpt-") and name.endswith(".index")
+        )
 
     # Each fault: a method named fault_...
 
@@ -103,8 +119,10 @@ class Soak:
 
     def fault_kill_during_start_up(self):
         process = processes.start(
-            "train_imagenet.py", *self.flags("--max_steps=100000000"),
-            env=processes.environment(PYTHONPATH=f"{self.path}:{ROOT}"))
+            "train_imagenet.py",
+            *self.flags("--max_steps=100000000"),
+            env=processes.environment(PYTHONPATH=f"{self.path}:{ROOT}"),
+        )
         time.sleep(self.random.uniform(0, 12))
         process.kill()
         process.communicate()
@@ -140,11 +158,15 @@ class Soak:
         path = self.run_dir / f"ckpt-{steps[-1]}.data-00000-of-00001"
         content = path.read_bytes()
         place = self.random.randrange(len(content))
-        self.random.choice([
-            path.unlink,
-            lambda: path.write_bytes(content[:place]),
-            lambda: path.write_bytes(content[:place] + bytes([content[place] ^ 255])
-                                     + content[place + 1:])])()
+        self.random.choice(
+            [
+                path.unlink,
+                lambda: path.write_bytes(content[:place]),
+                lambda: path.write_bytes(
+                    content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :]
+                ),
+            ]
+        )()
         self.reached, self.damaged = steps[-2], True
 
     def fault_disk_full(self):
@@ -181,8 +203,10 @@ class Soak:
         self._change_data(lambda path: path.unlink(), "and is gone; put it back")
 
     def fault_data_truncated(self):
-        self._change_data(lambda path: os.truncate(path, path.stat().st_size // 2),
-                          "it has changed since the run began")
+        self._change_data(
+            lambda path: os.truncate(path, path.stat().st_size // 2),
+            "it has changed since the run began",
+        )
 
     def fault_data_replaced(self):
         def replace(path):
@@ -203,9 +227,14 @@ class Soak:
 
     def fault_worker_lost(self):
         """Another run, on two workers, loses one and continues."""
-        flags = [*MODEL, "--num_towers=2", f"--data_dir={self.data}",
-                 f"--checkpoint_dir={self.path}/two", "--strategy=multi_worker",
-                 "--max_steps=100000000"]
+        flags = [
+            *MODEL,
+            "--num_towers=2",
+            f"--data_dir={self.data}",
+            f"--checkpoint_dir={self.path}/two",
+            "--strategy=multi_worker",
+            "--max_steps=100000000",
+        ]
         workers = processes.start_workers(2, *flags)
         line = processes.wait_for(workers[0], r".*(: starting$|continuing from step )")
         found = re.search(r"continuing from step (\d+)", line)
@@ -217,7 +246,8 @@ class Soak:
         workers[victim].communicate()
         self.ends(workers[1 - victim], 75, "another worker has died or does not answer")
         self.reached_by_two = max(
-            int(path.stem[5:]) for path in (self.path / "two" / "imagenet_2").glob("ckpt-*.index"))
+            int(path.stem[5:]) for path in (self.path / "two" / "imagenet_2").glob("ckpt-*.index")
+        )
 
 
 def fill(filler: pathlib.Path) -> None:
@@ -235,8 +265,12 @@ def fill(filler: pathlib.Path) -> None:
 def compare(soak: Soak) -> int:
     """An unbroken run of as many steps as the last checkpoint has: the same bits."""
     step = max(soak.steps())
-    flags = [*MODEL, f"--data_dir={soak.data}", f"--checkpoint_dir={soak.path}/whole",
-             f"--max_steps={step}"]
+    flags = [
+        *MODEL,
+        f"--data_dir={soak.data}",
+        f"--checkpoint_dir={soak.path}/whole",
+        f"--max_steps={step}",
+    ]
     process = processes.start("train_imagenet.py", *flags)  # for as long as it takes
     _, err = process.communicate()
     assert process.returncode == 0, err
@@ -258,7 +292,7 @@ def main() -> None:
     path.mkdir(parents=True)
     disks = os.geteuid() == 0
     soak = Soak(path, options.seed, disks)
-    kinds = [name[len("fault_"):] for name in dir(Soak) if name.startswith("fault_")]
+    kinds = [name[len("fault_") :] for name in dir(Soak) if name.startswith("fault_")]
     if not disks:
         kinds = [kind for kind in kinds if "disk" not in kind]
     began = time.monotonic()
@@ -270,8 +304,11 @@ def main() -> None:
             kind = kinds[number % len(kinds)]
             getattr(soak, f"fault_{kind}")()
             soak.counts[kind] += 1
-            print(f"{number + 1}/{options.faults} {kind}: survived; checkpoints of steps "
-                  f"{soak.steps()}", flush=True)
+            print(
+                f"{number + 1}/{options.faults} {kind}: survived; checkpoints of steps "
+                f"{soak.steps()}",
+                flush=True,
+            )
         step = compare(soak)
     finally:
         minutes = (time.monotonic() - began) / 60

@@ -1,0 +1,99 @@
+"""Every setting of every command, with its default, its meaning and the check it must pass.
+
+Frozen dataclasses, standard library only. `cli.py` turns every field into a flag of the same
+name, so a field's `help` is also the flag's help text. Defaults are the reference's
+(brain-research/self-attention-gan, `train_imagenet.py:35-61`, `model.py:33-56`,
+`eval_imagenet.py:36-76`); fields that the reference does not have say so.
+"""
+
+from sagan_tf.config.benchmarks import (
+    PIPELINES,
+    BenchmarkEvaluationConfig,
+    BenchmarkInputConfig,
+    BenchmarkStepConfig,
+    GpuSuiteConfig,
+)
+from sagan_tf.config.conversion import ConvertConfig
+from sagan_tf.config.data import CheckConfig, PrepareConfig
+from sagan_tf.config.fields import (
+    difference,
+    numbers_of,
+    option,
+    require_choices,
+    require_positive,
+    run_directory,
+)
+from sagan_tf.config.model import ATTENTION_OF_TYPE, IMAGE_SIZES, ModelConfig
+from sagan_tf.config.optimization_names import OPTIMIZATIONS, optimizations
+from sagan_tf.config.scoring import (
+    FULL_SAMPLE,
+    PROTOCOL_FIELDS,
+    PROTOCOLS,
+    EvalConfig,
+    ScoreImagesConfig,
+    ScoringConfig,
+    protocol,
+)
+from sagan_tf.config.training import (
+    LOSS_TYPES,
+    PRECISIONS,
+    STRATEGIES,
+    DataConfig,
+    TrainConfig,
+)
+from sagan_tf.config.viewing import (
+    MAX_FRAMES,
+    MAX_ROWS,
+    MAX_SEEDS,
+    AttentionConfig,
+    ExportConfig,
+    ReportConfig,
+    SampleConfig,
+)
+from sagan_tf.errors import RESTART, Interrupted, UnusableCheckpoint, UserError, WorkerLost
+
+__all__ = [
+    "ATTENTION_OF_TYPE",
+    "FULL_SAMPLE",
+    "IMAGE_SIZES",
+    "LOSS_TYPES",
+    "MAX_FRAMES",
+    "MAX_ROWS",
+    "MAX_SEEDS",
+    "OPTIMIZATIONS",
+    "PIPELINES",
+    "PRECISIONS",
+    "PROTOCOLS",
+    "PROTOCOL_FIELDS",
+    "RESTART",
+    "STRATEGIES",
+    "AttentionConfig",
+    "BenchmarkEvaluationConfig",
+    "BenchmarkInputConfig",
+    "BenchmarkStepConfig",
+    "CheckConfig",
+    "ConvertConfig",
+    "DataConfig",
+    "EvalConfig",
+    "ExportConfig",
+    "GpuSuiteConfig",
+    "Interrupted",
+    "ModelConfig",
+    "PrepareConfig",
+    "ReportConfig",
+    "SampleConfig",
+    "ScoreImagesConfig",
+    "ScoringConfig",
+    "TrainConfig",
+    "UnusableCheckpoint",
+    "UserError",
+    "WorkerLost",
+    "difference",
+    "numbers_of",
+    "optimizations",
+    "option",
+    "protocol",
+    "require_choices",
+    "require_positive",
+    "run_directory",
+]

@@ -1,0 +1,203 @@
+"""Names that people read for ImageNet's synset ids."""
+
+import dataclasses
+import difflib
+import functools
+import importlib.resources
+import json
+import os
+import re
+from collections.abc import Sequence
+from typing import Any, Optional
+
+import tensorflow as tf
+
+from sagan_tf import errors
+from sagan_tf.runtime import files
+
+FILENAME = "classes.json"
+_LISTED = 6  # candidates that an error names
+
+
+@dataclasses.dataclass(frozen=True)
+class Classes:
+    """The classes of a model, in the order of their labels.
+
+    Attributes:
+      names: own names, for ImageNet synset ids ("n01440764"); the numbers where nobody knows them.
+      titles: names that people read ("tench, Tinca tinca"); "" where there is none.
+    """
+
+    names: tuple[str, ...]
+    titles: tuple[str, ...]
+
+    def text(self, label: int) -> str:
+        """A class for people: its title's first name, else its own name, or "class 3"."""
+        name = self.titles[label].split(",")[0] or self.names[label]
+        if name == str(label):
+            return f"class {label}"
+        return f'class {label} ("{name}")' if name.isdecimal() else name
+
+    def full_text(self, label: int) -> str:
+        """A class that cannot be taken for another: number, name and title."""
+        return " ".join(
+            dict.fromkeys(filter(None, (str(label), self.names[label], self.titles[label])))
+        )
+
+    def find(self, asked: str) -> list[int]:
+        """Labels of a list of classes, each once, in the order asked for.
+
+        Args:
+          asked: parts between commas: a label, labels as in "0-9", a name, a synset id, or the
+            beginning of either that only one class has. Capitals and "_" do not matter. What looks
+            like a number is a label, even where names are numbers.
+        Raises:
+          config.UserError: no class, or several, are meant; names those that may be.
+        """
+        found = []
+        for part in filter(None, (part.strip() for part in asked.split(","))):
+            found.extend(self._find_one(part))
+        if not found:
+            raise errors.UserError(
+                f"--classes={asked}: expected numbers, names or synset ids "
+                "of classes, with commas between them"
+            )
+        return list(dict.fromkeys(found))
+
+    def _find_one(self, part: str) -> Sequence[int]:
+        numbers = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", part)
+        if numbers:
+            first, last = int(numbers[1]), int(numbers[2] or numbers[1])
+            if first > last or last >= len(self.names):
+                raise errors.UserError(
+                    f"--classes={part}: expected numbers from 0 to {len(self.names) - 1}"
+                )
+            return range(first, last + 1)
+        wanted = _plain(part)
+        by_name = self._by_name()
+        exact = {label for name, label in by_name if name == wanted}
+        found = exact or {label for name, label in by_name if name.startswith(wanted)}
+        if len(found) == 1:
+            return list(found)
+        if found:
+            raise errors.UserError(
+                f"--classes={part}: {len(found)} classes are called so: {self._list(sorted(found))}"
+                "; give more of the name, the synset id or the number"
+            )
+        raise errors.UserError(f"--classes={part}: {self._near(wanted)}")
+
+    def _near(self, wanted: str) -> str:
+        by_name: dict[str, int] = {}
+        for name, label in self._by_name():
+            by_name.setdefault(name, label)
+        near = [by_name[name] for name in difflib.get_close_matches(wanted, by_name, 3, 0.6)]
+        near += [label for name, label in by_name.items() if wanted in name]
+        near = list(dict.fromkeys(near))
+        if near:
+            return f"no class is called so; near it are {self._list(near)}"
+        if not any(self.titles) and self.names == _numbers(len(self.names)):
+            return f"no names are known; expected numbers from 0 to {len(self.names) - 1}"
+        return "no class is called so; expected a number, a name or a synset id"
+
+    def _list(self, labels: Sequence[int]) -> str:
+        more = f" and {len(labels) - _LISTED} more" if len(labels) > _LISTED else ""
+        return "; ".join(self.full_text(label) for label in labels[:_LISTED]) + more
+
+    def _by_name(self) -> list[tuple[str, int]]:
+        """Every name of every class, as `_plain` has it, and its label."""
+        return [
+            (_plain(name), label)
+            for label, (own, title) in enumerate(zip(self.names, self.titles))
+            for name in (own, *title.split(","))
+            if name.strip()
+        ]
+
+
+def make(names: Optional[Sequence[str]], titles: Optional[Sequence[str]], *, count: int) -> Classes:
+    """`Classes` from what is known; without names ImageNet's if there are as many, else numbers."""
+    if not names:
+        names = imagenet_synsets()
+        names = names if len(names) == count else _numbers(count)
+    if not titles:
+        titles = imagenet_titles(names) or [""] * len(names)
+    return Classes(tuple(names), tuple(titles))
+
+
+def write(run_dir: str, names: Sequence[str], *, titles: Optional[Sequence[str]]) -> None:
+    """Writes `classes.json` of a run, whole or not at all.
+
+    Raises:
+      config.UserError: the directory cannot be written.
+    """
+    content = {"names": list(names), "titles": titles and list(titles)}
+    with files.writing(run_dir):
+        files.write_whole(
+            os.path.join(run_dir, FILENAME),
+            json.dumps(content, indent=0, ensure_ascii=False) + "\n",
+        )
+
+
+def read(run_dir: str, count: int) -> Classes:
+    """The classes of a run of `count` classes.
+
+    Of a run without `classes.json` (made by an older release, of records that say no names, or
+    imported) they are ImageNet's if there are 1,000, and else numbers.
+
+    Raises:
+      config.UserError: the file is damaged, or has another number of classes.
+    """
+    path = os.path.join(run_dir, FILENAME)
+    if not tf.io.gfile.exists(path):
+        return make(None, None, count=count)
+    try:
+        with tf.io.gfile.GFile(path) as file:
+            found = from_json(json.loads(file.read()))
+        if len(found.names) != count:
+            raise ValueError(f"{len(found.names)} names for {count} classes")
+    except (ValueError, KeyError, TypeError, AttributeError, tf.errors.OpError) as error:
+        raise errors.UserError(
+            f"{path}: expected names and titles of {count} classes ({files.first_line(error)}); "
+            "move the file away to go by numbers"
+        ) from error
+    return found
+
+
+def from_json(content: dict[str, Any]) -> Classes:
+    """`Classes` from {"names": [...], "titles": [...] or None}."""
+    names, titles = content["names"], content["titles"] or [""] * len(content["names"])
+    if len(titles) != len(names) or not all(isinstance(x, str) for x in (*names, *titles)):
+        raise ValueError(f"{len(names)} names and {len(titles)} titles")
+    return Classes(tuple(names), tuple(titles))
+
+
+def _numbers(count: int) -> tuple[str, ...]:
+    return tuple(map(str, range(count)))
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.replace("_", " ").lower().split())
+
+
+@functools.cache
+def _names() -> dict[str, str]:
+    text = (
+        importlib.resources.files("sagan_tf.data").joinpath("imagenet_names.txt").read_text("utf-8")
+    )
+    return dict(line.split(" ", 1) for line in text.splitlines() if re.match(r"n\d{8} ", line))
+
+
+def imagenet_titles(class_names: Sequence[str]) -> Optional[tuple[str, ...]]:
+    """Words for each synset id ("n01440764": "tench, Tinca tinca"), "" where it is not known.
+
+    The words are WordNet 3.0's (`imagenet_names.txt`).
+
+    Returns:
+      One for each class, or None when no class is one of ImageNet's 1,000.
+    """
+    found = tuple(_names().get(name, "") for name in class_names)
+    return found if any(found) else None
+
+
+def imagenet_synsets() -> tuple[str, ...]:
+    """The synset ids of ImageNet's 1,000 classes, sorted: in the order of the labels."""
+    return tuple(_names())

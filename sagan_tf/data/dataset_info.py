@@ -1,0 +1,206 @@
+"""`dataset.json`: what a directory of records holds, written by whoever made the records."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from typing import Any, Optional
+
+import numpy as np
+import tensorflow as tf
+
+from sagan_tf import errors
+from sagan_tf.runtime import files
+
+FILENAME = "dataset.json"
+INDEX_FILENAME = "index.npz"
+# A preparation that has not ended keeps its notes here.
+WORK_DIRECTORY = ".prepare"
+VERSION = 1
+_INDEX = ("fingerprint", "counts", "offsets", "labels")
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """One record file: its name, number of records, bytes, SHA-256, and sums over its pixels.
+
+    `sum` and `sum_of_squares` are exact integers over all pixel values (0..255), R, G, B.
+    """
+
+    file: str
+    records: int
+    bytes: int
+    sha256: str
+    sum: tuple[int, int, int]
+    sum_of_squares: tuple[int, int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetInfo:
+    """The content of `dataset.json`.
+
+    Attributes:
+      source: what the records were made from.
+      source_kind: "folders", "tar", "tfds" or the like.
+      image_size: side of the images, pixels.
+      encoding: "raw", "png" or "jpeg"; `quality` is JPEG's, else None.
+      resize: "legacy", "clean", or words.
+      class_names: one for each label, in order.
+      class_titles: names that people read ("tench, Tinca tinca"); None where nobody knows them.
+      class_counts: records of each class.
+      channel_mean, channel_deviation: R, G, B, of pixel values 0..255 before encoding.
+      fingerprint: SHA-256 of the shards' SHA-256 digests, in order: the same data, the same value.
+      shards: the record files, in order of their names.
+      settings: all that decides the bytes of the records, by flag name.
+      damaged: (number of the shard, name, reason) of each source picture that could not be used.
+    """
+
+    source: str
+    source_kind: str
+    image_size: int
+    encoding: str
+    quality: Optional[int]
+    resize: str
+    class_names: tuple[str, ...]
+    class_titles: Optional[tuple[str, ...]]
+    class_counts: tuple[int, ...]
+    channel_mean: tuple[float, float, float]
+    channel_deviation: tuple[float, float, float]
+    fingerprint: str
+    shards: tuple[Shard, ...]
+    settings: dict[str, Any]
+    damaged: tuple[tuple[int, str, str], ...] = ()
+    made_with: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def number_classes(self) -> int:
+        """Number of classes, also those without a record."""
+        return len(self.class_names)
+
+    @property
+    def records(self) -> int:
+        """Number of records."""
+        return sum(shard.records for shard in self.shards)
+
+    def label_text(self, label: int) -> str:
+        """A class for people: its title's first name, else its own name."""
+        if self.class_titles and self.class_titles[label]:
+            return self.class_titles[label].split(",")[0]
+        return self.class_names[label]
+
+
+def moments(shards: Sequence[Shard], image_size: int) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of the pixel values 0..255 of all records, R, G, B."""
+    pixels = max(sum(shard.records for shard in shards) * image_size**2, 1)
+    # Python's integers: exact, so that nothing depends on the order of the sums.
+    sums = [sum(shard.sum[c] for shard in shards) for c in range(3)]
+    squares = [sum(shard.sum_of_squares[c] for shard in shards) for c in range(3)]
+    means = [total / pixels for total in sums]
+    return means, [
+        max((pixels * squares[c] - sums[c] ** 2) / pixels**2, 0.0) ** 0.5 for c in range(3)
+    ]
+
+
+def write(directory: str, info: DatasetInfo) -> None:
+    """Writes `dataset.json`, whole or not at all. Raises what the file system raises."""
+    content = {
+        "version": VERSION,
+        "records": info.records,
+        "number_classes": info.number_classes,
+        **dataclasses.asdict(info),
+    }
+    files.write_whole(os.path.join(directory, FILENAME), json.dumps(content, indent=1) + "\n")
+
+
+def read(directory: str) -> Optional[DatasetInfo]:
+    """The directory's `dataset.json`, or None where there is none.
+
+    Raises:
+      config.UserError: the file is damaged or of a later version.
+    """
+    path = os.path.join(directory, FILENAME)
+    if not tf.io.gfile.exists(path):
+        return None
+    try:
+        with tf.io.gfile.GFile(path) as file:
+            content = json.loads(file.read())
+        return _from_json(content)
+    except (ValueError, KeyError, TypeError, AttributeError, tf.errors.OpError) as error:
+        raise errors.UserError(
+            f"{path}: expected what prepare_data writes ({files.first_line(error)}); make the "
+            "records again, or move this file away to read them without it"
+        ) from error
+
+
+def _from_json(content: dict[str, Any]) -> DatasetInfo:
+    if content["version"] > VERSION:
+        raise ValueError(
+            f"version {content['version']}, expected at most {VERSION}; it was "
+            "written by a later release"
+        )
+    names = {field.name for field in dataclasses.fields(DatasetInfo)}
+    values = {name: _tuples(value) for name, value in content.items() if name in names}
+    values["shards"] = tuple(map(shard_from_json, content["shards"]))
+    info = DatasetInfo(**values)
+    for name in ("class_counts", "class_titles"):
+        values = getattr(info, name)
+        if values is not None and len(values) != info.number_classes:
+            raise ValueError(f"{info.number_classes} class_names and {len(values)} {name}")
+    if not isinstance(info.settings, dict):
+        raise ValueError(f"settings is {info.settings}")
+    if info.image_size < 1 or sum(info.class_counts) != info.records:
+        raise ValueError(
+            f"image_size {info.image_size}, {info.records} records in its shards and "
+            f"{sum(info.class_counts)} in its class_counts"
+        )
+    return info
+
+
+def shard_from_json(values: dict[str, Any]) -> Shard:
+    """A `Shard` from its fields as JSON keeps them."""
+    return Shard(**{name: _tuples(value) for name, value in values.items()})
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def write_index(
+    directory: str, fingerprint: str, *, counts: np.ndarray, offsets: np.ndarray, labels: np.ndarray
+) -> None:
+    """Writes `index.npz`: records of each shard, and offset (bytes) and label of each record."""
+    path = os.path.join(directory, INDEX_FILENAME)
+    with open(path + ".tmp", "wb") as file:
+        np.savez(file, fingerprint=fingerprint, counts=counts, offsets=offsets, labels=labels)
+    os.replace(path + ".tmp", path)
+
+
+def read_index(directory: str, info: DatasetInfo) -> Optional[dict[str, np.ndarray]]:
+    """`index.npz` as name -> array; None where it is missing, damaged or of other data.
+
+    It saves the time of looking into the shards, and holds nothing that they do not.
+    """
+    path = os.path.join(directory, INDEX_FILENAME)
+    try:
+        with tf.io.gfile.GFile(path, "rb") as file, np.load(file) as archive:
+            index = {name: archive[name] for name in _INDEX}
+    except Exception:  # A damaged zip makes zipfile raise of every kind.
+        return None
+    return index if str(index["fingerprint"]) == info.fingerprint else None
+
+
+def check(
+    directory: str, info: Optional[DatasetInfo], *, image_size: int, number_classes: int
+) -> None:
+    """Raises config.UserError if what is asked for contradicts `dataset.json`, showing both."""
+    if info is None:
+        return
+    for name, there, here in (
+        ("image_size", info.image_size, image_size),
+        ("number_classes", info.number_classes, number_classes),
+    ):
+        if there != here:
+            raise errors.UserError(
+                f"--{name}={here}: {os.path.join(directory, FILENAME)} says {there}; leave the "
+                "flag out to train on this data; a run goes with the data it was made for"
+            )

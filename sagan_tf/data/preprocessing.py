@@ -1,0 +1,242 @@
+"""From a picture file of any kind to the pixels that a network is trained on.
+
+NumPy and Pillow only: the worker processes of a preparation start with this module alone.
+"""
+
+import dataclasses
+import io
+import os
+import stat
+import warnings
+from typing import Optional
+
+import numpy as np
+from PIL import Image
+
+from sagan_tf import errors
+from sagan_tf.images import pixels as images_pixels
+
+
+class Damaged(Exception):
+    """A picture that cannot be used; the message says why, in a few words."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where the bytes of a picture are: a file, a part of a file (in a tar), or here."""
+
+    path: str = ""
+    offset: int = 0
+    length: Optional[int] = None
+    data: Optional[bytes] = None
+
+    def read(self) -> bytes:
+        """The bytes.
+
+        Raises:
+          Damaged: they cannot be read.
+        """
+        if self.data is not None:
+            return self.data
+        try:
+            # A pipe or a device would be waited for without an end.
+            if not stat.S_ISREG(os.stat(self.path).st_mode):
+                raise Damaged("not a regular file")
+            with open(self.path, "rb") as file:
+                file.seek(self.offset)
+                return file.read(-1 if self.length is None else self.length)
+        except (OSError, ValueError) as error:
+            raise Damaged(f"unreadable: {getattr(error, 'strerror', None) or error}") from error
+
+
+def load(data: bytes) -> Image.Image:
+    """Decodes the first image of a file, whatever its name says it is.
+
+    Raises:
+      Damaged: it is empty, no picture, truncated, or too large.
+    """
+    if not data:
+        raise Damaged("empty file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Odd EXIF data, pictures of above 89 megapixels.
+            image = Image.open(io.BytesIO(data))
+            image.load()
+    except Image.UnidentifiedImageError as error:
+        raise Damaged("not an image of a known format") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's decoders raise what they please on damaged files.
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise Damaged(f"cannot be decoded: {words}") from error
+    return image
+
+
+def clean(data: bytes, size: int) -> np.ndarray:
+    """Upright, in RGB, its centre square, resized by Lanczos-3 with antialiasing; nothing else.
+
+    EXIF rotation is applied; alpha is laid on white; 16 bits become 8 by dividing by 257; the first
+    frame of several is taken. Colour profiles are not applied.
+
+    Args:
+      data: bytes of a picture file.
+      size: side of the result.
+    Returns:
+      uint8 [size, size, 3].
+    Raises:
+      Damaged: it cannot be decoded.
+    """
+    image = _upright(load(data))
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    square = to_rgb(image.crop((left, top, left + side, top + side)))
+    return np.asarray(square.resize((size, size), Image.Resampling.LANCZOS))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as its EXIF orientation says; other tags, which may be damaged, are not looked at."""
+    turn = Image.Transpose
+    turns = {
+        2: turn.FLIP_LEFT_RIGHT,
+        3: turn.ROTATE_180,
+        4: turn.FLIP_TOP_BOTTOM,
+        5: turn.TRANSPOSE,
+        6: turn.ROTATE_270,
+        7: turn.TRANSVERSE,
+        8: turn.ROTATE_90,
+    }
+    try:
+        orientation = image.getexif().get(0x0112)
+    except Exception:  # Damaged EXIF data make Pillow raise of every kind.
+        return image
+    return image.transpose(turns[orientation]) if orientation in turns else image
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any mode to RGB as an eye would see it, where `Image.convert` clips or drops."""
+    if image.mode.startswith("I"):  # 16-bit grey, which `convert` would clip at 255.
+        values = np.asarray(image, np.int64)
+        if values.min() < 0 or values.max() > 65535:
+            raise Damaged(f"pixel values from {values.min()} to {values.max()}; expected 16 bits")
+        return Image.fromarray(np.rint(values / 257).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise Damaged("floating-point pixels, whose range is unknown")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+# From 8 bits to [-1, 1] and back, truncated: 20 of the 256 levels come out one lower.
+_THERE_AND_BACK = ((np.arange(256) / 127.5 - 1.0 + 1.0) * 127.5).astype(np.uint8)
+
+
+def legacy(data: bytes, size: int) -> np.ndarray:
+    """Bit for bit what the converter behind the reference's records makes.
+
+    Centre square, stretched from its min..max to 0..255, bilinear with antialiasing, to [-1, 1] and
+    back with truncation. Whatever the converter did not think of is kept: CMYK is taken for RGBA,
+    alpha shares the stretch and is cut, EXIF is ignored.
+
+    Args:
+      data: bytes of a picture file.
+      size: side of the result.
+    Returns:
+      uint8 [size, size, 3].
+    Raises:
+      Damaged: it is no picture, or one that stopped the converter.
+
+    Source: openai/improved-gan, `imagenet/convert_imagenet_to_records.py` and `imagenet/utils.py`
+      under Python 2.7, with SciPy 0.19 to 1.2 (`imread`, `bytescale`, `toimage`, `imresize`) and
+      Pillow 3.3 or later.
+    """
+    square = _channels_last(_stretch(_as_read_by_scipy(_centre(load(data)))))
+    image = Image.fromarray(square.squeeze(2) if square.shape[2] == 1 else square)
+    resized = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
+    if resized.ndim == 2:
+        resized = np.repeat(resized[..., None], 3, axis=2)
+    return _THERE_AND_BACK[resized[..., :3]]
+
+
+def _as_read_by_scipy(image: Image.Image) -> np.ndarray:
+    """[height, width, channels] of the numbers that the file holds."""
+    if image.mode == "P":
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    elif image.mode == "1":
+        image = image.convert("L")
+    pixels = np.asarray(image)
+    return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def _centre(image: Image.Image) -> Image.Image:
+    """The centre square; halves are rounded up, as Python 2 did."""
+    side = min(image.size)
+    left, top = (image.width - side + 1) // 2, (image.height - side + 1) // 2
+    return image.crop((left, top, left + side, top + side))
+
+
+def _stretch(pixels: np.ndarray) -> np.ndarray:
+    """min..max over all channels to 0..255, uint8; constant images become 0."""
+    low, high = float(pixels.min()), float(pixels.max())
+    # Of 8-bit values only 256 are to be computed, whatever the size of the picture.
+    values = np.arange(256) if pixels.dtype == np.uint8 else pixels
+    scaled = (values - low) * (255.0 / ((high - low) or 1.0))
+    stretched = (np.clip(scaled, 0, 255) + 0.5).astype(np.uint8)
+    return stretched[pixels] if pixels.dtype == np.uint8 else stretched
+
+
+def _channels_last(pixels: np.ndarray) -> np.ndarray:
+    """SciPy takes the first axis of length 3, or else 4, for the channels: so do we."""
+    if pixels.shape[2] == 1:
+        return pixels
+    if not {3, 4} & set(pixels.shape):
+        raise Damaged(f"{pixels.shape[2]} channels, which the legacy preparation cannot use")
+    axis = pixels.shape.index(3 if 3 in pixels.shape else 4)
+    return np.ascontiguousarray(np.moveaxis(pixels, axis, 2))
+
+
+_RESIZE = {"legacy": legacy, "clean": clean}
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A prepared picture, or why there is none.
+
+    Attributes:
+      data: as `images.encode` made it; None: damaged.
+      sum, sum_of_squares: over its pixel values 0..255, R, G, B.
+      reason: why it is damaged.
+    """
+
+    data: Optional[bytes]
+    sum: tuple[int, int, int] = (0, 0, 0)
+    sum_of_squares: tuple[int, int, int] = (0, 0, 0)
+    reason: str = ""
+
+
+def prepare(place: Place, resize: str, size: int, encoding: str, quality: int) -> Picture:
+    """Reads, decodes, crops, resizes and encodes one picture."""
+    try:
+        pixels = _RESIZE[resize](place.read(), size)
+    except Damaged as damage:
+        return Picture(None, reason=str(damage))
+    except MemoryError as error:
+        raise errors.UserError(
+            f"--workers: {place.path}: a picture there (byte {place.offset}) needs more memory "
+            f"than is left ({error}); fewer workers leave more for each"
+        ) from error
+    except Exception as error:  # One picture in a million may surprise; it must not stop the rest.
+        words = " ".join(str(error).split())
+        return Picture(None, reason=f"cannot be used: {type(error).__name__}: {words}")
+    flat = pixels.reshape(-1, 3).astype(np.int64)
+    return Picture(
+        images_pixels.encode(pixels, encoding, quality=quality),
+        tuple(flat.sum(0).tolist()),
+        tuple((flat**2).sum(0).tolist()),
+    )
+
+
+def prepare_all(places: list[Place], *settings) -> list[Picture]:
+    """`prepare` for each place: the work of one call to a worker process."""
+    return [prepare(place, *settings) for place in places]

@@ -1,0 +1,164 @@
+"""The projection discriminator: one class for `baseline`, `test` and `test_64`, 32 to 256 px."""
+
+from collections.abc import Mapping
+from typing import Optional
+
+import keras
+import tensorflow as tf
+
+from sagan_tf.config import ModelConfig
+from sagan_tf.gan import non_local, ops
+
+
+@keras.saving.register_keras_serializable("sagan_tf")
+class DiscriminatorBlock(keras.layers.Layer):
+    """Residual block; `kind` says which of the three.
+
+    "first" (on the image): sn_conv1 -> ReLU -> sn_conv2 -> pool; shortcut pool -> sn_conv3 1x1.
+    "down": ReLU -> sn_conv1 -> ReLU -> sn_conv2 -> pool; shortcut sn_conv3 1x1 -> pool.
+    "last": as "down" without pools, and the shortcut is the identity.
+
+    Args:
+      filters: output channels.
+      kind: as above.
+      optimizations: of `config.optimizations`.
+
+    Call arguments:
+      x: [batch, height, width, in].
+      update_sn: whether the new u is stored.
+    Returns: [batch, height / 2, width / 2, filters]; "last": [batch, height, width, filters].
+
+    Source: reference `discriminator.py:29-93`.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kind: str = "down",
+        *,
+        optimizations: Optional[Mapping[str, int]] = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.kind = kind
+        self.optimizations = dict(optimizations or {})
+
+        def conv(size, name, resample=None, **more):
+            return ops.SNConv2D(
+                filters,
+                size,
+                resample=resample,
+                name=name,
+                optimizations={**self.optimizations, **more},
+                dtype=self.dtype_policy,
+            )
+
+        self.sn_conv1 = conv(3, "sn_conv1")
+        self.sn_conv2 = conv(3, "sn_conv2", None if kind == "last" else "down")
+        # The first block pools before its 1x1 convolution in the reference already.
+        pooled_first = {"shortcut": 0} if kind == "first" else {}
+        self.sn_conv3 = None if kind == "last" else conv(1, "sn_conv3", "down", **pooled_first)
+
+    def build(self, input_shape):
+        self.sn_conv1.build(input_shape)
+        self.sn_conv2.build((*input_shape[:-1], self.filters))
+        if self.sn_conv3 is not None:
+            self.sn_conv3.build(input_shape)
+
+    def call(self, x, update_sn: bool = False):
+        h = x if self.kind == "first" else tf.nn.relu(x)
+        h = tf.nn.relu(self.sn_conv1(h, update_sn=update_sn))
+        h = self.sn_conv2(h, update_sn=update_sn)
+        return h + (x if self.sn_conv3 is None else self.sn_conv3(x, update_sn=update_sn))
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, _ = input_shape
+        if self.kind != "last":
+            height, width = (side and side // 2 for side in (height, width))
+        return (batch, height, width, self.filters)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kind": self.kind,
+            "optimizations": self.optimizations,
+        }
+
+
+class Discriminator(keras.Model):
+    """Images and class labels to logits.
+
+    n = log2(size / 4) downsampling blocks with df_dim * (1, 2, ..., 2^(n-1)) channels, attention
+    after the block whose map has the configured side, one block without downsampling, ReLU, sum
+    over space -> h; logit = SN dense(h) + sum(h * SN embedding(label)).
+
+    Args:
+      config: `config.ModelConfig`.
+      optimizations: of `config.optimizations`.
+      dtype: a Keras dtype policy; "mixed_bfloat16" computes in bfloat16, and keeps variables, SN,
+        softmax and all from the sum over space to the logits in float32.
+
+    Call arguments:
+      images: float32 [batch, size, size, 3] in [-1, 1].
+      labels: int [batch], 0 .. number_classes - 1.
+      update_sn: whether the new u of every SN layer is stored.
+      return_attention: whether to return the attention map as well; needs an attention block.
+    Returns: float32 logits [batch, 1]; with `return_attention` a pair of that and the attention
+      (`non_local.NonLocalBlock`).
+
+    Source: paper, section 3; reference `discriminator.py:133-242`.
+    """
+
+    def __init__(
+        self, config: ModelConfig, optimizations: Optional[Mapping[str, int]] = None, **kwargs
+    ):
+        super().__init__(name=kwargs.pop("name", "discriminator"), **kwargs)
+        self.config = config
+        self.optimizations = dict(optimizations or {})
+        widths = [config.df_dim * 2**k for k in range(config.num_blocks)]
+        options = {"optimizations": self.optimizations}
+        common = {**options, "dtype": self.dtype_policy}
+        self.blocks = [DiscriminatorBlock(widths[0], "first", name="d_optimized_block1", **common)]
+        self.blocks += [
+            DiscriminatorBlock(width, name=f"d_block{number}", **common)
+            for number, width in enumerate(widths[1:], start=2)
+        ]
+        self.blocks.append(
+            DiscriminatorBlock(widths[-1], "last", name=f"d_block{config.num_blocks + 1}", **common)
+        )
+        self.attention_side = config.attention_side("discriminator")
+        self.non_local = (
+            non_local.NonLocalBlock(name="d_non_local", **common) if self.attention_side else None
+        )
+        self.sn_linear = ops.SNDense(1, name="d_sn_linear", dtype="float32", **options)
+        self.embedding = ops.SNEmbedding(
+            config.number_classes, widths[-1], name="d_embedding", dtype="float32", **options
+        )
+
+    def build(self, input_shape=None):
+        shape = (None, self.config.image_size, self.config.image_size, 3)
+        for block in self.blocks:
+            block.build(shape)
+            shape = block.compute_output_shape(shape)
+            if shape[1] == self.attention_side:
+                self.non_local.build(shape)
+        self.sn_linear.build((None, shape[-1]))
+        self.embedding.build()
+        self.built = True
+
+    def call(self, images, labels, update_sn: bool = False, return_attention: bool = False):
+        if return_attention and self.non_local is None:
+            raise ValueError("return_attention=True, but this discriminator has no attention block")
+        attention = None
+        x = images
+        for block in self.blocks:
+            x = block(x, update_sn=update_sn)
+            if x.shape[1] == self.attention_side:
+                x, attention = self.non_local(x, update_sn=update_sn, return_attention=True)
+        h = tf.reduce_sum(tf.cast(tf.nn.relu(x), tf.float32), axis=[1, 2])
+        logits = self.sn_linear(h, update_sn=update_sn)
+        projection = self.embedding(labels, update_sn=update_sn)
+        logits += tf.reduce_sum(h * projection, axis=1, keepdims=True)
+        return (logits, attention) if return_attention else logits

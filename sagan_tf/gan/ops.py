@@ -1,0 +1,499 @@
+"""Spectral normalisation and the layers built on it; batch norm per tower.
+
+Weights carry the reference's names (`w`, `biases`, `Matrix`, `u`, `gamma`, ...), so that a
+variable's path is its name in a reference checkpoint.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Optional
+
+import keras
+import tensorflow as tf
+
+from sagan_tf.gan import batch_norm, resampling, spectral_norm, updates
+
+_GLOROT = "glorot_uniform"
+
+
+class _SpectralNormLayer(keras.layers.Layer):
+    """A layer with one spectrally normalised weight, `u`, and, mostly, a bias.
+
+    Args:
+      use_bias: whether it has a bias.
+      optimizations: of `config.optimizations`; here "spectral_norm".
+    """
+
+    _weight_name = "w"
+    _bias_name = "biases"
+
+    def __init__(
+        self, use_bias: bool = True, optimizations: Optional[Mapping[str, int]] = None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.use_bias = use_bias
+        self.optimizations = dict(optimizations or {})
+        self.weight = self.bias = self.u = None
+
+    def _add_weights(self, weight_shape: tuple, u_size: int, bias_size: int = 0) -> None:
+        # autocast=False: SN, and the weight it starts from, stay float32 in mixed precision.
+        self.weight = self.add_weight(
+            name=self._weight_name, shape=weight_shape, initializer=_GLOROT, autocast=False
+        )
+        self.u = self.add_weight(
+            name="u",
+            shape=(1, u_size),
+            initializer=keras.initializers.TruncatedNormal(stddev=1.0),
+            trainable=False,
+            autocast=False,
+            aggregation="only_first_replica",
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                name=self._bias_name, shape=(bias_size,), initializer="zeros"
+            )
+
+    def oriented_weight(self) -> tf.Tensor:
+        """The raw weight with the axis that `u` belongs to last."""
+        return tf.convert_to_tensor(self.weight)
+
+    def normalized_weight(self, update_sn: bool, cast: bool = True) -> tf.Tensor:
+        """W_bar in the orientation of `oriented_weight`; stores u' if `update_sn`.
+
+        In the type that the layer computes in, or, without `cast`, in float32.
+        """
+        w_bar, new_u = spectral_norm.spectral_normalize(
+            self.oriented_weight(),
+            tf.convert_to_tensor(self.u),
+            by_hand="spectral_norm" in self.optimizations,
+        )
+        if update_sn:
+            updates.store_or_collect(self.u, new_u)
+        return tf.cast(w_bar, self.compute_dtype) if cast else w_bar
+
+    def sigma(self) -> float:
+        """What W is divided by as u stands now."""
+        return float(
+            spectral_norm.power_iteration(
+                spectral_norm.as_matrix(self.oriented_weight()), tf.convert_to_tensor(self.u)
+            )[0]
+        )
+
+    def settle(self) -> None:
+        """Stores the u at which the power iteration ends.
+
+        Evaluation does this once, so that W_bar is the same for every batch after it. (The
+        reference goes on iterating through its evaluation, which ends at the same u.)
+        """
+        self.u.assign(self._settled_u())
+
+    def remaining_norm(self) -> float:
+        """The largest singular value of W_bar as u stands now; 1 where u has settled.
+
+        Above 1: W grows, or turns, faster than one power iteration a step can follow.
+        """
+        w_bar, _ = spectral_norm.spectral_normalize(
+            self.oriented_weight(), tf.convert_to_tensor(self.u)
+        )
+        return float(spectral_norm.largest_singular_value(w_bar, self._settled_u()))
+
+    def _settled_u(self) -> tf.Tensor:
+        return spectral_norm.settled(
+            spectral_norm.as_matrix(self.oriented_weight()), tf.convert_to_tensor(self.u)
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "use_bias": self.use_bias,
+            "optimizations": self.optimizations,
+        }
+
+
+# A convolution with a map that doubles before or halves after it, as one: how its kernel is made of
+# the 3x3 one, and what takes it.
+_REWRITES = {
+    "up": (resampling.upsampled_conv_kernel, resampling.upsampled_conv),
+    "down": (resampling.downsampled_conv_kernel, resampling.downsampled_conv),
+}
+
+
+@keras.saving.register_keras_serializable("sagan_tf")
+class SNConv2D(_SpectralNormLayer):
+    """Convolution with a spectrally normalised kernel: conv(x, w / sigma) + biases.
+
+    Stride 1, padding SAME, channels last. Weights: w [k, k, in, filters] Glorot-uniform,
+    biases [filters] zeros, u [1, filters] truncated normal.
+
+    Args:
+      filters, kernel_size, use_bias: as in `keras.layers.Conv2D`.
+      resample: "up": the map doubles before (`resampling.upsample`); "down": it halves after
+        (`resampling.downsample`); None: neither.
+      optimizations: of `config.optimizations`; here "up_conv" and "down_conv" for 3x3 kernels,
+        "shortcut" for 1x1 kernels, "wide_conv" and "spectral_norm".
+
+    Call arguments:
+      x: [batch, height, width, in].
+      update_sn: whether the new u is stored.
+    Returns: [batch, height, width, filters]; height and width doubled or halved by `resample`.
+
+    Source: reference `ops.py:178-208` (with bias) and `non_local.py:33-46` (1x1 without).
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int = 3,
+        *,
+        use_bias: bool = True,
+        resample: Optional[str] = None,
+        **kwargs,
+    ):
+        super().__init__(use_bias, **kwargs)
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.resample = resample
+
+    def build(self, input_shape):
+        shape = (self.kernel_size, self.kernel_size, input_shape[-1], self.filters)
+        self._add_weights(shape, self.filters, self.filters)
+
+    def call(self, x, update_sn: bool = False):
+        kernel = self.normalized_weight(update_sn, cast=False)
+        make_kernel, convolve, before, after = self._plan(x.shape[1])
+        # Taps are added up in float32.
+        x = self._convolve(convolve, before(x), tf.cast(make_kernel(kernel), self.compute_dtype))
+        if self.use_bias:
+            x = tf.nn.bias_add(x, tf.convert_to_tensor(self.bias))
+        return after(x)
+
+    def _convolve(self, convolve: Callable, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        if "wide_conv" in self.optimizations and x.dtype != tf.float32:
+            return resampling.in_float32(convolve, x, kernel=kernel)
+        return convolve(x, kernel)
+
+    def _plan(self, side: int) -> tuple[Callable, Callable, Callable, Callable]:
+        """For maps of this side: what makes the kernel, the convolution, what is done to the map
+        before it, and after."""
+        resample = {"up": resampling.upsample, "down": resampling.downsample}.get(
+            self.resample, _as_it_is
+        )
+        larger = 2 * side if self.resample == "up" else side
+        name = {1: "shortcut", 3: f"{self.resample}_conv"}.get(self.kernel_size)
+        rewrite = larger >= self.optimizations.get(name, math.inf)
+        if rewrite and self.resample and self.kernel_size == 3:
+            return (*_REWRITES[self.resample], _as_it_is, _as_it_is)
+        if (self.resample == "up") == rewrite:  # 1x1 convolutions commute with it.
+            return _as_it_is, resampling.conv, _as_it_is, resample
+        return _as_it_is, resampling.conv, resample, _as_it_is
+
+    def compute_output_shape(self, input_shape):
+        batch, *sides, _ = input_shape
+        if self.resample:
+            sides = [side and (2 * side if self.resample == "up" else side // 2) for side in sides]
+        return (batch, *sides, self.filters)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "resample": self.resample,
+        }
+
+
+def _as_it_is(x: tf.Tensor) -> tf.Tensor:
+    return x
+
+
+@keras.saving.register_keras_serializable("sagan_tf")
+class SNDense(_SpectralNormLayer):
+    """Dense layer with a spectrally normalised matrix: x (Matrix / sigma) + bias.
+
+    Weights: Matrix [in, units] Glorot-uniform, bias [units] zeros, u [1, units].
+
+    Call arguments:
+      x: [batch, in].
+      update_sn: whether the new u is stored.
+    Returns: [batch, units].
+
+    Source: reference `ops.py:211-236`.
+    """
+
+    _weight_name = "Matrix"
+    _bias_name = "bias"
+
+    def __init__(self, units: int, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+
+    def build(self, input_shape):
+        self._add_weights((input_shape[-1], self.units), self.units, self.units)
+
+    def call(self, x, update_sn: bool = False):
+        return tf.matmul(x, self.normalized_weight(update_sn)) + self.bias
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.units)
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
+
+@keras.saving.register_keras_serializable("sagan_tf")
+class SNEmbedding(_SpectralNormLayer):
+    """Lookup in a spectrally normalised table. The table is transposed before SN.
+
+    Weights: embedding_map [classes, units] Glorot-uniform, u [1, classes].
+
+    Call arguments:
+      labels: int [batch], 0 .. classes - 1.
+      update_sn: whether the new u is stored.
+    Returns: [batch, units].
+
+    Source: reference `ops.py:239-262`.
+    """
+
+    _weight_name = "embedding_map"
+
+    def __init__(self, number_classes: int, units: int, **kwargs):
+        super().__init__(use_bias=kwargs.pop("use_bias", False), **kwargs)
+        self.number_classes = number_classes
+        self.units = units
+
+    def build(self, input_shape=None):
+        self._add_weights((self.number_classes, self.units), self.number_classes)
+
+    def oriented_weight(self) -> tf.Tensor:
+        return tf.transpose(tf.convert_to_tensor(self.weight))
+
+    def call(self, labels, update_sn: bool = False):
+        return tf.gather(tf.transpose(self.normalized_weight(update_sn)), labels)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape, self.units)
+
+    def get_config(self):
+        return {**super().get_config(), "number_classes": self.number_classes, "units": self.units}
+
+
+def settle_spectral_norms(network: keras.layers.Layer) -> None:
+    """Settles u in every spectrally normalised layer inside `network`."""
+    for layer in _spectral_norm_layers(network):
+        layer.settle()
+
+
+def sigmas(network: keras.layers.Layer) -> dict[str, float]:
+    """What every spectrally normalised weight inside `network` is divided by, by layer.
+
+    Names are the reference's scopes ("g_block1/snconv1").
+    """
+    return {
+        layer.weight.path.split("/", 1)[1].rsplit("/", 1)[0]: layer.sigma()
+        for layer in _spectral_norm_layers(network)
+    }
+
+
+def remaining_norms(network: keras.layers.Layer) -> dict[str, float]:
+    """The largest singular value of every W_bar inside `network`, by the layer's path.
+
+    1 where the running estimate of sigma is exact.
+    """
+    return {layer.path: layer.remaining_norm() for layer in _spectral_norm_layers(network)}
+
+
+def _spectral_norm_layers(network: keras.layers.Layer) -> list[_SpectralNormLayer]:
+    return [layer for layer in network._flatten_layers() if isinstance(layer, _SpectralNormLayer)]
+
+
+class _TowerBatchNorm(keras.layers.Layer):
+    """What conditional and plain batch norm share: moments per tower, moving statistics.
+
+    Moments are float32 and biased, over (group_size consecutive images, height, width). Where a
+    replica's batch is smaller than a group, the group spans as many replicas as it takes.
+
+    Args:
+      decay: of the moving statistics.
+      group_size: images of a group; None: the whole batch.
+      relu: whether a ReLU follows.
+      optimizations: of `config.optimizations`; here "batch_norm".
+    """
+
+    epsilon = 1e-5
+    _mean_name = "moving_mean"
+    _variance_name = "moving_variance"
+
+    def __init__(
+        self,
+        decay: float,
+        group_size: Optional[int] = None,
+        relu: bool = False,
+        optimizations: Optional[Mapping[str, int]] = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.decay = decay
+        self.group_size = group_size
+        self.relu = relu
+        self.optimizations = dict(optimizations or {})
+        self.gamma = self.beta = self.moving_mean = self.moving_variance = None
+
+    def _add_weights(self, affine_shape: tuple, moving_shape: tuple) -> None:
+        def add(name, shape, initializer, **kwargs):
+            return self.add_weight(
+                name=name, shape=shape, initializer=initializer, autocast=False, **kwargs
+            )
+
+        self.gamma = add("gamma", affine_shape, "ones")
+        self.beta = add("beta", affine_shape, "zeros")
+        moving = {"trainable": False, "aggregation": "mean"}
+        self.moving_mean = add(self._mean_name, moving_shape, "zeros", **moving)
+        self.moving_variance = add(self._variance_name, moving_shape, "ones", **moving)
+
+    def _scale_for_moving(self, count: tf.Tensor) -> tf.Tensor:
+        """Factor from the biased variance of `count` numbers to what the moving variance takes."""
+        del count
+        return tf.constant(1.0)
+
+    def _normalize(self, x, gamma, beta, training: bool):
+        """gamma * (x - mean) / sqrt(variance + epsilon) + beta, and ReLU.
+
+        `gamma` and `beta` are float32 [batch, c], or [1, c] for all images.
+        """
+        grouped = batch_norm.in_groups(x, self.group_size if training else None)
+        gamma, beta = (self._per_image(rows, grouped) for rows in (gamma, beta))
+        replicas = self._replicas_of_group(grouped) if training else 1
+        if training and "batch_norm" in self.optimizations and replicas == 1:
+            y, mean, variance = batch_norm.batch_norm(
+                grouped, gamma, beta=beta, epsilon=self.epsilon, relu=self.relu
+            )
+        else:
+            mean, variance = self._statistics(grouped, training, replicas)
+            scale = tf.math.rsqrt(variance + self.epsilon) * gamma
+            y = batch_norm.affine(grouped, scale, shift=beta - mean * scale, relu=self.relu)
+        if training:
+            self._update(self.moving_mean, mean)
+            self._update(
+                self.moving_variance,
+                variance * self._scale_for_moving(batch_norm.count_of_moments(grouped) * replicas),
+            )
+        return tf.reshape(y, tf.shape(x) if x.shape[0] is None else x.shape)
+
+    def _per_image(self, rows: tf.Tensor, grouped: tf.Tensor) -> tf.Tensor:
+        """[batch, c] or [1, c] -> [groups, images, 1, 1, c]."""
+        if rows.shape[0] == 1:
+            rows = tf.repeat(rows, tf.reduce_prod(tf.shape(grouped)[:2]), axis=0)
+        images = grouped.shape[1] or tf.shape(grouped)[1]
+        return tf.reshape(rows, [-1, images, 1, 1, rows.shape[-1]])
+
+    def _statistics(
+        self, grouped: tf.Tensor, training: bool, replicas: int
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """(mean, variance), each broadcastable to `grouped`, float32."""
+        if not training:
+            return (
+                tf.reshape(tf.convert_to_tensor(self.moving_mean), [-1]),
+                tf.reshape(tf.convert_to_tensor(self.moving_variance), [-1]),
+            )
+        moments = batch_norm.moments(grouped)
+        return batch_norm.moments_over_replicas(*moments, replicas) if replicas > 1 else moments
+
+    def _replicas_of_group(self, grouped: tf.Tensor) -> int:
+        """How many replicas, with one group each here, make one group together."""
+        context, images = tf.distribute.get_replica_context(), grouped.shape[1]
+        if not context or self.group_size is None or images is None or images >= self.group_size:
+            return 1
+        replicas = min(-(-self.group_size // images), context.num_replicas_in_sync)
+        if context.num_replicas_in_sync % replicas:
+            raise ValueError(
+                f"{context.num_replicas_in_sync} replicas of {images} images cannot form groups of "
+                f"{self.group_size} (bn_group)"
+            )
+        return replicas
+
+    def _update(self, moving, per_group: tf.Tensor) -> None:
+        """moving <- decay * moving + (1 - decay) * mean over the towers."""
+        value = tf.reshape(tf.reduce_mean(per_group, axis=0), moving.shape)
+        updates.store_or_collect(moving, value, decay=self.decay)
+
+    def compute_output_shape(self, input_shape, *_):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "decay": self.decay,
+            "group_size": self.group_size,
+            "relu": self.relu,
+            "optimizations": self.optimizations,
+        }
+
+
+@keras.saving.register_keras_serializable("sagan_tf")
+class ConditionalBatchNorm(_TowerBatchNorm):
+    """Batch norm whose gamma and beta are chosen by each image's class.
+
+    gamma[y] * (x - mean) / sqrt(variance + 1e-5) + beta[y]. Weights: gamma, beta
+    [classes, channels]; moving statistics mean, var [1, 1, 1, channels], shared by the classes;
+    the moving variance takes the biased batch variance.
+
+    Call arguments:
+      x: [batch, height, width, channels]; in training batch is a multiple of `group_size`, or
+        below it, and then one group.
+      labels: int [batch], 0 .. classes - 1.
+      training: batch moments, and the moving statistics move; otherwise the moving statistics.
+    Returns: as x.
+
+    Source: reference `ops.py:304-360`.
+    """
+
+    _mean_name = "mean"
+    _variance_name = "var"
+
+    def __init__(self, number_classes: int, decay: float = 0.999, **kwargs):
+        super().__init__(decay, **kwargs)
+        self.number_classes = number_classes
+
+    def build(self, input_shape, *_):
+        channels = input_shape[-1]
+        self._add_weights((self.number_classes, channels), (1, 1, 1, channels))
+
+    def call(self, x, labels, training: bool = False):
+        gamma, beta = (
+            tf.gather(tf.convert_to_tensor(table), labels) for table in (self.gamma, self.beta)
+        )
+        return self._normalize(x, gamma, beta, training)
+
+    def get_config(self):
+        return {**super().get_config(), "number_classes": self.number_classes}
+
+
+@keras.saving.register_keras_serializable("sagan_tf")
+class BatchNorm(_TowerBatchNorm):
+    """Plain batch norm, gamma * (x - mean) / sqrt(variance + 1e-5) + beta, per tower.
+
+    Weights: gamma, beta, moving_mean, moving_variance, each [channels]. The batch is normalised
+    by its biased variance; the moving variance takes the unbiased one, as the fused kernel that
+    the reference calls.
+
+    Call arguments:
+      x: [batch, height, width, channels]; in training batch is a multiple of `group_size`, or
+        below it, and then one group.
+      training: batch moments, and the moving statistics move; otherwise the moving statistics.
+    Returns: as x.
+
+    Source: reference `ops.py:362-376`.
+    """
+
+    def __init__(self, decay: float = 0.9999, **kwargs):
+        super().__init__(decay, **kwargs)
+
+    def build(self, input_shape):
+        self._add_weights((input_shape[-1],), (input_shape[-1],))
+
+    def _scale_for_moving(self, count: tf.Tensor) -> tf.Tensor:
+        return count / tf.maximum(count - 1.0, 1.0)
+
+    def call(self, x, training: bool = False):
+        gamma, beta = (tf.convert_to_tensor(v)[None] for v in (self.gamma, self.beta))
+        return self._normalize(x, gamma, beta, training)

@@ -1,0 +1,96 @@
+"""Spectral normalisation as pure functions (reference `ops.py:24-83`)."""
+
+import tensorflow as tf
+
+_L2_EPSILON = 1e-12
+
+
+def _l2_normalize(x: tf.Tensor) -> tf.Tensor:
+    return x / (tf.sqrt(tf.reduce_sum(tf.square(x))) + _L2_EPSILON)
+
+
+def spectral_normalize(
+    w: tf.Tensor, u: tf.Tensor, *, by_hand: bool = False
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Divides a weight by an estimate of its largest singular value.
+
+    With W = w reshaped to [-1, out], one power iteration from u gives
+    v = l2(u W^T), u' = l2(v W), sigma = v W u'^T. Gradients flow through v and u' as well
+    (there is no stop_gradient), and w itself is never overwritten.
+
+    Args:
+      w: float32 weight, any shape of rank 2 or more whose last axis is the output, [..., out].
+      u: float32 [1, out], the running estimate of the leading right singular vector.
+      by_hand: whether to take the same gradient written by hand, in fewer passes over w; u and u'
+        then take none.
+
+    Returns:
+      (w / sigma in the shape of w, u' of shape [1, out]).
+
+    Source: reference `ops.py:120-175`; Miyato et al., 2018, algorithm 1.
+    """
+    if by_hand:
+        return _spectral_normalize_by_hand(w, u)
+    sigma, new_u = power_iteration(as_matrix(w), u)
+    return w / sigma, new_u
+
+
+def _spectral_normalize_by_hand(w: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """dL/dW = D / sigma - (sum(D W) / sigma^2) (v^T u' + g^T u), where D = dL/dW_bar and
+    g = (I - v^T v) W u'^T / |u W^T| is what sigma takes through v."""
+
+    @tf.custom_gradient
+    def normalize(w):
+        matrix = as_matrix(w)
+        u_w = tf.matmul(u, matrix, transpose_b=True)
+        v = _l2_normalize(u_w)
+        v_w = tf.matmul(v, matrix)
+        new_u = _l2_normalize(v_w)
+        sigma = tf.reshape(tf.matmul(v_w, new_u, transpose_b=True), [])
+
+        def gradient(d_w_bar, _):
+            d = as_matrix(d_w_bar)
+            share = tf.reduce_sum(d * matrix) / tf.square(sigma)
+            through_v = tf.matmul(new_u, matrix, transpose_b=True)
+            through_v = (through_v - tf.reduce_sum(through_v * v) * v) / tf.norm(u_w)
+            d_sigma = tf.matmul(
+                tf.concat([v, through_v], 0) * share, tf.concat([new_u, u], 0), transpose_a=True
+            )
+            return tf.reshape(d / sigma - d_sigma, w.shape)
+
+        return (w / sigma, new_u), gradient
+
+    return normalize(w)
+
+
+def power_iteration(matrix: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """sigma, a scalar, and u' [1, out]."""
+    v = _l2_normalize(tf.matmul(u, matrix, transpose_b=True))
+    v_matrix = tf.matmul(v, matrix)
+    new_u = _l2_normalize(v_matrix)
+    return tf.reshape(tf.matmul(v_matrix, new_u, transpose_b=True), []), new_u
+
+
+def as_matrix(w: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(w, [-1, w.shape[-1]])
+
+
+@tf.function(reduce_retracing=True, autograph=False)
+def settled(matrix: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
+    """Iterates u until no element moves by more than 1e-5, at most 300 times."""
+
+    def step(_, u):
+        return u, _l2_normalize(
+            tf.matmul(_l2_normalize(tf.matmul(u, matrix, transpose_b=True)), matrix)
+        )
+
+    return tf.while_loop(
+        lambda before, u: tf.reduce_max(tf.abs(u - before)) > 1e-5,
+        step,
+        step(u, u),
+        maximum_iterations=299,
+    )[1]
+
+
+def largest_singular_value(w: tf.Tensor, settled_u: tf.Tensor) -> tf.Tensor:
+    return tf.norm(tf.matmul(settled_u, as_matrix(w), transpose_b=True))

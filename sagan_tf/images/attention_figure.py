@@ -1,0 +1,211 @@
+"""Attention maps as pictures: which places of an image a place looks at.
+
+A network's attention is [side * side, (side / 2)^2]: for every place of a side x side map (the
+query) its share of attention for every 2 x 2 places of that map, which are pooled to one (the key).
+Rows of the map come first: place (row, column) has number row * side + column.
+
+Source: paper, figures 1 and 6; reference `non_local.py:48-80`.
+"""
+
+import io
+import math
+import warnings
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from sagan_tf.images import grids
+
+# For the dots and arrows of queries; people who do not tell red from green see them apart.
+_COLOURS = ("#e69f00", "#56b4e9", "#00c896", "#f0e442", "#d55e00", "#cc79a7", "#ffffff", "#4477ff")
+MAX_QUERIES = len(_COLOURS)
+_CELL = 1.75  # inches
+_ENLARGED = 256  # pixels, at least, that a picture is drawn with
+
+
+class Panel(NamedTuple):
+    """One image and where some of its places look.
+
+    Attributes:
+      image: uint8 [size, size, 3].
+      caption: a line or two, left of it.
+      queries: numbers of places.
+      maps: float [queries, side / 2, side / 2], each summing to 1.
+    """
+
+    image: np.ndarray
+    caption: str
+    queries: Sequence[int]
+    maps: np.ndarray
+
+
+def side_of(attention: np.ndarray) -> int:
+    """Side of the map that attention, [..., side * side, keys], sits on."""
+    return math.isqrt(attention.shape[-2])
+
+
+def query_at(x: float, y: float, image_size: int, side: int) -> int:
+    """The number of the place under a pixel, x from the left and y from the top."""
+    column, row = int(x * side // image_size), int(y * side // image_size)
+    return row * side + column
+
+
+def centre_of(query: int, image_size: int, *, side: int) -> tuple[float, float]:
+    """The middle of a place, (x, y), in pixels of the image."""
+    row, column = divmod(query, side)
+    return (column + 0.5) * image_size / side, (row + 0.5) * image_size / side
+
+
+def queries_in_grid(count: int, side: int) -> list[int]:
+    """`count` places, evenly over the map in rows and columns."""
+    columns = math.ceil(math.sqrt(count))
+    rows = -(-count // columns)
+    return [
+        query_at((i % columns + 0.5) / columns, (i // columns + 0.5) / rows, 1, side)
+        for i in range(count)
+    ]
+
+
+def most_spread(attention: np.ndarray, count: int) -> list[int]:
+    """The places whose attention has the largest entropy, not next to each other.
+
+    Args:
+      attention: float [side * side, keys].
+      count: how many; fewer only if the map has fewer places.
+    """
+    entropy = -np.sum(attention * np.log(np.maximum(attention, 1e-30)), axis=1)
+    side = side_of(attention)
+    return _apart(entropy, side, count, side / 4)
+
+
+def strongest(weights: np.ndarray, count: int) -> list[tuple[int, int]]:
+    """(row, column) of the strongest keys of one map, not next to each other.
+
+    Args:
+      weights: float [side / 2, side / 2].
+      count: how many; fewer where what is left has less than half of the strongest one's share.
+    """
+    flat = weights.reshape(-1)
+    found = _apart(flat, len(weights), count, max(1.5, len(weights) / 5))
+    return [divmod(key, len(weights)) for key in found if flat[key] >= flat.max() / 2]
+
+
+def _apart(values: np.ndarray, side: int, count: int, distance: float) -> list[int]:
+    """Numbers of the largest values on a map, `distance` places apart while there are such."""
+    count = min(count, len(values))
+    order = np.argsort(-values, kind="stable").tolist()
+    places = np.stack(np.divmod(np.arange(len(values)), side), axis=1)
+    while True:
+        found: list[int] = []
+        for number in order:
+            if len(found) < count and all(
+                np.abs(places[number] - places[other]).max() >= distance for other in found
+            ):
+                found.append(number)
+        if len(found) == count:
+            return found
+        distance /= 2
+
+
+def maps_of(attention: np.ndarray, queries: Sequence[int]) -> np.ndarray:
+    """float [queries, side / 2, side / 2] of one image's attention, [side * side, keys]."""
+    keys = side_of(attention) // 2
+    return attention[np.asarray(queries, int)].reshape(-1, keys, keys)
+
+
+def panel(image: np.ndarray, caption: str, *, attention: np.ndarray, count: int) -> Panel:
+    """An image, uint8, with the `count` places whose attention is most spread."""
+    queries = most_spread(attention, count)
+    return Panel(image, caption, queries, maps_of(attention, queries))
+
+
+def upsample(weights: np.ndarray, size: int, *, smooth: bool = True) -> np.ndarray:
+    """One map over the pixels of the image: each key covers the pixels that it was pooled from.
+
+    Args:
+      weights: float [side / 2, side / 2].
+      size: the image's side in pixels.
+      smooth: bilinear between the middles of the keys' pixels; otherwise each pixel has its key's
+        value.
+    Returns:
+      float32 [size, size].
+    """
+    method = Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST
+    return np.asarray(Image.fromarray(weights.astype(np.float32)).resize((size, size), method))
+
+
+def draw(panels: Sequence[Panel], title: str, *, arrows: int = 3, smooth: bool = True) -> bytes:
+    """A PNG with a row for each image: the image with its queries, then a map for each query.
+
+    A map lies over the darkened image, white-hot where its query looks most (each map has its own
+    scale; the strongest share of attention stands below it), with the query's dot and arrows to the
+    strongest places.
+
+    Args:
+      panels: the same number of queries each, at most `MAX_QUERIES`.
+      title: above all.
+      arrows: for each map, at most.
+      smooth: as in `upsample`.
+    """
+    from matplotlib import figure  # slow to import, and needed here only
+
+    columns = 1 + len(panels[0].queries)
+    canvas = figure.Figure(
+        figsize=(_CELL * columns + 0.9, (_CELL + 0.25) * len(panels) + 0.8),
+        layout="constrained",
+        facecolor="white",
+    )
+    canvas.suptitle(title, fontsize=9, parse_math=False)
+    grid = canvas.subplots(len(panels), columns, squeeze=False)
+    for panel, row in zip(panels, grid):
+        side = 2 * panel.maps.shape[1]
+        size = max(_ENLARGED // len(panel.image), 1) * len(panel.image)
+        image = np.asarray(grids.enlarge(panel.image, size))
+        row[0].imshow(image)
+        row[0].set_ylabel(panel.caption, fontsize=8, parse_math=False)
+        for axes in row:
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.set_xlim(-0.5, size - 0.5)
+            axes.set_ylim(size - 0.5, -0.5)
+        for axes, query, weights, colour in zip(row[1:], panel.queries, panel.maps, _COLOURS):
+            x, y = centre_of(query, size, side=side)
+            axes.imshow(_overlay(image, weights, smooth))
+            for place in strongest(weights, arrows):
+                target = ((place[1] + 0.5) * 2 * size / side, (place[0] + 0.5) * 2 * size / side)
+                axes.annotate(
+                    "",
+                    target,
+                    (x, y),
+                    annotation_clip=False,
+                    arrowprops={
+                        "arrowstyle": "-|>",
+                        "color": colour,
+                        "linewidth": 1.6,
+                        "shrinkA": 0,
+                        "shrinkB": 0,
+                        "mutation_scale": 9,
+                    },
+                )
+            for one in (row[0], axes):
+                one.plot(x, y, "o", color=colour, markersize=7, markeredgecolor="black")
+            axes.set_xlabel(f"at most {100 * weights.max():.2g} %", fontsize=7)
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # of names in other scripts
+        canvas.savefig(buffer, format="png", dpi=100)
+    return buffer.getvalue()
+
+
+def _overlay(image: np.ndarray, weights: np.ndarray, smooth: bool) -> np.ndarray:
+    """The image in dark grey with the map over it, uint8 [size, size, 3]."""
+    from matplotlib import colormaps
+
+    heat = upsample(weights, len(image), smooth=smooth)
+    heat = (heat - heat.min()) / max(float(np.ptp(heat)), 1e-12)
+    grey = image.mean(axis=2, keepdims=True) / 255
+    colours = colormaps["inferno"](heat)[..., :3]
+    share = 0.35 + 0.5 * heat[..., None]
+    return np.rint(255 * np.clip((1 - share) * 0.8 * grey + share * colours, 0, 1)).astype(np.uint8)

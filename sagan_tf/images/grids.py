@@ -1,0 +1,152 @@
+"""Pictures: from [-1, 1] to uint8, grids, PNG. NumPy and Pillow only."""
+
+import functools
+import io
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from sagan_tf.images import pixels
+
+_CAPTION_WIDTH = 112  # Pixels that a caption has at least, and its height.
+_CAPTION_HEIGHT = 16
+_SHEET_SIDE = 64  # Pixels that an image of a sheet has at least.
+_NAME_WIDTH = 120  # At most.
+_GIF_COLOURS = 128
+
+
+def squarest_grid(count: int) -> tuple[int, int]:
+    """(rows, columns) with rows * columns = count, columns the largest divisor up to sqrt(count).
+
+    Source: reference `utils_ori.py:339-358`.
+    """
+    columns = max(d for d in range(1, int(count**0.5) + 1) if count % d == 0)
+    return count // columns, columns
+
+
+def grid(images: np.ndarray, rows: int, *, columns: int) -> np.ndarray:
+    """Tiles images row by row.
+
+    Args:
+      images: uint8 [rows * columns, height, width, channels].
+    Returns:
+      uint8 [rows * height, columns * width, channels].
+    """
+    count, height, width, channels = images.shape
+    if count != rows * columns:
+        raise ValueError(f"{count} images do not fill a grid of {rows} x {columns}")
+    tiled = images.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
+    return tiled.reshape(rows * height, columns * width, channels)
+
+
+def labelled_grid(
+    images: Sequence[np.ndarray], captions: Sequence[str], *, columns: int
+) -> np.ndarray:
+    """Images with a caption below each, row by row, on white.
+
+    Small images are enlarged, pixel by pixel, so that the captions can be read; long captions are
+    cut.
+
+    Args:
+      images: uint8 [size, size, 3] each.
+      captions: one for each image.
+      columns: images in a row.
+    Returns:
+      uint8 [height, width, 3].
+    """
+    side, font = _enlarged(len(images[0]), _CAPTION_WIDTH), _font()
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    canvas = Image.new("RGB", (columns * (side + 4), rows * (side + _CAPTION_HEIGHT + 4)), "white")
+    draw = ImageDraw.Draw(canvas)
+    for i, (image, caption) in enumerate(zip(images, captions)):
+        x, y = i % columns * (side + 4) + 2, i // columns * (side + _CAPTION_HEIGHT + 4) + 2
+        canvas.paste(enlarge(image, side), (x, y))
+        draw.text((x, y + side), _cut(caption, side), "black", font)
+    return np.asarray(canvas)
+
+
+def labelled_sheet(
+    images: np.ndarray, row_names: Sequence[str], *, column_names: Sequence[str]
+) -> np.ndarray:
+    """Images row by row, with a name left of each row and above each column, on white.
+
+    Small images are enlarged, pixel by pixel; long names are cut.
+
+    Args:
+      images: uint8 [rows * columns, size, size, 3].
+      row_names, column_names: one for each row and column.
+    Returns:
+      uint8 [height, width, 3].
+    """
+    side, font = _enlarged(images.shape[1], _SHEET_SIDE), _font()
+    left = min(_NAME_WIDTH, 8 + math.ceil(max(map(font.getlength, row_names))))
+    step, top = side + 2, _CAPTION_HEIGHT + 2
+    canvas = Image.new(
+        "RGB", (left + step * len(column_names), top + step * len(row_names)), "white"
+    )
+    draw = ImageDraw.Draw(canvas)
+    for row, name in enumerate(row_names):
+        draw.text(
+            (left - 4, top + row * step + side / 2), _cut(name, left - 8), "black", font, "rm"
+        )
+    for column, name in enumerate(column_names):
+        draw.text((left + column * step + side / 2, 1), _cut(name, side), "black", font, "ma")
+    for i, image in enumerate(images):
+        row, column = divmod(i, len(column_names))
+        canvas.paste(enlarge(image, side), (left + column * step, top + row * step))
+    return np.asarray(canvas)
+
+
+def enlarge(image: np.ndarray, side: int) -> Image.Image:
+    """uint8 [size, size, 3] as a picture of side x side pixels, pixel by pixel."""
+    return Image.fromarray(image).resize((side, side), Image.Resampling.NEAREST)
+
+
+def _enlarged(size: int, at_least: int) -> int:
+    """The smallest multiple of `size` that is not below `at_least`."""
+    return size * -(-at_least // size)
+
+
+@functools.cache
+def _font() -> ImageFont.FreeTypeFont:
+    return ImageFont.load_default(_CAPTION_HEIGHT - 4)
+
+
+def _cut(text: str, width: int) -> str:
+    """A text on one line, as much of it as fits."""
+    text = " ".join(text.split())
+    while text and _font().getlength(text) > width:
+        text = text[:-2].rstrip() + "…" if len(text) > 2 else ""
+    return text
+
+
+def animation_gif(frames: Sequence[np.ndarray], seconds: float) -> bytes:
+    """A GIF that goes on for ever.
+
+    Args:
+      frames: uint8 [height, width, 3] each.
+      seconds: that each frame stays.
+    """
+    # One palette for each frame, and no dither, which would move from frame to frame.
+    pictures = [
+        Image.fromarray(frame).quantize(_GIF_COLOURS, dither=Image.Dither.NONE) for frame in frames
+    ]
+    buffer = io.BytesIO()
+    pictures[0].save(
+        buffer,
+        format="GIF",
+        save_all=True,
+        append_images=pictures[1:],
+        duration=round(1000 * seconds),
+        loop=0,
+    )
+    return buffer.getvalue()
+
+
+def grid_of(samples: np.ndarray) -> np.ndarray:
+    """float [rows, columns, size, size, 3] in [-1, 1] -> uint8 [rows * size, columns * size, 3]."""
+    rows, columns, *image = samples.shape
+    return grid(pixels.to_uint8(samples.reshape(-1, *image)), rows, columns=columns)

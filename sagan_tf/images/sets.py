@@ -1,0 +1,357 @@
+"""Sets of images in files, to write and to read: an .npz, or a directory of pictures."""
+
+import contextlib
+import itertools
+import math
+import os
+import sys
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, NamedTuple, Optional
+
+import numpy as np
+from PIL import Image
+
+from sagan_tf import errors
+from sagan_tf.images import pixels as images_pixels
+from sagan_tf.runtime import files as runtime_files
+
+# The names that a set of images has in an .npz: ours and guided-diffusion's, NumPy's own, and
+# BigGAN-PyTorch's, whose images are [n, 3, height, width].
+_IMAGES, _LABELS = ("arr_0", "images", "x"), ("arr_1", "labels", "y")
+_PICTURES = (".png", ".jpg", ".jpeg")
+_EXPECTED = (
+    "expected a directory of PNG or JPEG files, or an .npz with one uint8 array "
+    "[n, height, width, 3], arr_0 or images"
+)
+# What NumPy and zipfile raise for a file that is not whole, or is no .npz.
+_READ_ERRORS = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    TypeError,
+    SyntaxError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+# Pillow's modes whose conversion to RGB keeps every value; in the others a channel has more than
+# eight bits.
+_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+_LABEL_DIGITS = 6
+
+
+class Writer:
+    """Writes uint8 images as they come: into an .npz, or as PNG files.
+
+    An .npz has `arr_0` (uint8 [n, size, size, 3]) and `arr_1` (int32 [n], labels), as the
+    evaluator of guided-diffusion reads them, and `seeds` (int64 [n]) where these are given. A
+    directory, new or empty, gets one folder for each class, named by its number, with files named
+    by the images' seeds, or else numbers. Either gets its name when it is whole.
+
+    Args:
+      path: an .npz file, or else a directory.
+      count: images that will come.
+      size: their side in pixels.
+      flag: the one that named the path.
+    Raises (entering, adding and leaving):
+      config.UserError: the path cannot be written, or something is there that is in the way.
+    """
+
+    def __init__(self, path: str, count: int, *, size: int, flag: str = "save_samples"):
+        self._path, self._shape, self._flag = path, (count, size, size, 3), flag
+        self._labels: list[int] = []
+        self._seeds: list[int] = []
+        self._stack = contextlib.ExitStack()
+        self._written = ""
+        self._zip: Optional[zipfile.ZipFile] = None
+        self._entry: Optional[BinaryIO] = None
+
+    def __enter__(self) -> "Writer":
+        with self._finishing(), self._writing():
+            self._refuse_what_is_in_the_way()
+            os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
+            self._written = self._stack.enter_context(runtime_files.replaced(self._path))
+            if self._path.endswith(".npz"):
+                self._open_npz()
+            else:
+                os.mkdir(self._written)
+        return self
+
+    def add(self, images: np.ndarray, labels: np.ndarray, seeds: Sequence[int] = ()) -> None:
+        """The next images, uint8 [n, size, size, 3], their labels, int [n], and seeds, if any."""
+        with self._writing():
+            if self._entry is not None:
+                self._entry.write(np.ascontiguousarray(images).tobytes())
+            else:
+                first = len(self._labels)
+                numbers = seeds if len(seeds) else range(first, first + len(images))
+                self._write_pictures(images, labels, numbers)
+        self._labels.extend(np.asarray(labels).tolist())
+        self._seeds.extend(seeds)
+
+    def __exit__(self, kind, *error) -> None:
+        if kind is not None:
+            with contextlib.suppress(OSError):
+                self._stack.__exit__(kind, *error)
+            return
+        with self._finishing(), self._writing():
+            if self._entry is not None:
+                self._end_npz()
+            self._stack.close()
+
+    def _writing(self) -> contextlib.AbstractContextManager:
+        return runtime_files.writing(f"--{self._flag}={self._path}")
+
+    @contextlib.contextmanager
+    def _finishing(self) -> Iterator[None]:
+        """Discards what was written when something goes wrong inside."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self._stack.__exit__(*sys.exc_info())
+            raise
+
+    def _refuse_what_is_in_the_way(self) -> None:
+        if self._path.endswith(".npz"):
+            if os.path.isdir(self._path):
+                raise errors.UserError(
+                    f"--{self._flag}={self._path}: there is a directory of this name; expected the "
+                    "name of a file, or of a directory without .npz"
+                )
+            return
+        found = len(os.listdir(self._path)) if os.path.lexists(self._path) else 0
+        if found:
+            raise errors.UserError(
+                f"--{self._flag}={self._path}: it holds {found} files or folders; expected a new "
+                "or empty directory"
+            )
+
+    def _open_npz(self) -> None:
+        self._zip = self._stack.enter_context(zipfile.ZipFile(self._written, "w"))
+        self._entry = self._stack.enter_context(self._zip.open("arr_0.npy", "w", force_zip64=True))
+        np.lib.format.write_array_header_1_0(
+            self._entry, {"descr": "|u1", "fortran_order": False, "shape": self._shape}
+        )
+
+    def _write_pictures(self, images: np.ndarray, labels: np.ndarray, numbers) -> None:
+        for number, image, label in zip(numbers, images, labels):
+            folder = os.path.join(self._written, f"{label:04}")
+            os.makedirs(folder, exist_ok=True)
+            with open(os.path.join(folder, f"{number:06}.png"), "wb") as file:
+                file.write(images_pixels.encode_png(image))
+
+    def _end_npz(self) -> None:
+        self._entry.close()
+        with self._zip.open("arr_1.npy", "w") as file:
+            np.lib.format.write_array(file, np.array(self._labels, np.int32))
+        if self._seeds:
+            with self._zip.open("seeds.npy", "w") as file:
+                np.lib.format.write_array(file, np.array(self._seeds, np.int64))
+
+
+class Images(NamedTuple):
+    """A set of images in files.
+
+    Attributes:
+      path: of the .npz or directory.
+      count: images in it.
+      size: height and width in pixels.
+      labels: int32 [count]; None where nobody knows them.
+      files: names of the pictures; None for an .npz.
+    """
+
+    path: str
+    count: int
+    size: tuple[int, int]
+    labels: Optional[np.ndarray]
+    files: Optional[Sequence[str]]
+
+    def batches(
+        self, batch_size: int, numbers: Optional[np.ndarray] = None
+    ) -> Iterator[np.ndarray]:
+        """uint8 [up to batch_size, height, width, 3], in order; constant memory.
+
+        Args:
+          batch_size: images in each, but for the last.
+          numbers: int [n], ascending, which images; None: all. Of pictures no others are read.
+        Raises:
+          config.UserError: a picture cannot be read, or has another size; an .npz is damaged, be
+            it where other images are.
+        """
+        numbers = np.arange(self.count) if numbers is None else numbers
+        images = (
+            _images_of_npz(self, numbers)
+            if self.files is None
+            else (_read_picture(self.files[number], self.size) for number in numbers)
+        )
+        while batch := list(itertools.islice(images, batch_size)):
+            yield np.stack(batch)
+
+
+def open_images(path: str) -> Images:
+    """Looks at a set of images.
+
+    The labels of pictures are the names of their folders where all of these are numbers of up to
+    six digits.
+
+    Args:
+      path: an .npz, or a directory that is searched with all below it; files in order of names.
+    Raises:
+      config.UserError: there is none, it holds no images, or something else.
+    """
+    return _open_directory(path) if os.path.isdir(path) else _open_npz(path)
+
+
+def _open_npz(path: str) -> Images:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            name = _entry_of(archive, _IMAGES)
+            with archive.open(name) as file:
+                shape, dtype = _header(file)
+            labels = _labels_of(archive)
+    except _READ_ERRORS as error:
+        raise errors.UserError(
+            f"--images={path}: {_EXPECTED} ({runtime_files.first_line(error)})"
+        ) from error
+    if dtype != np.uint8 or len(shape) != 4 or 3 not in (shape[1], shape[3]) or not shape[0]:
+        raise errors.UserError(
+            f"--images={path}: {_EXPECTED}; got {dtype} {list(shape)} as {name[:-4]}"
+        )
+    size = _require_square(path, shape[1:3] if shape[3] == 3 else shape[2:4])
+    return Images(path, shape[0], size, _checked_labels(path, labels, shape[0]), None)
+
+
+def _open_directory(path: str) -> Images:
+    names = sorted(
+        os.path.join(folder, name)
+        for folder, _, found in os.walk(path)
+        for name in found
+        if name.lower().endswith(_PICTURES)
+    )
+    if not names:
+        raise errors.UserError(f"--images={path}: {_EXPECTED}; there is none in it")
+    size = _require_square(names[0], _read_picture(names[0]).shape[:2])
+    return Images(path, len(names), size, _labels_of_folders(path, names), names)
+
+
+def _labels_of_folders(path: str, names: Sequence[str]) -> Optional[np.ndarray]:
+    folders = [os.path.basename(os.path.dirname(name)) for name in names]
+    in_folders = all(os.path.dirname(name) != path.rstrip("/") for name in names)
+    are_numbers = all(
+        name.isascii() and name.isdecimal() and len(name) <= _LABEL_DIGITS for name in folders
+    )
+    return np.array(folders, np.int32) if in_folders and are_numbers else None
+
+
+def _require_square(path: str, size: tuple[int, int]) -> tuple[int, int]:
+    if size[0] != size[1]:
+        raise errors.UserError(
+            f"--images={path}: images of {size[0]} x {size[1]} pixels; expected square ones"
+        )
+    return tuple(size)
+
+
+def _read_picture(name: str, size: Optional[tuple[int, int]] = None) -> np.ndarray:
+    try:
+        with Image.open(name) as image:
+            fault = _fault_of(image)
+            mode = "RGBA" if image.has_transparency_data else "RGB"
+            pixels = None if fault else np.asarray(image.convert(mode))[..., :3]
+    except Exception as error:  # Pillow raises of every kind for what it cannot read.
+        raise errors.UserError(
+            f"{name}: expected a picture ({runtime_files.first_line(error)})"
+        ) from error
+    if fault:
+        raise errors.UserError(f"{name}: {fault}")
+    if size is not None and pixels.shape[:2] != size:
+        raise errors.UserError(
+            f"{name}: it has {pixels.shape[0]} x {pixels.shape[1]} pixels, and the first picture "
+            f"{size[0]} x {size[1]}; expected one size for all"
+        )
+    return pixels
+
+
+def _fault_of(image: Image.Image) -> Optional[str]:
+    """Why a picture is not uint8 RGB without loss, or None."""
+    # A PNG of 16 bits a channel has mode RGB too; how it is stored tells.
+    stored = next((str(tile[3]) for tile in image.tile if ";16" in str(tile[3])), image.mode)
+    if stored not in _MODES:
+        return f"it has mode {stored}; expected 8 bits a channel"
+    if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
+        return f"it has mode {image.mode} and transparent pixels; expected opaque ones"
+    return None
+
+
+def _entry_of(archive: zipfile.ZipFile, names: Sequence[str], required: bool = True):
+    there = [f"{name}.npy" for name in names if f"{name}.npy" in archive.namelist()]
+    if not there and required:
+        raise KeyError(f"it holds {', '.join(archive.namelist()) or 'nothing'}")
+    return there[0] if there else None
+
+
+def _labels_of(archive: zipfile.ZipFile) -> Optional[np.ndarray]:
+    name = _entry_of(archive, _LABELS, required=False)
+    if name is None:
+        return None
+    with archive.open(name) as file:
+        return np.lib.format.read_array(file).reshape(-1)
+
+
+def _checked_labels(path: str, labels: Optional[np.ndarray], count: int) -> Optional[np.ndarray]:
+    """The labels of an .npz as int32; refuses what are no class numbers."""
+    if labels is None:
+        return None
+    if len(labels) != count:
+        raise errors.UserError(
+            f"--images={path}: {len(labels)} labels for {count} images; expected one each"
+        )
+    fits = np.zeros(count, bool)
+    if labels.dtype.kind in "biuf":
+        fits = (labels >= 0) & (labels < 10**_LABEL_DIGITS) & (labels == np.floor(labels))
+    if not fits.all():
+        raise errors.UserError(
+            f"--images={path}: a label is {labels[~fits][0]}; expected class numbers from 0 on, "
+            f"of up to {_LABEL_DIGITS} digits"
+        )
+    return labels.astype(np.int32)
+
+
+def _header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of an array whose data follow; those are in C order."""
+    version = np.lib.format.read_magic(file)
+    read = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
+    shape, fortran, dtype = read(file)
+    if fortran:
+        raise ValueError("it is in Fortran order")
+    return shape, dtype
+
+
+def _images_of_npz(images: Images, numbers: np.ndarray) -> Iterator[np.ndarray]:
+    """Some images, uint8 [height, width, 3].
+
+    Reads to the end of the file, where the checksum of all is compared.
+    """
+    wanted, number = set(np.asarray(numbers).tolist()), 0
+    try:
+        with (
+            zipfile.ZipFile(images.path) as archive,
+            archive.open(_entry_of(archive, _IMAGES)) as file,
+        ):
+            shape = _header(file)[0][1:]
+            for number in range(images.count):
+                content = np.frombuffer(file.read(math.prod(shape)), np.uint8).reshape(shape)
+                if number in wanted:
+                    yield content if shape[2] == 3 else content.transpose(1, 2, 0)
+    except _READ_ERRORS as error:
+        raise errors.UserError(
+            f"--images={images.path}: damaged after image {number} "
+            f"({runtime_files.first_line(error)}); fetch it again"
+        ) from error

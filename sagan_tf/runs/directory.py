@@ -1,0 +1,119 @@
+"""A run's directory: its settings, its name, and where it is found."""
+
+import dataclasses
+import json
+import os
+import uuid
+from typing import Any, Optional
+
+import tensorflow as tf
+
+from sagan_tf import errors
+from sagan_tf.runtime import files
+
+CONFIG_VERSION = 1
+
+
+def write_config(run_dir: str, **configs: Any) -> None:
+    """Writes `config.json`, whole or not at all; the run gets a name of its own, and keeps it.
+
+    Args:
+      run_dir: directory of the run; made if it is not there.
+      **configs: section name -> frozen dataclass.
+    Raises:
+      config.UserError: the directory cannot be written.
+    """
+    content = {
+        "version": CONFIG_VERSION,
+        "run": run_id(run_dir) or uuid.uuid4().hex,
+        **{name: dataclasses.asdict(value) for name, value in configs.items()},
+    }
+    with files.writing(run_dir):
+        tf.io.gfile.makedirs(run_dir)
+        files.write_whole(
+            os.path.join(run_dir, "config.json"), json.dumps(content, indent=2) + "\n"
+        )
+
+
+def run_id(run_dir: str) -> Optional[str]:
+    """The name that tells this run from another one in the same place; None for an old run's."""
+    path = os.path.join(run_dir, "config.json")
+    try:
+        with tf.io.gfile.GFile(path) as file:
+            return json.loads(file.read()).get("run")
+    except (tf.errors.OpError, ValueError, AttributeError):
+        return None
+
+
+def read_config(run_dir: str, section: str, *, kind: type) -> Any:
+    """A section of the run's `config.json` as a dataclass of type `kind`; None without a file.
+
+    Raises:
+      config.UserError: the file is damaged, of a later version, or has not these fields.
+    """
+    path = os.path.join(run_dir, "config.json")
+    if not tf.io.gfile.exists(path):
+        return None
+    try:
+        with tf.io.gfile.GFile(path) as file:
+            content = json.loads(file.read())
+        if content["version"] > CONFIG_VERSION:
+            raise ValueError(
+                f"version {content['version']}, expected at most {CONFIG_VERSION}; it "
+                "was written by a later release"
+            )
+        return kind(**content[section])
+    except KeyError as error:
+        raise errors.UserError(f"{path}: expected a run's settings (no {error})") from error
+    except (ValueError, TypeError, tf.errors.OpError, errors.UserError) as error:
+        raise errors.UserError(
+            f"{path}: expected a run's settings ({files.first_line(error)})"
+        ) from error
+
+
+def is_locked(path: str) -> bool:
+    """Whether a process of this machine holds a lock on a file.
+
+    Read off the system's own list. Asking for the lock instead would, for a moment, be in the way
+    of a run that starts, and it would refuse to. Files are told by their number only: file systems
+    in layers give the list another device than they give us.
+    """
+    try:
+        number = str(os.stat(path).st_ino)
+        with open("/proc/locks", encoding="ascii") as file:
+            return any(_is_lock_on(line, number) for line in file)
+    except OSError:  # None there, a remote one, or another system than Linux.
+        return False
+
+
+def _is_lock_on(line: str, number: str) -> bool:
+    """Whether a line of proc(5)'s locks, "1: FLOCK ADVISORY WRITE 708 00:13:42 0 EOF", names it."""
+    fields = line.split()
+    return fields[1:2] == ["FLOCK"] and fields[5].rsplit(":", 1)[-1] == number
+
+
+def find_run(path: str) -> str:
+    """The directory of a run: the path itself, or the only run in it.
+
+    Raises:
+      config.UserError: there is none, or there are several.
+    """
+    if _is_run(path):
+        return path
+    names = tf.io.gfile.listdir(path) if tf.io.gfile.isdir(path) else []
+    runs = [os.path.join(path, name.rstrip("/")) for name in sorted(names)]
+    runs = [run for run in runs if _is_run(run)]
+    if len(runs) == 1:
+        return runs[0]
+    raise errors.UserError(
+        f"--run={path}: "
+        + (
+            f"several runs are there; name one of {', '.join(runs)}"
+            if runs
+            else "no run there (config.json is missing); expected <checkpoint_dir>/imagenet_<batch_size>"
+        )
+    )
+
+
+def _is_run(path: str) -> bool:
+    return tf.io.gfile.exists(os.path.join(path, "config.json"))

@@ -1,0 +1,132 @@
+"""Rows of numbers of a run: metrics.jsonl and TensorBoard's events."""
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Optional
+
+import numpy as np
+import tensorflow as tf
+
+from sagan_tf import errors
+from sagan_tf.images import pixels
+from sagan_tf.runtime import files
+
+_ROWS = "metrics.jsonl"
+
+
+class MetricWriter:
+    """Writes scalars and pictures of one run.
+
+    Args:
+      directory: where `metrics.jsonl`, the TensorBoard events and `samples/` go; made if needed.
+      start_step: rows of `metrics.jsonl` after this step are dropped, because a run that was
+        killed after its last checkpoint walks those steps again. None: keep all rows.
+      summary_dir: where the events go, if not into `directory`.
+      warn: told, once, when something cannot be written, and again when it can: what is lost is
+        lost, and the caller goes on. None: an error.
+
+    Raises (all methods, without `warn`): config.UserError, when a directory cannot be written.
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        start_step: Optional[int] = None,
+        *,
+        summary_dir: str = "",
+        warn: Optional[Callable[[str], None]] = None,
+    ):
+        self.directory = directory
+        self._rows = os.path.join(directory, _ROWS)
+        self._summary_dir = summary_dir or directory
+        self._warn = warn
+        self._failing: set[str] = set()
+        self._events = None
+        with files.writing(directory):
+            tf.io.gfile.makedirs(directory)
+        if start_step is not None:
+            self.drop_rows_after(start_step)
+        with self._writing(self._summary_dir):
+            self._open_events()
+
+    def write_scalars(self, step: int, scalars: Mapping[str, float], **record) -> None:
+        """Scalars to TensorBoard and, with `record`'s other facts, as a row of `metrics.jsonl`."""
+        row = {"step": step, **{k: float(v) for k, v in scalars.items()}, **record}
+        with self._writing(self.directory):
+            files.append_line(self._rows, json.dumps(row))
+        with self._writing(self._summary_dir), self._open_events().as_default():
+            for name, value in scalars.items():
+                tf.summary.scalar(name, value, step=step)
+            self._events.flush()
+
+    def write_image(
+        self, step: int, tag: str, *, image: np.ndarray, filename: Optional[str] = None
+    ) -> Optional[str]:
+        """A picture, uint8 [height, width, 3], to TensorBoard and, if named, as a PNG file.
+
+        Returns:
+          The path of the PNG file, or None.
+        """
+        path = filename and os.path.join(self.directory, filename)
+        with self._writing(self._summary_dir), self._open_events().as_default():
+            tf.summary.image(tag, image[None], step=step)
+            self._events.flush()
+        if path:
+            with self._writing(self.directory):
+                tf.io.gfile.makedirs(os.path.dirname(path))
+                with tf.io.gfile.GFile(path, "wb") as file:
+                    file.write(pixels.encode_png(image))
+        return path
+
+    def _open_events(self) -> tf.summary.SummaryWriter:
+        if self._events is None:
+            self._events = tf.summary.create_file_writer(self._summary_dir)
+        return self._events
+
+    @contextlib.contextmanager
+    def _writing(self, directory: str) -> Iterator[None]:
+        try:
+            with files.writing(directory):
+                yield
+        except errors.UserError as error:
+            if self._warn is None:
+                raise
+            if directory == self._summary_dir:
+                self._events = None  # What a writer could not write it tries again and again.
+            if directory not in self._failing:
+                self._warn(f"{error}; training goes on without what would be written there")
+            self._failing.add(directory)
+        else:
+            if directory in self._failing:
+                self._warn(f"{directory}: can be written to again")
+            self._failing.discard(directory)
+
+    def drop_rows_after(self, step: int) -> None:
+        """Forgets the rows of steps that are walked again."""
+        with self._writing(self.directory):
+            if not tf.io.gfile.exists(self._rows):
+                return
+            lines = files.read_lines(self._rows)
+            rows = zip(lines, map(_row_of, lines))
+            kept = [line for line, row in rows if row is not None and row["step"] <= step]
+            if len(kept) < len(lines):
+                files.write_whole(self._rows, "".join(line + "\n" for line in kept))
+
+
+def read_rows(directory: str) -> list[dict[str, Any]]:
+    """The rows of a directory's `metrics.jsonl`, without one that is unfinished; [] without any."""
+    path = os.path.join(directory, _ROWS)
+    if not tf.io.gfile.exists(path):
+        return []
+    return [row for row in map(_row_of, files.read_lines(path)) if row is not None]
+
+
+def _row_of(line: str) -> Optional[dict[str, Any]]:
+    """A row, or None for one that a killed run left unfinished."""
+    try:
+        row = json.loads(line)
+        return row if row["step"] is not None else None
+    except (ValueError, KeyError, TypeError):
+        return None

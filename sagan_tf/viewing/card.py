@@ -1,0 +1,65 @@
+"""The card of a model: which network it is, of which run and step."""
+
+import dataclasses
+import json
+from typing import Optional
+
+from sagan_tf import config
+from sagan_tf.data import class_names
+
+CARD_FILE = "model.json"  # beside an exported model, and inside its .keras file
+CARD_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """What is known of a trained generator beside its weights.
+
+    Attributes:
+      model_config: the networks' settings.
+      classes: names of the classes.
+      step: iterations it was trained.
+      use_ema: whether it is the moving average.
+      sigma_ratio: of its attention block; None without one.
+      run: the run's own name.
+      checkpoint_sha256: of the checkpoint it was read from.
+      made_with: versions.
+    """
+
+    model_config: config.ModelConfig
+    classes: class_names.Classes
+    step: int
+    use_ema: bool
+    sigma_ratio: Optional[float]
+    run: Optional[str] = None
+    checkpoint_sha256: Optional[str] = None
+    made_with: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The card as text, with what a user of the weights has to know in words."""
+        words = {
+            "inputs": f"z: float32 [n, {self.model_config.z_dim}], standard normal; labels: int32 "
+            f"[n], 0 to {self.model_config.number_classes - 1}",
+            "images": "float in [-1, 1]; as uint8 round((x + 1) * 127.5)",
+            "batch_norm": "moving statistics",
+            "spectral_norm": "folded into the weights",
+        }
+        return (
+            json.dumps(
+                {"version": CARD_VERSION, "protocol": words, **dataclasses.asdict(self)},
+                indent=1,
+                ensure_ascii=False,
+            )
+            + "\n"
+        )
+
+
+def card_from_json(text: str) -> Card:
+    """The inverse of `Card.to_json`. Raises ValueError, KeyError or TypeError for anything else."""
+    content = json.loads(text)
+    if content["version"] > CARD_VERSION:
+        raise ValueError(f"version {content['version']}, expected at most {CARD_VERSION}")
+    values = {field.name: content[field.name] for field in dataclasses.fields(Card)}
+    values["model_config"] = config.ModelConfig(**values["model_config"])
+    values["classes"] = class_names.from_json(values["classes"])
+    return Card(**values)

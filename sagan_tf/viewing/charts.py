@@ -1,0 +1,200 @@
+"""Numbers of a run against the step: scores beside the paper's points, and curves as SVG."""
+
+import io
+import re
+from collections.abc import Sequence
+from typing import NamedTuple, Optional
+
+import numpy as np
+
+from sagan_tf.evaluation import curves as evaluation_curves
+
+MAX_POINTS = 500
+# Told apart by people who do not tell red from green, on white and on black.
+COLOURS = ("#3a86c8", "#d9822b", "#1a9c74", "#c062a0", "#b8960c", "#d0482e")
+_INK = "#010203"  # Stands for the page's own colour of text.
+_SIZE = (4.2, 2.6)  # inches: text of 9 points is 9.7 pixels high where a chart is 328 wide.
+
+
+class Curve(NamedTuple):
+    """One quantity against the step.
+
+    Attributes:
+      label: its name; "" for one that a legend leaves out.
+      steps, values: float [points]; a value that is not a number leaves a gap.
+      low, high: float [points], smallest and largest value that went into a point; None: no band.
+      last: the newest value, for a legend.
+      colour: as CSS has it.
+      style: matplotlib's, line and marker.
+      width: of the line in points.
+    """
+
+    label: str
+    steps: np.ndarray
+    values: np.ndarray
+    low: Optional[np.ndarray] = None
+    high: Optional[np.ndarray] = None
+    last: float = np.nan
+    colour: str = COLOURS[0]
+    style: str = "-"
+    width: float = 1.3
+
+
+def published(field: str) -> list[Curve]:
+    """The paper's points and TF-GAN's as curves.
+
+    Args:
+      field: "fid" or "inception_score".
+    """
+
+    def curve(label, points, colour, style):
+        return Curve(
+            label,
+            np.array([p.step for p in points], float),
+            np.array([getattr(p, field) for p in points], float),
+            colour=colour,
+            style=style,
+        )
+
+    return [
+        curve("TF-GAN's example", evaluation_curves.TFGAN, "#888888", "s--"),
+        *(
+            curve(label, [point], colour, "*")
+            for (label, point), colour in zip(
+                evaluation_curves.PAPER.items(), (COLOURS[1], COLOURS[5])
+            )
+        ),
+    ]
+
+
+def thin(label: str, steps: np.ndarray, values: np.ndarray, most: int = MAX_POINTS) -> Curve:
+    """A curve of at most `most` points: means of as many neighbours each, with least and largest.
+
+    What is not finite counts for nothing; a point of such values only is not a number.
+
+    Args:
+      label: of the curve.
+      steps, values: float [rows], steps ascending.
+      most: points.
+    """
+    count = len(steps)
+    if not count:
+        return Curve(label, np.zeros(0), np.zeros(0))
+    good = np.abs(values) < evaluation_curves.LARGEST  # false for NaN too
+    starts = np.arange(min(count, most)) * count // min(count, most)
+    found = np.add.reduceat(good.astype(int), starts)
+    sizes = np.diff([*starts, count])
+
+    def reduce(how, filling):
+        reduced = how.reduceat(np.where(good, values, filling), starts)
+        return np.where(found > 0, reduced, np.nan)
+
+    means = reduce(np.add, 0.0) / np.maximum(found, 1)
+    return Curve(
+        label,
+        np.add.reduceat(steps, starts) / sizes,
+        means,
+        reduce(np.minimum, np.inf),
+        reduce(np.maximum, -np.inf),
+        values[good][-1] if good.any() else np.nan,
+    )
+
+
+def draw_svg(
+    curves: Sequence[Curve], name: str, *, log: bool = False, from_zero: bool = False
+) -> str:
+    """Curves against the step as an `<svg>` element, without names: the page has the legend.
+
+    Text has the page's font size and colour; several of them may stand in one page.
+
+    Args:
+      curves: the first lies above the others.
+      name: what the element's ids begin with; letters, digits and "-".
+      log: the values' axis; what is not above 0 is left out.
+      from_zero: whether the values' axis begins at 0.
+    """
+    import matplotlib  # slow to import, and needed here only
+    from matplotlib import figure
+
+    with matplotlib.rc_context(
+        {
+            "svg.fonttype": "none",
+            "svg.hashsalt": name,
+            "font.family": "sans-serif",
+            "font.size": 9,
+            "text.color": _INK,
+            "axes.labelcolor": _INK,
+            "axes.edgecolor": _INK,
+            "xtick.color": _INK,
+            "ytick.color": _INK,
+            "axes.linewidth": 0.6,
+            "axes.formatter.useoffset": False,
+            "path.simplify_threshold": 0.2,
+        }
+    ):
+        canvas = figure.Figure(figsize=_SIZE, layout="constrained")
+        axes = canvas.subplots()
+        for curve in reversed(curves):
+            _plot(axes, curve)
+        _set_axes(axes, log, from_zero)
+        text = io.StringIO()
+        canvas.savefig(
+            text,
+            format="svg",
+            transparent=True,
+            metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")),
+        )
+    return _embeddable(text.getvalue(), name)
+
+
+def _plot(axes, curve: Curve) -> None:
+    if curve.low is not None:
+        axes.fill_between(
+            curve.steps, curve.low, curve.high, color=curve.colour, alpha=0.18, linewidth=0
+        )
+    # A line through one point would not be seen.
+    style = "o-" if curve.style == "-" and len(curve.steps) <= 30 else curve.style
+    axes.plot(
+        curve.steps,
+        curve.values,
+        style,
+        color=curve.colour,
+        linewidth=curve.width,
+        markersize=10 if "*" in style else 2.5 * curve.width,
+    )
+
+
+def _set_axes(axes, log: bool, from_zero: bool) -> None:
+    from matplotlib import ticker
+
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
+    axes.set_xlabel("step")
+    if log and axes.dataLim.y1 > 0:
+        axes.set_yscale("log")
+        bottom, top = axes.get_ylim()
+        axes.yaxis.set_major_locator(
+            ticker.LogLocator(subs=(1, 2, 5) if top < 100 * bottom else (1,), numticks=8)
+        )
+        axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(ticker.NullFormatter())
+    else:
+        axes.yaxis.set_major_locator(ticker.MaxNLocator(6))
+    axes.set_xlim(left=0)
+    if from_zero:
+        highest = axes.dataLim.y1
+        axes.set_ylim(0, 1.08 * highest if 0 < highest < np.inf else 1)
+    axes.grid(alpha=0.2, color=_INK, linewidth=0.5)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _embeddable(svg: str, name: str) -> str:
+    """An SVG file as an element of a page: sized, coloured and set by the page."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"font-family: [^;]*; ", "", svg)
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
+    return svg.replace(_INK, "currentColor")

@@ -1,0 +1,199 @@
+import dataclasses
+
+import pytest
+
+from sagan_tf import config, errors
+
+
+def test_defaults_are_the_references():
+    """REFERENCE: model.py:33-56, train_imagenet.py:35-61, eval_imagenet.py:36-76."""
+    model, data, train = config.ModelConfig(), config.DataConfig(), config.TrainConfig()
+    assert (model.image_size, model.z_dim, model.gf_dim, model.df_dim, model.number_classes) == (
+        128,
+        128,
+        64,
+        64,
+        1000,
+    )
+    assert (model.generator_type, model.discriminator_type) == ("test", "test")
+    assert (data.shuffle_buffer_size, data.data_parallelism) == (100_000, 64)
+    assert (train.batch_size, train.num_towers, train.d_step, train.g_step) == (64, 4, 1, 1)
+    assert (train.discriminator_learning_rate, train.generator_learning_rate) == (4e-4, 1e-4)
+    assert (train.beta1, train.beta2, train.loss_type) == (0.0, 0.999, "hinge_loss")
+    assert (train.save_summaries_steps, train.save_checkpoint_secs) == (200, 1200)
+    evaluation = config.EvalConfig()
+    assert (evaluation.eval_sample_size, evaluation.dcgan_generator_batch_size) == (50_000, 100)
+    assert config.TrainConfig().run_dir == "checkpoint/imagenet_64"
+    assert evaluation.eval_dir == "checkpoint/eval/imagenet_64"
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "resolution", "expected"),
+    [
+        ("test", 128, 0, 32),
+        ("test_64", 128, 0, 64),
+        ("baseline", 128, 0, None),
+        ("test", 32, 16, 16),
+        ("test_64", 256, 128, 128),
+    ],
+)
+def test_attention_side(kind, size, resolution, expected):
+    model = config.ModelConfig(
+        image_size=size,
+        generator_type=kind,
+        discriminator_type=kind,
+        attention_resolution=resolution,
+    )
+    assert model.attention_side("generator") == expected
+    assert model.attention_side("discriminator") == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "message"),
+    [
+        (
+            config.ModelConfig,
+            {"image_size": 100},
+            "--image_size=100: expected one of 32, 64, 128, 256",
+        ),
+        (
+            config.ModelConfig,
+            {"generator_type": "big"},
+            "--generator_type=big: expected one of test, test_64, baseline",
+        ),
+        (
+            config.ModelConfig,
+            {"attention_resolution": 48},
+            r"--attention_resolution=48: expected one of \[8, 16, 32, 64\] at --image_size=128, or 0",
+        ),
+        (
+            config.ModelConfig,
+            {"image_size": 32},
+            r"--generator_type=test: .* may sit on one of \[8, 16\]",
+        ),
+        (
+            config.ModelConfig,
+            {"gf_dim": 2, "generator_type": "test_64"},
+            "--gf_dim=2: expected at least 4, so that the map of side 64 has the 8 channels",
+        ),
+        (
+            config.ModelConfig,
+            {"number_classes": 0},
+            "--number_classes=0: expected a number above 0",
+        ),
+        (config.ModelConfig, {"cbn_decay": 1.0}, "--cbn_decay=1.0: expected a number from 0"),
+        (config.TrainConfig, {"batch_size": -1}, "--batch_size=-1: expected a number above 0"),
+        (
+            config.TrainConfig,
+            {"loss_type": "wgan"},
+            "--loss_type=wgan: expected one of hinge_loss, kl_loss",
+        ),
+        (config.TrainConfig, {"beta2": 1.0}, "--beta2=1.0: expected a number from 0"),
+        (config.TrainConfig, {"seed": 2**32}, "--seed=4294967296: expected a number from 0"),
+        (config.EvalConfig, {"eval_sample_size": 1}, "--eval_sample_size=1: expected 2 or more"),
+        (
+            config.EvalConfig,
+            {"is_splits": 10, "eval_sample_size": 19},
+            "--is_splits=10: expected at most half of --eval_sample_size=19",
+        ),
+        (
+            config.EvalConfig,
+            {"real_split": "validation"},
+            "--real_split=validation: expected --validation_dir with it",
+        ),
+        (config.EvalConfig, {"real_sample_size": 1}, "--real_sample_size=1: expected 2 or more"),
+        (
+            config.EvalConfig,
+            {"inception_sha256": "abc"},
+            "--inception_sha256=abc: expected 64 hexa",
+        ),
+        (
+            config.EvalConfig,
+            {"protocol": "paper"},
+            "--protocol=paper: expected one of reference, tf",
+        ),
+        (
+            config.EvalConfig,
+            {"watch": True, "checkpoint_step": 3},
+            "--checkpoint_step=3: expected no",
+        ),
+        (
+            config.EvalConfig,
+            {"all": True, "save_samples": "a"},
+            "--save_samples=a: expected none with",
+        ),
+        (
+            config.EvalConfig,
+            {"intra_images": 1},
+            "--intra_images=1: expected 2 or more images, or 0",
+        ),
+        (config.ScoreImagesConfig, {}, "--images=: expected a directory or an .npz"),
+    ],
+)
+def test_bad_value_names_flag_value_and_what_would_be_right(kind, fields, message):
+    with pytest.raises(errors.UserError, match=message) as error:
+        kind(**fields)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        config.ModelConfig,
+        config.DataConfig,
+        config.TrainConfig,
+        config.EvalConfig,
+        config.ScoreImagesConfig,
+    ],
+)
+def test_every_field_says_what_it_is(kind):
+    for field in dataclasses.fields(kind):
+        assert len(field.metadata["help"]) > 10
+
+
+def test_difference_names_the_fields():
+    assert config.difference(config.ModelConfig(), config.ModelConfig(gf_dim=32)) == [
+        "gf_dim: 64 there, 32 here"
+    ]
+
+
+def test_protocols_set_flags_that_exist_and_belong_to_a_protocol():
+    fields = {field.name for field in dataclasses.fields(config.EvalConfig)}
+    assert set(config.PROTOCOL_FIELDS) <= fields
+    for name in config.PROTOCOLS:
+        assert set(config.protocol(name)) <= set(config.PROTOCOL_FIELDS)
+
+
+def test_reference_protocol_is_the_default_and_departures_from_a_protocol_are_named():
+    assert config.EvalConfig().protocol == "reference"
+    assert config.EvalConfig().departures(50_000) == {}
+    assert config.EvalConfig(seed=3, stats_dir="").departures(50_000) == {"seed": 3}
+    ten = {**config.protocol("ten_splits"), "protocol": "ten_splits"}
+    assert config.EvalConfig(**ten).departures(50_000) == {}
+    assert config.EvalConfig(**{**ten, "is_splits": 1}).departures(50_000) == {"is_splits": 1}
+    few = config.ScoreImagesConfig(images="x.npz")
+    assert few.departures(60) == {"eval_sample_size": 60}
+    assert few.departures(50_000) == {}
+    with pytest.raises(errors.UserError, match="--protocol=none: expected one of reference"):
+        config.protocol("none")
+
+
+def test_optimizations_by_name():
+    auto = config.optimizations("auto", "CPU")
+    assert {"up_conv", "down_conv"} <= set(auto)
+    assert not {"up_conv", "down_conv"} & set(config.optimizations("auto", "GPU"))
+    assert set(auto) <= set(config.OPTIMIZATIONS)
+    assert config.optimizations("none", "CPU") == {}
+    assert config.optimizations("adam,up_conv:64", "GPU") == {"adam": 0, "up_conv": 64}
+    without = config.optimizations("auto,-adam,down_conv:8", "CPU")
+    assert without == {**{k: v for k, v in auto.items() if k != "adam"}, "down_conv": 8}
+    assert config.optimizations("up_conv", "CPU") == {"up_conv": auto["up_conv"]}
+    assert config.optimizations("up_conv", "GPU") == {"up_conv": 0}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "fast", "auto,fast", "adam:8", "up_conv:", "up_conv:-1", "-up_conv:8", "auto none"]
+)
+def test_unknown_optimization_is_refused(text):
+    with pytest.raises(errors.UserError, match=f"--optimizations={text}: expected auto, none, or"):
+        config.TrainConfig(optimizations=text)

@@ -1,0 +1,311 @@
+"""Every checkpoint is scored once, none is missed, the best are kept, a kill costs nothing."""
+
+import io
+import json
+import os
+import pathlib
+import shutil
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sagan_tf import config, errors, model
+from sagan_tf.evaluation import real_statistics, watch
+from sagan_tf.runs import checkpoints, keep_requests
+from sagan_tf.runs import directory as runs_directory
+from tests import processes
+
+DIGITS_MODEL = config.ModelConfig(
+    image_size=32,
+    z_dim=8,
+    gf_dim=8,
+    df_dim=8,
+    number_classes=10,
+    generator_type="baseline",
+    discriminator_type="baseline",
+)
+
+
+class Run:
+    """A run whose checkpoints differ in the colour of what they generate."""
+
+    def __init__(self, directory, max_steps=9):
+        self.directory = directory
+        train = config.TrainConfig(max_steps=max_steps)
+        self.gan = model.SAGAN(DIGITS_MODEL, train)
+        self.run_dir = config.run_directory(str(directory), 64)
+        self.eval_dir = config.run_directory(str(directory / "eval"), 64)
+        runs_directory.write_config(self.run_dir, model=DIGITS_MODEL, train=train)
+        self.saved = checkpoints.Checkpoints(self.run_dir, self.gan.state(), keep=2)
+
+    def save(self, step, shift):
+        self.gan.generator.snconv_last.bias.assign([shift] * 3)
+        self.saved.save(step)
+
+    def config(self, **changes):
+        return config.EvalConfig(
+            **{
+                "data_dir": "data/digits",
+                "checkpoint_dir": str(self.directory),
+                "all": True,
+                "stats_dir": str(self.directory / "stats"),
+                "inception": "data/digits_classifier",
+                "eval_sample_size": 40,
+                **changes,
+            }
+        )
+
+    def score_all(self, sleep=None, **changes):
+        stream = io.StringIO()
+        watch.score_all(self.config(**changes), stream, sleep=sleep)
+        return stream.getvalue()
+
+    def fids(self):
+        return {row["step"]: row["eval/fid40"] for row in processes.rows(self.eval_dir)}
+
+    def best(self):
+        content = json.loads(pathlib.Path(self.run_dir, "best/best.json").read_text())
+        return {
+            name.rsplit(" ", 1)[1]: [entry["step"] for entry in entries]
+            for name, entries in content.items()
+        }
+
+
+def test_all_scores_each_once_and_keeps_the_best(tmp_path):
+    run = Run(tmp_path)
+    request = keep_requests.KeepRequest(run.run_dir, "test")
+    for step, shift in ((0, 3.0), (2, 0.0), (4, -3.0), (6, 0.5)):
+        run.save(step, shift)
+    printed = run.score_all(keep_best=2)
+    request.withdraw()
+    fids = run.fids()
+    assert sorted(fids) == [0, 2, 4, 6]
+    ranked = sorted(fids, key=fids.get)
+    assert run.best() == {"fid": ranked[:2]}
+    assert f"4 checkpoints scored; best by fid: {ranked[0]}, {ranked[1]}" in printed
+    kept = checkpoints.Checkpoints(f"{run.run_dir}/best", run.gan.state())
+    assert kept.steps == sorted(ranked[:2])
+    assert kept.restore(ranked[0]) == ranked[0]
+    assert runs_directory.read_config(f"{run.run_dir}/best", "model", kind=config.ModelConfig) == (
+        DIGITS_MODEL
+    )
+    with Image.open(f"{run.eval_dir}/curves.png") as curves:
+        assert curves.size == (1100, 450)
+    assert "scoring" not in run.score_all(keep_best=2)
+    assert len(processes.rows(run.eval_dir)) == 4
+
+
+def test_best_by_is_is_the_highest_and_the_links_outlive_the_run(tmp_path):
+    run = Run(tmp_path)
+    for step, shift in ((0, 3.0), (2, 0.0)):
+        run.save(step, shift)
+    run.score_all(best_by="is", keep_best=1)
+    scores = {row["step"]: row["eval/incscore40"] for row in processes.rows(run.eval_dir)}
+    best = max(scores, key=scores.get)
+    assert run.best() == {"is": [best]}
+    for step in (4, 6):
+        run.save(step, 1.0)  # Training drops 0 and 2.
+    assert run.saved.steps == [4, 6]
+    before = run.gan.generator.snconv_last.bias.numpy()
+    checkpoints.Checkpoints(f"{run.run_dir}/best", run.gan.state()).restore()
+    assert not np.allclose(run.gan.generator.snconv_last.bias, before)
+
+
+def test_lists_of_two_protocols_and_scores_leave_each_others_best(tmp_path):
+    run = Run(tmp_path)
+    for step, shift in ((0, 3.0), (2, 0.0)):
+        run.save(step, shift)
+    run.score_all(keep_best=1)
+    (first,) = run.best()["fid"]
+    (other,) = {0, 2} - {first}
+    second = {"keep_best": 1, "precision_k": 4, "best_by": "is"}
+    run.score_all(**second)
+    rows = processes.rows(run.eval_dir)
+    for row in rows[2:]:  # By the second protocol the other one is to be the better one.
+        row["eval/incscore40"] = 9.0 if row["step"] == other else 1.0
+    pathlib.Path(run.eval_dir, "metrics.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in rows)
+    )
+    assert "scoring" not in run.score_all(**second)
+    assert run.best() == {"fid": [first], "is": [other]}
+    assert checkpoints.Checkpoints(f"{run.run_dir}/best", {}).steps == [0, 2]
+    run.score_all(keep_best=1)
+    assert checkpoints.Checkpoints(f"{run.run_dir}/best", {}).steps == [0, 2]
+
+
+def test_checkpoint_of_the_same_step_but_of_another_run_is_scored(tmp_path):
+    run = Run(tmp_path)
+    run.save(2, 0.0)
+    run.score_all()
+    first = run.fids()[2]
+    run.save(2, 3.0)
+    run.score_all()
+    assert len(processes.rows(run.eval_dir)) == 2
+    assert not np.isclose(run.fids()[2], first, rtol=1e-3)
+    kept = checkpoints.Checkpoints(f"{run.run_dir}/best", {})
+    assert kept.sha256(2) == run.saved.sha256(2)  # The new one, as its score.
+
+
+def test_rows_of_an_earlier_run_in_the_same_place_hide_no_checkpoint(tmp_path):
+    run = Run(tmp_path)
+    run.save(40, 0.0)
+    run.score_all()
+    shutil.rmtree(run.run_dir)
+    run = Run(tmp_path)
+    turns = iter([[(step, 0.1 * step) for step in (1, 3, 5, 9)]])
+
+    def sleep(_):
+        for step, shift in next(turns):
+            run.save(step, shift)
+
+    printed = run.score_all(sleep, watch=True, all=False)
+    assert sorted(run.fids()) == [1, 3, 5, 9, 40]
+    assert "4 checkpoints scored" in printed
+    assert 40 not in run.best()["fid"]
+
+
+def test_damaged_checkpoint_is_named_and_the_others_are_scored(tmp_path):
+    run = Run(tmp_path)
+    run.save(0, 3.0)
+    run.save(2, 0.0)
+    path = pathlib.Path(run.run_dir, "ckpt-0.data-00000-of-00001")
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(errors.UserError, match="ckpt-0: the checkpoint cannot be read"):
+        run.score_all()
+    assert list(run.fids()) == [2]
+
+
+def test_all_of_no_run_is_one_line_and_writes_nothing(tmp_path):
+    with pytest.raises(errors.UserError, match="imagenet_64: no run there") as error:
+        watch.score_all(config.EvalConfig(checkpoint_dir=str(tmp_path), all=True))
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_checkpoint_of_no_numbers_is_passed_over_and_named(tmp_path):
+    run = Run(tmp_path)
+    run.save(0, np.nan)
+    run.save(2, 0.0)
+    with pytest.raises(errors.UserError, match="step 0: the classifier's features .* not finite"):
+        run.score_all()
+    assert list(run.fids()) == [2]
+
+
+def test_other_faults_stop_the_watch_and_leave_the_request(tmp_path):
+    run = Run(tmp_path)
+    run.save(2, 0.0)
+    with pytest.raises(errors.UserError, match="--use_ema: .* holds no moving average"):
+        run.score_all(watch=True, all=False, use_ema=True)
+    for step in (4, 6, 8):
+        run.save(step, 0.0)
+    assert run.saved.steps == [2, 4, 6, 8]
+
+
+def test_second_watch_with_the_same_flags_is_refused_and_others_are_not(tmp_path):
+    run = Run(tmp_path)
+    run.save(9, 0.0)
+    refused = []
+
+    def sleep(_):
+        with pytest.raises(errors.UserError, match="another --watch or --all .* is at work"):
+            run.score_all()
+        refused.append("scoring step 2" in run.score_all(seed=1))
+        run.save(9, 0.0)
+
+    run.saved.remove(9)
+    run.save(2, 0.0)
+    run.score_all(sleep, watch=True, all=False)
+    assert refused == [True]
+
+
+def test_request_is_there_before_the_real_images_are_read(tmp_path, monkeypatch):
+    run = Run(tmp_path)
+    run.save(2, 0.0)
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(real_statistics, "obtain", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run.score_all()
+    for step in (4, 6, 8):
+        run.save(step, 0.0)
+    assert run.saved.steps == [2, 4, 6, 8]
+
+
+def test_watch_waits_for_a_run_that_has_not_begun(tmp_path):
+    found = []
+
+    def sleep(_):
+        run = Run(tmp_path)
+        run.save(9, 0.0)
+        found.append(run)
+
+    stream = io.StringIO()
+    watch.score_all(
+        config.EvalConfig(
+            data_dir="data/digits",
+            checkpoint_dir=str(tmp_path),
+            watch=True,
+            eval_sample_size=40,
+            stats_dir="",
+            inception="data/digits_classifier",
+        ),
+        stream,
+        sleep=sleep,
+    )
+    assert stream.getvalue().startswith(f"waiting for a run in {tmp_path}/imagenet_64\n")
+    assert list(found[0].fids()) == [9]
+
+
+def test_watch_scores_what_comes_and_training_keeps_it_until_then(tmp_path):
+    """The run saves four times while the watch is busy, and keeps two of its own accord."""
+    run = Run(tmp_path)
+    run.save(0, 3.0)
+    turns = iter([[(2, 0.0), (4, 1.0), (6, -1.0), (7, 0.1)], [], [(9, 2.0)]])
+
+    def sleep(_):
+        for step, shift in next(turns, []):
+            run.save(step, shift)
+
+    printed = run.score_all(sleep, watch=True, all=False, keep_best=1)
+    assert sorted(run.fids()) == [0, 2, 4, 6, 7, 9]
+    assert printed.count("scoring step") == 6
+    assert not [name for name in os.listdir(run.run_dir) if name.startswith("keep-for-")]
+    run.save(10, 0.0)
+    assert run.saved.steps == [9, 10]
+
+
+def test_request_to_keep_is_heeded_for_a_day(tmp_path):
+    run = Run(tmp_path)
+    for step in (0, 2):
+        run.save(step, 0.0)
+    one, other = (keep_requests.KeepRequest(run.run_dir, who) for who in ("one", "other"))
+    one.move(2)
+    other.move(4)
+    (tmp_path / "imagenet_64" / "keep-for-nobody.json").write_text("damaged")
+    for step in (4, 6, 8):
+        run.save(step, 0.0)
+    assert run.saved.steps == [2, 4, 6, 8]
+    yesterday = time.time() - 25 * 3600
+    os.utime(f"{run.run_dir}/keep-for-one.json", (yesterday, yesterday))
+    run.save(9, 0.0)
+    assert run.saved.steps == [4, 6, 8, 9]
+    one.withdraw()
+    other.withdraw()
+    run.save(10, 0.0)
+    assert run.saved.steps == [9, 10]
+
+
+def test_request_is_renewed_while_its_process_lives(tmp_path, monkeypatch):
+    monkeypatch.setattr(keep_requests, "_RENEWED_SECONDS", 0.05)
+    request = keep_requests.KeepRequest(str(tmp_path), "one")
+    path = tmp_path / "keep-for-one.json"
+    os.utime(path, (0, 0))
+    while path.stat().st_mtime == 0:
+        time.sleep(0.01)
+    request.withdraw()
+    time.sleep(0.2)
+    assert not path.exists()

@@ -1,0 +1,150 @@
+"""The architecture, pinned: every variable's name and shape at the reference's own size."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sagan_tf import config
+from sagan_tf.gan import discriminator, generator, resampling
+from tests.testing import TINY_MODEL
+
+PAPER = config.ModelConfig()
+
+
+def shapes(network):
+    return {v.path.split("/", 1)[1]: tuple(v.shape) for v in network.weights}
+
+
+def conv(name, kernel, inputs, outputs, bias="biases"):
+    weights = {f"{name}/w": (kernel, kernel, inputs, outputs), f"{name}/u": (1, outputs)}
+    return {**weights, f"{name}/{bias}": (outputs,)} if bias else weights
+
+
+def attention(name, channels):
+    return {
+        f"{name}/sigma_ratio": (),
+        **conv(f"{name}/sn_conv_theta", 1, channels, channels // 8, bias=None),
+        **conv(f"{name}/sn_conv_phi", 1, channels, channels // 8, bias=None),
+        **conv(f"{name}/sn_conv_g", 1, channels, channels // 2, bias=None),
+        **conv(f"{name}/sn_conv_attn", 1, channels // 2, channels, bias=None),
+    }
+
+
+def expected_generator(attention_channels):
+    """REFERENCE: generator.py:137-263, ops.py, at gf_dim 64 and 1,000 classes."""
+    weights = {"g_snh0/Matrix": (128, 16384), "g_snh0/bias": (16384,), "g_snh0/u": (1, 16384)}
+    channels = [1024, 1024, 512, 256, 128, 64]
+    for number in range(1, 6):
+        inputs, outputs = channels[number - 1], channels[number]
+        block = f"g_block{number}"
+        for name, width in (("cbn_0", inputs), ("cbn_1", outputs)):
+            weights.update({f"{block}/{name}/{t}": (1000, width) for t in ("gamma", "beta")})
+            weights.update({f"{block}/{name}/{s}": (1, 1, 1, width) for s in ("mean", "var")})
+        weights.update(conv(f"{block}/snconv1", 3, inputs, outputs))
+        weights.update(conv(f"{block}/snconv2", 3, outputs, outputs))
+        weights.update(conv(f"{block}/snconv3", 1, inputs, outputs))
+    if attention_channels:
+        weights.update(attention("g_non_local", attention_channels))
+    bn = ("gamma", "beta", "moving_mean", "moving_variance")
+    weights.update({f"g_bn/{name}": (64,) for name in bn})
+    return {**weights, **conv("g_snconv_last", 3, 64, 3)}
+
+
+def expected_discriminator(attention_channels):
+    """REFERENCE: discriminator.py:133-242, at df_dim 64 and 1,000 classes."""
+    weights = {}
+    blocks = [
+        ("d_optimized_block1", 3, 64),
+        ("d_block2", 64, 128),
+        ("d_block3", 128, 256),
+        ("d_block4", 256, 512),
+        ("d_block5", 512, 1024),
+        ("d_block6", 1024, 1024),
+    ]
+    for name, inputs, outputs in blocks:
+        weights.update(conv(f"{name}/sn_conv1", 3, inputs, outputs))
+        weights.update(conv(f"{name}/sn_conv2", 3, outputs, outputs))
+        if name != "d_block6":
+            weights.update(conv(f"{name}/sn_conv3", 1, inputs, outputs))
+    if attention_channels:
+        weights.update(attention("d_non_local", attention_channels))
+    return {
+        **weights,
+        "d_sn_linear/Matrix": (1024, 1),
+        "d_sn_linear/bias": (1,),
+        "d_sn_linear/u": (1, 1),
+        "d_embedding/embedding_map": (1000, 1024),
+        "d_embedding/u": (1, 1000),
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "g_channels", "d_channels"),
+    [("test", 256, 128), ("test_64", 128, 64), ("baseline", 0, 0)],
+)
+def test_names_and_shapes_at_128_px(kind, g_channels, d_channels):
+    settings = config.ModelConfig(generator_type=kind, discriminator_type=kind)
+    networks = generator.Generator(settings), discriminator.Discriminator(settings)
+    for network, expected in zip(
+        networks, (expected_generator(g_channels), expected_discriminator(d_channels))
+    ):
+        network.build()
+        assert shapes(network) == expected
+
+
+def test_weight_counts_at_128_px():
+    networks = generator.Generator(PAPER), discriminator.Discriminator(PAPER)
+    for network in networks:
+        network.build()
+    trainable, rest = [
+        [sum(int(np.prod(v.shape)) for v in getattr(network, kind)) for network in networks]
+        for kind in ("trainable_weights", "non_trainable_weights")
+    ]
+    # Added up from the reference's layer sizes; the literature speaks of 42M and 39M.
+    assert trainable == [42_078_852, 39_463_618]
+    assert rest == [32_771, 9_225]
+
+
+@pytest.mark.parametrize(("size", "side"), [(32, 16), (64, 32), (128, 64), (256, 64)])
+def test_every_size_runs(size, side):
+    settings = config.ModelConfig(
+        image_size=size, gf_dim=8, df_dim=8, number_classes=3, attention_resolution=side
+    )
+    g, d = generator.Generator(settings), discriminator.Discriminator(settings)
+    images, g_map = g(tf.zeros([2, 128]), tf.constant([0, 2]), return_attention=True)
+    logits, d_map = d(images, tf.constant([0, 2]), return_attention=True)
+    assert images.shape == (2, size, size, 3)
+    assert logits.shape == (2, 1)
+    assert g_map.shape == d_map.shape == (2, side**2, side**2 // 4)
+    assert len(g.blocks) == len(d.blocks) - 1 == int(np.log2(size)) - 2
+
+
+def test_upsample_repeats_and_downsample_averages():
+    x = tf.constant([[1.0, 2.0], [3.0, 4.0]])[None, :, :, None]
+    np.testing.assert_array_equal(
+        resampling.upsample(x)[0, :, :, 0], [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
+    )
+    np.testing.assert_array_equal(resampling.downsample(x)[0, :, :, 0], [[2.5]])
+
+
+def test_label_changes_both_outputs():
+    g, d = generator.Generator(TINY_MODEL), discriminator.Discriminator(TINY_MODEL)
+    g.build()
+    for block in g.blocks:
+        block.cbn_0.beta.assign(np.random.default_rng(0).normal(size=block.cbn_0.beta.shape))
+    z = tf.random.stateless_normal([1, 8], [0, 0])
+    first, second = tf.constant([0]), tf.constant([1])
+    images = g(z, first)
+    assert np.abs(images - g(z, second)).max() > 1e-3
+    assert np.abs(d(images, first) - d(images, second)).max() > 1e-4
+
+
+def test_evaluation_changes_nothing():
+    g, d = generator.Generator(TINY_MODEL), discriminator.Discriminator(TINY_MODEL)
+    g.build()
+    d.build()
+    before = [v.numpy() for v in g.weights + d.weights]
+    labels = tf.constant([0, 1, 2, 0])
+    d(g(tf.ones([4, 8]), labels, training=False), labels, update_sn=False)
+    for old, variable in zip(before, g.weights + d.weights):
+        np.testing.assert_array_equal(old, variable)

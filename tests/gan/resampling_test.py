@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sagan_tf import config
+from sagan_tf.gan import ops, resampling
+from tests.testing import relative_error
+
+
+def rewritten_up(x, w):
+    return resampling.upsampled_conv(x, resampling.upsampled_conv_kernel(w))
+
+
+def rewritten_down(x, w):
+    return resampling.downsampled_conv(x, resampling.downsampled_conv_kernel(w))
+
+
+PAIRS = {
+    "up": (lambda x, w: resampling.conv(resampling.upsample(x), w), rewritten_up),
+    "down": (lambda x, w: resampling.downsample(resampling.conv(x, w)), rewritten_down),
+}
+
+
+def test_box_kernel_counts_the_places_it_covers():
+    """All ones: a 3x3 kernel of ones counts 9 places, 6 at an edge and 4 in a corner."""
+    ones, kernel = tf.ones([1, 2, 2, 1]), tf.ones([3, 3, 1, 1])
+    np.testing.assert_allclose(
+        rewritten_up(ones, kernel)[0, :, :, 0],
+        [[4, 6, 6, 4], [6, 9, 9, 6], [6, 9, 9, 6], [4, 6, 6, 4]],
+        rtol=1e-6,
+    )
+    # Each mean is of a corner, two edges and the middle.
+    np.testing.assert_allclose(
+        rewritten_down(tf.ones([1, 4, 4, 1]), kernel)[0, :, :, 0],
+        np.full((2, 2), (4 + 6 + 6 + 9) / 4),
+        rtol=1e-6,
+    )
+
+
+@pytest.mark.parametrize("resample", PAIRS)
+def test_rewritten_convolution_is_the_same_forward_and_backward(resample):
+    x = tf.random.stateless_normal([2, 6, 8, 5], [1, 2])
+    w = tf.random.stateless_normal([3, 3, 5, 7], [3, 4])
+    found = []
+    for function in PAIRS[resample]:
+        with tf.GradientTape() as tape:
+            tape.watch([x, w])
+            y = function(x, w)
+            loss = tf.reduce_sum(y * tf.random.stateless_normal(y.shape, [5, 6]))
+        found.append([y, *tape.gradient(loss, [x, w])])
+    for expected, value in zip(*found):
+        assert relative_error(value, expected) < 1e-6
+
+
+@pytest.mark.parametrize(("resample", "size"), [("up", 3), ("down", 3), ("up", 1), ("down", 1)])
+def test_layer_is_the_same_rewritten_from_its_smallest_side_on(resample, size):
+    x = tf.random.stateless_normal([2, 8, 8, 5], [1, 2])
+    larger = 16 if resample == "up" else 8
+    name = "shortcut" if size == 1 else f"{resample}_conv"
+    layers = [
+        ops.SNConv2D(7, size, resample=resample, optimizations=optimizations)
+        for optimizations in ({}, {name: larger}, {name: larger + 1})
+    ]
+    results, kinds = [], []
+    for layer in layers:
+        layer.build(x.shape)
+        layer.set_weights([v.numpy() for v in layers[0].weights])
+        layer.bias.assign(np.arange(7) / 7)
+        call = tf.function(layer).get_concrete_function(x)
+        results.append(call(x))
+        kinds.append(
+            [
+                (op.type, *op.outputs[0].shape[1:])
+                for op in call.graph.get_operations()
+                if op.type.startswith("Conv2D")
+            ]
+        )
+    assert results[0].shape == layers[0].compute_output_shape(x.shape)
+    assert relative_error(results[1], results[0]) < 1e-6
+    np.testing.assert_array_equal(results[2], results[0])
+    assert kinds[1] != kinds[0] == kinds[2]
+
+
+def test_larger_kernels_are_not_rewritten():
+    x, everything = (
+        tf.random.stateless_normal([2, 8, 8, 5], [1, 2]),
+        dict.fromkeys(config.OPTIMIZATIONS, 0),
+    )
+    for resample in ("up", "down"):
+        plain, optimized = (
+            ops.SNConv2D(7, 5, resample=resample, optimizations=optimizations)
+            for optimizations in ({}, everything)
+        )
+        for layer in (plain, optimized):
+            layer.build(x.shape)
+        optimized.set_weights(plain.get_weights())
+        np.testing.assert_allclose(optimized(x), plain(x), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [tf.bfloat16, tf.float16])
+def test_multiplied_in_float32_is_rounded_once(dtype):
+    """The result is the rounded float32 result; so are the gradients."""
+    x = tf.cast(tf.random.stateless_normal([2, 8, 8, 16], [1, 2]), dtype)
+    w = tf.cast(tf.random.stateless_normal([3, 3, 16, 16], [3, 4]), dtype)
+    found = []
+    for inputs, function in (
+        ((x, w), lambda x, w: resampling.in_float32(resampling.conv, x, kernel=w)),
+        ((tf.cast(x, tf.float32), tf.cast(w, tf.float32)), resampling.conv),
+    ):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            y = function(*inputs)
+        found.append([y, *tape.gradient(y, inputs, tf.ones_like(y))])
+    for value, expected in zip(*found):
+        assert value.dtype == dtype
+        np.testing.assert_array_equal(
+            tf.cast(value, tf.float32), tf.cast(tf.cast(expected, dtype), tf.float32)
+        )

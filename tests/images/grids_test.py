@@ -1,0 +1,74 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sagan_tf.images import grids
+from sagan_tf.images import pixels as images_pixels
+
+
+def test_to_uint8_inverts_the_records_scaling():
+    pixels = np.arange(256, dtype=np.uint8)
+    scaled = pixels.astype(np.float32) * np.float32(2 / 255) - 1
+    np.testing.assert_array_equal(images_pixels.to_uint8(scaled), pixels)
+
+
+def test_to_uint8_clips():
+    np.testing.assert_array_equal(
+        images_pixels.to_uint8([-1.5, -1, 0.001, 1, 2]), [0, 0, 128, 255, 255]
+    )
+
+
+def test_grid_places_images_row_by_row():
+    tiles = np.stack([np.full((2, 3, 3), i, np.uint8) for i in range(6)])
+    picture = grids.grid(tiles, 2, columns=3)
+    assert picture.shape == (4, 9, 3)
+    np.testing.assert_array_equal(picture[::2, ::3, 0], [[0, 1, 2], [3, 4, 5]])
+
+
+def test_grid_of_wrong_count_is_refused():
+    with pytest.raises(ValueError, match="5 images do not fill a grid of 2 x 3"):
+        grids.grid(np.zeros((5, 2, 2, 3), np.uint8), 2, columns=3)
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(64, (8, 8)), (12, (4, 3)), (7, (7, 1)), (1, (1, 1))]
+)
+def test_squarest_grid(count, expected):
+    assert grids.squarest_grid(count) == expected
+
+
+def test_png_round_trip():
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    decoded = np.asarray(Image.open(io.BytesIO(images_pixels.encode_png(pixels))))
+    np.testing.assert_array_equal(decoded, pixels)
+
+
+def test_sheet_has_names_left_and_above():
+    """Two rows of three images of one grey each: 64 pixels and a gap of 2."""
+    tiles = np.stack([np.full((32, 32, 3), 40 * i, np.uint8) for i in range(6)])
+    sheet = grids.labelled_sheet(
+        tiles,
+        ["one", "a very long name, far longer than the margin is"],
+        column_names=["a", "b", "c"],
+    )
+    height, width = sheet.shape[:2]
+    left, top = width - 3 * 66, height - 2 * 66
+    assert left == 120
+    np.testing.assert_array_equal(
+        sheet[top + 32 :: 66, left + 32 :: 66, 0], [[0, 40, 80], [120, 160, 200]]
+    )
+    assert (sheet[top:, :left] < 100).any()  # names
+    assert (sheet[:top, left:] < 100).any()
+    assert (sheet[:top, :left] == 255).all()
+    assert (sheet[top:, left + 64 : left + 66] == 255).all()
+
+
+def test_gif_shows_every_frame():
+    frames = [np.full((16, 16, 3), value, np.uint8) for value in (0, 128, 255)]
+    with Image.open(io.BytesIO(grids.animation_gif(frames, 0.1))) as gif:
+        assert (gif.n_frames, gif.info["duration"], gif.info["loop"]) == (3, 100, 0)
+        for number, value in enumerate((0, 128, 255)):
+            gif.seek(number)
+            assert np.asarray(gif.convert("RGB"))[8, 8, 0] == value

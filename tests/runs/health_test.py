@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+
+from sagan_tf import model
+from sagan_tf.gan import ops, spectral_norm
+from sagan_tf.runs import health
+from tests.testing import TINY_MODEL
+
+
+@pytest.fixture(name="watch")
+def fixture_watch():
+    lines = []
+    return health.Watch(lines.append, real_variety=1.0), lines
+
+
+def row(**changes):
+    return {"d_loss": 1.0, "g_gradient_norm": 1.0, "model/g_non_local/sigma_ratio": 0.1, **changes}
+
+
+def test_warns_once_when_d_has_won(watch):
+    watch, lines = watch
+    for step in range(19):
+        watch.see_row(step, row(d_loss=0.01))
+    assert lines == []
+    for step in range(19, 40):
+        watch.see_row(step, row(d_loss=0.01))
+    assert lines == [
+        "warning: step 19: d_loss has been below 0.05 for 20 rows: D has won, and G "
+        "learns nothing more"
+    ]
+    watch.see_row(40, row())
+    for step in range(41, 62):
+        watch.see_row(step, row(d_loss=0.01))
+    assert len(lines) == 2
+
+
+def test_warns_of_a_gradient_far_above_the_usual(watch):
+    watch, lines = watch
+    for step in range(10):
+        watch.see_row(step, row(g_gradient_norm=2.0 + step % 2))
+    watch.see_row(10, row(g_gradient_norm=200.0))
+    assert lines == []
+    watch.see_row(11, row(g_gradient_norm=400.0))
+    assert len(lines) == 1
+    assert lines[0].startswith("warning: step 11: g_gradient_norm is 400, and 3 is usual")
+
+
+def test_steps_that_float16_left_out_are_no_usual_gradient(watch):
+    watch, lines = watch
+    for step, norm in enumerate([0.0] * 12 + [5.0] * 12):
+        watch.see_row(step, row(g_gradient_norm=norm))
+    assert lines == []
+
+
+def test_warns_of_a_large_sigma_ratio(watch):
+    watch, lines = watch
+    watch.see_row(5, row(**{"model/g_non_local/sigma_ratio": -21.0}))
+    assert lines == [
+        "warning: step 5: model/g_non_local/sigma_ratio is -21: attention outweighs the features"
+    ]
+
+
+def test_variety_is_the_variance_within_a_class():
+    samples = np.array([[[0.0], [2.0]], [[5.0], [5.0]]])  # variances 1 and 0
+    assert health.variety(samples) == 0.5
+
+
+def test_warns_when_samples_of_a_class_become_alike(watch):
+    watch, lines = watch
+    alike = np.zeros([3, 10, 4])
+    assert watch.see_samples(1000, alike) == {"health/variety_within_class": 0.0}
+    assert lines == []  # it has not learnt yet
+    varied = np.random.default_rng(0).normal(size=(3, 10, 4))
+    watch.see_samples(2000, varied)
+    watch.see_samples(3000, alike)
+    assert len(lines) == 1
+    assert "step 3000: samples of one class vary by 0.00% of what real images do" in lines[0]
+    late = []
+    health.Watch(late.append, 1.0).see_samples(10_000, alike)
+    assert len(late) == 1
+
+
+def test_largest_norm_is_the_largest_singular_value_of_a_normalised_weight(watch):
+    watch, lines = watch
+    gan = model.SAGAN(TINY_MODEL)
+    ops.settle_spectral_norms(gan.generator)
+    layer = gan.generator.blocks[1].snconv1
+    layer.u.assign(np.random.default_rng(0).normal(size=layer.u.shape))
+    w_bar, _ = spectral_norm.spectral_normalize(layer.oriented_weight(), np.asarray(layer.u))
+    expected = np.linalg.svd(np.asarray(w_bar).reshape(-1, w_bar.shape[-1]))[1][0]
+    norm, path = health.spectral_norms(gan.generator)
+    assert norm == pytest.approx(expected, rel=1e-3)
+    assert path.endswith("g_block2/snconv1")
+    assert expected > 1.01
+    numbers = watch.see_networks(7, generator=gan.generator)
+    assert numbers == {"health/generator_largest_norm": norm}
+    assert len(lines) == (norm > health.HIGH_NORM)
+    ops.settle_spectral_norms(gan.generator)
+    assert health.spectral_norms(gan.generator)[0] == pytest.approx(1.0, abs=1e-3)

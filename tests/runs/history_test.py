@@ -1,0 +1,57 @@
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+from sagan_tf.runs import history
+from sagan_tf.runtime import environment
+
+
+def test_events_come_back_in_order(tmp_path):
+    log = history.History(str(tmp_path))
+    log.add(history.START, "step 0", step=0)
+    log.add(history.WARNING, 'a "warning"', step=7)
+    found = history.read(str(tmp_path))
+    assert [(event["event"], event["text"], event["step"]) for event in found] == [
+        ("start", "step 0", 0),
+        ("warning", 'a "warning"', 7),
+    ]
+    assert found[0]["time"] <= found[1]["time"]
+
+
+def test_line_that_was_cut_off_is_passed_over(tmp_path):
+    (tmp_path / "history.jsonl").write_text('{"event": "start", "time": 1}\n{"event": "en')
+    history.History(str(tmp_path)).add(history.END, "done")
+    assert [event["event"] for event in history.read(str(tmp_path))] == ["start", "end"]
+
+
+def test_without_a_file_there_are_no_events(tmp_path):
+    assert history.read(str(tmp_path)) == []
+
+
+def test_what_cannot_be_written_does_no_harm(tmp_path):
+    (tmp_path / "history.jsonl").mkdir()
+    history.History(str(tmp_path)).add(history.START)
+    assert [path.name for path in tmp_path.rglob("*")] == ["history.jsonl"]
+
+
+def test_environment_names_the_versions_in_use():
+    found = environment.environment()
+    assert found["Python"] == ".".join(map(str, sys.version_info[:3]))
+    assert found["numpy"] == np.__version__
+
+
+def test_environment_names_what_a_gpu_runs_with(tmp_path, monkeypatch):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind, kind])
+    monkeypatch.setattr(
+        tf.config.experimental, "get_device_details", lambda _: {"device_name": "NVIDIA H100"}
+    )
+    monkeypatch.setattr(
+        tf.sysconfig, "get_build_info", lambda: {"cuda_version": "12.5.1", "cudnn_version": "9"}
+    )
+    (tmp_path / "version").write_text("NVRM version: 550.54\nGCC version: 12\n")
+    monkeypatch.setattr(environment, "_DRIVER", str(tmp_path / "version"))
+    found = environment.environment()
+    assert found["GPUs"] == "2 x NVIDIA H100"
+    assert found["CUDA, cuDNN"] == "12.5.1, 9"
+    assert found["driver"] == "NVRM version: 550.54"

@@ -1,0 +1,222 @@
+"""One trajectory on any number of devices and workers: real processes, the real command."""
+
+import json
+import signal
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sagan_tf import config, errors
+from sagan_tf.runtime import distribution
+from tests import processes
+from tests.testing import make_data
+
+# Attention on several devices, and four of them, are model_test's.
+FLAGS = (
+    *processes.PLAIN,
+    "--num_towers=4",
+    "--save_checkpoint_secs=0",
+    "--keep_checkpoints=100",
+    "--sample_every=10",
+    "--deterministic",
+)
+LAYOUTS = {
+    "one": ["--strategy=one_device"],
+    "parts": ["--strategy=mirrored", "--num_devices=2", "--accumulate=2", "--graph_optimizer"],
+}  # nor does that change it
+
+
+@pytest.fixture(name="data", scope="module")
+def fixture_data(tmp_path_factory):
+    return make_data(tmp_path_factory.mktemp("records"), count=96)
+
+
+@pytest.fixture(name="flags", scope="module")
+def fixture_flags(tmp_path_factory, data):
+    """Function of a name to the flags of a run of its own, and to its directory."""
+    path = tmp_path_factory.mktemp("walks")
+
+    def flags(name):
+        return (
+            [*FLAGS, f"--data_dir={data}", f"--checkpoint_dir={path}/{name}"],
+            path / name / "imagenet_2",
+        )
+
+    return flags
+
+
+@pytest.fixture(name="lost", scope="module")
+def fixture_lost(flags):
+    """A run on 2 workers of which one is killed at step 3: (what became of the chief, last step
+    that it wrote, what the same command on both has given then)."""
+    given, run_dir = flags("workers")
+    chief, other = processes.start_workers(2, *given, "--max_steps=100000")
+    processes.wait_for(chief, "step 3/")
+    other.send_signal(signal.SIGKILL)
+    out, err = chief.communicate(timeout=100)  # it does not hang
+    other.communicate()
+    step = processes.rows(run_dir)[-1]["step"]
+    again = processes.start_workers(
+        2, *given, "--strategy=multi_worker", f"--max_steps={max(10, step + 1)}"
+    )
+    ends = [process.communicate(timeout=300) for process in again]
+    return (
+        (chief.returncode, out, err),
+        step,
+        [(process.returncode, *end) for process, end in zip(again, ends)],
+    )
+
+
+@pytest.fixture(name="walks", scope="module")
+def fixture_walks(flags, lost):
+    """The same ten steps with 4 towers on one device, in 2 parts on each of 2 devices, and on 2
+    workers of which one was lost on the way."""
+    assert [code for code, *_ in lost[2]] == [0, 0], lost[2]
+    for name, more in LAYOUTS.items():
+        code, _, err = processes.run("train_imagenet.py", *flags(name)[0], *more, "--max_steps=10")
+        assert code == 0, err
+    return {name: flags(name)[1] for name in (*LAYOUTS, "workers")}
+
+
+OTHERS = ["parts", "workers"]
+
+
+@pytest.mark.parametrize("layout", OTHERS)
+def test_first_losses_are_equal(walks, layout):
+    first, expected = processes.rows(walks[layout])[0], processes.rows(walks["one"])[0]
+    for name in (
+        "g_loss",
+        "d_loss",
+        "d_loss_real",
+        "d_loss_fake",
+        "logit_real",
+        "logit_fake",
+        "g_gradient_norm",
+        "d_gradient_norm",
+    ):
+        assert first[name] == pytest.approx(expected[name], rel=1e-5, abs=1e-6), name
+
+
+@pytest.mark.parametrize("layout", OTHERS)
+def test_first_gradients_are_equal(walks, layout):
+    """With beta1 = 0, Adam's first moment is the gradient."""
+    found, expected = processes.state(walks[layout], 1), processes.state(walks["one"], 1)
+    gradients = [name for name in expected if "optimizer/.Sm" in name or "optimizer.Sm.S" in name]
+    assert len(gradients) > 60
+    for network in ("g_optimizer", "d_optimizer"):
+        whole = [
+            np.concatenate([state[name].ravel() for name in gradients if network in name])
+            for state in (found, expected)
+        ]
+        assert whole[0].size > 10_000
+        difference = np.abs(whole[0] - whole[1]).max()
+        assert difference <= 1e-5 * np.abs(whole[1]).max(), network
+
+
+@pytest.mark.parametrize("layout", OTHERS)
+def test_ten_steps_stay_together(walks, layout):
+    """Rounding grows: a weight whose gradient is almost 0 moves by Adam's whole step either way."""
+    for row, expected in zip(processes.rows(walks[layout]), processes.rows(walks["one"])):
+        for name in ("g_loss", "d_loss"):
+            assert row[name] == pytest.approx(expected[name], rel=1e-2, abs=1e-2), (
+                row["step"],
+                name,
+            )
+    found, expected = processes.state(walks[layout], 10), processes.state(walks["one"], 10)
+    assert set(found) == set(expected)
+    assert len([name for name in found if "/ema.S" in name]) > 30
+    for name, value in expected.items():
+        if ".Sm.S" not in name and ".Sv.S" not in name:
+            limit = 0.02 * max(np.abs(value).max(), 0.1)
+            assert np.abs(found[name] - value).max() <= limit, name
+
+
+@pytest.mark.parametrize("layout", OTHERS)
+def test_samples_are_alike(walks, layout):
+    pictures = [
+        np.asarray(Image.open(walks[name] / "samples" / "step-00000010.png"), np.int32)
+        for name in (layout, "one")
+    ]
+    assert pictures[0].std() > 1
+    assert np.abs(pictures[0] - pictures[1]).max() <= 3
+
+
+def test_lost_worker_is_a_clear_end_and_a_restart_continues(flags, lost):
+    """What the restart then computes is the walk on workers."""
+    first, step, again = lost
+    line = processes.error_line(first, code=75, beginning="another worker")
+    assert "start the same command on all workers again" in line
+    assert step >= 3
+    assert [code for code, *_ in again] == [0, 0], again
+    assert "continuing from step " in again[0][1]
+    assert "worker 1: done: step " in again[1][1]
+    steps = [row["step"] for row in processes.rows(flags("workers")[1])]
+    assert steps == list(range(1, max(10, step + 1) + 1))
+
+
+def test_worker_that_never_appears_is_not_waited_for_without_end(tmp_path, data):
+    cluster = {
+        "cluster": {"worker": processes.free_addresses(2)},
+        "task": {"type": "worker", "index": 1},
+    }
+    result = processes.run(
+        "train_imagenet.py",
+        *processes.PLAIN,
+        "--num_towers=2",
+        f"--data_dir={data}",
+        f"--checkpoint_dir={tmp_path}",
+        "--worker_timeout=3",
+        env=processes.environment(TF_CONFIG=json.dumps(cluster)),
+    )
+    line = processes.error_line(result, code=-signal.SIGKILL, beginning="TF_CONFIG names 2 workers")
+    assert "not all have appeared within --worker_timeout=3 seconds" in line
+
+
+def test_worker_lost_while_the_others_start_is_a_clear_end(tmp_path, data):
+    """The second worker has no data; the first waits for it to make its variables."""
+    flags = [*processes.PLAIN, "--num_towers=2", f"--checkpoint_dir={tmp_path}"]
+    chief, other = processes.start_workers(
+        2, *flags, f"--data_dir={data}", more={1: [f"--data_dir={tmp_path}"]}
+    )
+    result = chief.communicate(timeout=100)
+    processes.error_line((chief.returncode, *result), code=75, beginning="another worker")
+    result = other.communicate(timeout=100)
+    assert "it holds no *.tfrecords" in processes.error_line((other.returncode, *result))
+
+
+def test_cluster_that_cannot_be_joined_is_one_line(tmp_path, data):
+    text = '{"cluster": {"worker": ["a", "b"]}, "task": {"type": "worker", "index": 0}}'
+    line = processes.error_line(
+        processes.run(
+            "train_imagenet.py",
+            *processes.PLAIN,
+            f"--data_dir={data}",
+            f"--checkpoint_dir={tmp_path}",
+            env=processes.environment(TF_CONFIG=text),
+        )
+    )
+    assert "the workers cannot be joined" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{", "TF_CONFIG={: expected JSON as in "),
+        (
+            '{"cluster": {"worker": "a:1"}, "task": {"type": "worker", "index": 0}}',
+            "the addresses of a job are no list",
+        ),
+        (
+            '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}',
+            "the task is not one of the cluster",
+        ),
+    ],
+)
+def test_wrong_cluster_is_one_line(monkeypatch, text, expected):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(errors.UserError) as error:
+        distribution.make_strategy(config.TrainConfig())
+    assert expected in str(error.value)
+    assert str(error.value).startswith("TF_CONFIG={")
+    assert "\n" not in str(error.value)

@@ -1,0 +1,144 @@
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from sagan_tf import config, errors
+from sagan_tf.viewing import attention_maps, trained
+from tests.testing import PLAIN_MODEL, make_run, random_images
+
+
+def draw(run_dir, tmp_path, **options):
+    """(what was printed, the values)."""
+    stream = io.StringIO()
+    attention_maps.draw(
+        config.AttentionConfig(**{"run": str(run_dir), "out": str(tmp_path / "a.png"), **options}),
+        stream,
+    )
+    with np.load(tmp_path / "a.npz") as archive:
+        return stream.getvalue(), dict(archive)
+
+
+def test_values_are_the_attention_of_the_places_asked_for(tiny_run, tmp_path):
+    said, values = draw(tiny_run, tmp_path, classes="goldfish", seeds="4,6", queries="0,0;17,30.5")
+    assert "attention of the generator, step 5, sigma_ratio 0.5: " in said
+    assert values["maps"].shape == (2, 2, 8, 8)  # of a 16 x 16 map over 32 pixels
+    np.testing.assert_allclose(values["maps"].sum(axis=(2, 3)), 1, atol=1e-5)
+    np.testing.assert_array_equal(values["queries"], [[0, 15 * 16 + 8]] * 2)
+    np.testing.assert_array_equal(values["points"][0], [[1, 1], [17, 31]])
+    network = trained.open_model(tiny_run)
+    images, expected = network.attention(network.draw([4, 6])[0], [1, 1])
+    np.testing.assert_allclose(
+        values["maps"][1, 1].reshape(-1), expected[1, 15 * 16 + 8], atol=1e-6
+    )
+    assert np.abs(values["images"] - (images + 1) * 127.5).max() <= 0.51
+    np.testing.assert_array_equal(values["seeds"], [4, 6])
+    np.testing.assert_array_equal(values["labels"], [1, 1])
+    with Image.open(tmp_path / "a.png") as figure:
+        assert figure.width > figure.height / 2
+
+
+def test_discriminator_looks_at_a_real_picture(tiny_run, tmp_path):
+    """Of a tall picture the middle square."""
+    (pixels,) = random_images(1, 32)
+    tall = np.concatenate([np.zeros((8, 32, 3), np.uint8), pixels, np.ones((8, 32, 3), np.uint8)])
+    Image.fromarray(tall).save(tmp_path / "real.png")
+    said, values = draw(
+        tiny_run,
+        tmp_path,
+        network="discriminator",
+        queries="grid",
+        num_queries=3,
+        images=str(tmp_path / "real.png"),
+    )
+    assert "attention of the discriminator, step 5, sigma_ratio -0.25: " in said
+    np.testing.assert_array_equal(values["images"], [pixels])
+    judge, _ = trained.open_discriminator(tiny_run)
+    _, expected = judge(
+        tf.constant(pixels[None] / np.float32(127.5) - 1), tf.constant([2]), return_attention=True
+    )
+    np.testing.assert_allclose(
+        values["maps"][0].reshape(3, -1), expected.numpy()[0, values["queries"][0]], atol=1e-5
+    )
+    assert "seeds" not in values
+
+
+def test_discriminator_looks_at_generated_images(tiny_run, tmp_path):
+    _, values = draw(tiny_run, tmp_path, network="discriminator", seeds="0-1")
+    network = trained.open_model(tiny_run)
+    expected = network.generate(network.draw([0, 1])[0], [0, 2])
+    assert np.abs(values["images"] - (expected + 1) * 127.5).max() <= 0.51
+
+
+def test_at_zero_it_says_that_attention_is_not_used_yet(tmp_path):
+    run_dir = make_run(tmp_path / "run", ratio=0.0)
+    said, values = draw(run_dir, tmp_path, seeds="0", arrows=0)
+    assert "sigma_ratio is 0: attention is not used yet" in said
+    assert "sigma_ratio 0, not used yet" in said
+    assert values["sigma_ratio"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"queries": "32,0"}, "--queries=32,0: expected spread, grid, or pixels x,y from 0 to 31"),
+        ({"queries": "a"}, "--queries=a: expected"),
+        ({"queries": ";".join(["1,1"] * 9)}, "9 places; expected at most 8"),
+        (
+            {"network": "discriminator", "images": "absent.png"},
+            "--images=absent.png: expected a pict",
+        ),
+        ({"classes": "goldfsh"}, "--classes=goldfsh: no class"),
+        ({"out": "/dev/null/a.png"}, "--out=/dev/null/a.png: cannot be written to"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(tiny_run, tmp_path, options, message):
+    with pytest.raises(errors.UserError) as error:
+        draw(tiny_run, tmp_path, **options)
+    assert message in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_networks_without_attention_are_one_line(tmp_path):
+    run_dir = make_run(tmp_path / "run", PLAIN_MODEL)
+    for network in ("generator", "discriminator"):
+        with pytest.raises(errors.UserError, match=f"--network={network}: .* no attention block"):
+            draw(run_dir, tmp_path, network=network)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_queries": 9},
+        {"num_queries": 0},
+        {"seeds": "0-40"},
+        {"images": "a.png"},
+        {"out": "a.jpg"},
+        {"network": "both"},
+        {"arrows": -1},
+        {"out": "a/.png"},
+    ],
+)
+def test_flags_are_checked_first(options):
+    ((name, value),) = options.items()
+    with pytest.raises(errors.UserError, match=f"^--{name}={value}: expected "):
+        config.AttentionConfig(run="x", **options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"classes": "1"},
+        {"use_ema": True},
+        {"truncation": 0.5},
+        {"images": ",".join(["a.png"] * 33)},
+    ],
+)
+def test_flags_that_would_do_nothing_are_refused(options):
+    ((name, _),) = options.items()
+    with pytest.raises(errors.UserError, match=f"^--{name}="):
+        config.AttentionConfig(
+            **{"run": "x", "network": "discriminator", "images": "a.png", **options}
+        )

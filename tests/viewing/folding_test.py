@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sagan_tf.gan import generator
+from sagan_tf.runs import checkpoints
+from sagan_tf.viewing import folding
+from tests.testing import PLAIN_MODEL, TINY_MODEL
+
+
+@pytest.fixture(name="live", scope="module")
+def fixture_live(tiny_run):
+    network = generator.Generator(TINY_MODEL)
+    network.build()
+    checkpoints.Checkpoints(tiny_run, {v.path: v.value for v in network.weights}).restore(
+        complete=False
+    )
+    return network
+
+
+@pytest.fixture(name="folded", scope="module")
+def fixture_folded(live):
+    return folding.fold(live)
+
+
+def inputs(count=5):
+    return tf.random.stateless_normal([count, 8], [1, 2]), tf.constant([0, 1, 2, 1, 0][:count])
+
+
+def test_folded_generator_makes_the_same_images(live, folded):
+    z, labels = inputs()
+    np.testing.assert_allclose(folded([z, labels]), live(z, labels), atol=1e-5)
+
+
+def test_without_attention_too():
+    live = generator.Generator(PLAIN_MODEL)
+    live.build()
+    z, labels = inputs()
+    folded = folding.fold(live)
+    np.testing.assert_allclose(folded([z, labels]), live(z, labels), atol=1e-5)
+    with pytest.raises(ValueError, match="attention"):
+        folding.with_attention(folded)
+
+
+def test_attention_is_the_softmax_that_the_layer_used(live, folded):
+    """Against the layer's own map, and against NumPy on what goes into the layer."""
+    z, labels = inputs(2)
+    images, attention = folding.with_attention(folded)([z, labels])
+    expected_images, expected = live(z, labels, return_attention=True)
+    np.testing.assert_allclose(images, expected_images, atol=1e-5)
+    np.testing.assert_allclose(attention, expected, atol=1e-5)
+    np.testing.assert_allclose(np.sum(attention, axis=-1), 1, atol=1e-5)
+
+    x = tf.reshape(live.snh0(z), [-1, 4, 4, 32])
+    for block in live.blocks[:2]:
+        x = block(x, labels)
+    block, x = live.non_local, x.numpy()
+    weights = {
+        conv: conv.normalized_weight(False).numpy()[0, 0]
+        for conv in (block.theta, block.phi, block.g, block.attn)
+    }
+
+    def pooled(y):
+        return y.reshape(2, 8, 2, 8, 2, -1).max(axis=(2, 4)).reshape(2, 64, -1)
+
+    logits = (x @ weights[block.theta]).reshape(2, 256, -1) @ pooled(
+        x @ weights[block.phi]
+    ).transpose(0, 2, 1)
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    softmax = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(attention, softmax, atol=1e-5)
+    attended = (softmax @ pooled(x @ weights[block.g])).reshape(2, 16, 16, -1)
+    np.testing.assert_allclose(block(x), x + 0.5 * attended @ weights[block.attn], atol=1e-4)
+
+
+def test_mixed_classes_lie_between(folded):
+    z, _ = inputs(1)
+    mixed = folding.with_mixed_classes(folded, np.array([[1, 0, 0], [0.25, 0, 0.75], [0, 0, 1]]))
+    images = mixed([tf.repeat(z, 3, axis=0), tf.constant([0, 1, 2])]).numpy()
+    ends = folded([tf.repeat(z, 2, axis=0), tf.constant([0, 2])]).numpy()
+    np.testing.assert_allclose(images[[0, 2]], ends, atol=1e-5)
+    tables = [layer.get_weights()[0] for layer in folded.layers if "_cbn_" in layer.name]
+    found = [layer.get_weights()[0] for layer in mixed.layers if "_cbn_" in layer.name]
+    assert len(tables) == 12
+    for table, new in zip(tables, found):
+        np.testing.assert_allclose(new[1], 0.25 * table[0] + 0.75 * table[2], atol=1e-6)
