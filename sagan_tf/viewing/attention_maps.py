@@ -140,7 +140,7 @@ def _no_attention(config: AttentionConfig) -> errors.UserError:
 
 def _generated(config: AttentionConfig, network: trained.Trained):
     """z, labels and seeds of the rows of the figure."""
-    seeds = numbers_of("seeds", config.seeds, MAX_ROWS)
+    seeds = numbers_of("seeds", config.seeds, limit=MAX_ROWS)
     labels = (
         network.classes.find(config.classes)
         if config.classes

@@ -97,7 +97,7 @@ def interpolate(config: SampleConfig, network: trained.Trained) -> list[str]:
 
 
 def _ends(config: SampleConfig, network: trained.Trained) -> tuple[list[int], list[int]]:
-    seeds = numbers_of("seeds", config.seeds or "0", MAX_SEEDS)
+    seeds = numbers_of("seeds", config.seeds or "0", limit=MAX_SEEDS)
     labels = network.classes.find(config.classes or "0")
     for name, found, asked in (("seeds", seeds, config.seeds), ("classes", labels, config.classes)):
         if len(found) > 2:

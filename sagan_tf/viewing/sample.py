@@ -77,7 +77,7 @@ def choose(config: SampleConfig, network: trained.Trained) -> Asked:
         if config.classes
         else noise.spread_classes(network.model_config.number_classes, _CLASSES)
     )
-    seeds = numbers_of("seeds", config.seeds or _SEEDS, MAX_SEEDS)
+    seeds = numbers_of("seeds", config.seeds or _SEEDS, limit=MAX_SEEDS)
     columns = len(seeds) if len(labels) > 1 or config.sheet else math.ceil(math.sqrt(len(seeds)))
     return Asked(
         np.tile(seeds, len(labels)), np.repeat(np.array(labels, np.int32), len(seeds)), columns
