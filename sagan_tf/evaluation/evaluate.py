@@ -10,14 +10,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf import errors, model
+from sagan_tf import errors
 from sagan_tf.config import EvalConfig, ModelConfig
 from sagan_tf.evaluation import comparison, metrics, protocol, tables
 from sagan_tf.evaluation import scores as evaluation_scores
 from sagan_tf.gan import generator, noise, ops
 from sagan_tf.images import grids, sets
 from sagan_tf.images import pixels as images_pixels
-from sagan_tf.runs import checkpoints, directory, metric_writer
+from sagan_tf.runs import directory, metric_writer, restore
 from sagan_tf.runtime import distribution, files
 
 _QUANTIZE = {"round": tf.round, "truncate": tf.floor}
@@ -68,10 +68,14 @@ class Evaluation:
             )
             self._generator.build()
         self._untrained = self._generator.get_weights() if config.compare_untrained else None
-        prefix = model.AVERAGE if config.use_ema else ""
-        self.saved = checkpoints.Checkpoints(
-            config.run_dir, {prefix + v.path: v.value for v in self._generator.weights}
+        self.restored = restore.RestoredNetwork(
+            config.run_dir,
+            self._generator,
+            use_ema=config.use_ema,
+            flag="checkpoint_step",
+            note=self.say,
         )
+        self.saved = self.restored.checkpoints
         if not self.saved.steps and not config.watch:
             raise errors.UserError(
                 f"{config.run_dir}: holds no checkpoint to score; train first, or name the run "
@@ -109,23 +113,11 @@ class Evaluation:
           config.UserError: it is of another model, or has no moving average.
         """
         with self.strategy.scope():
-            self._step = self.saved.restore(step, complete=False, note=self.say)
-        try:
-            self._sha256 = self.saved.sha256(self._step)
-        except (OSError, tf.errors.OpError) as error:
-            raise checkpoints.Unreadable(
-                f"{self.saved.path(self._step)}: it has gone while it was read"
-            ) from error
-        if self.saved.missing:
-            raise errors.UserError(
-                f"--use_ema: {self.saved.path(self._step)} holds no moving average; train with "
-                "--ema_decay, or score the generator itself"
-            )
-        return self._step
+            return self.restored.load(step)
 
     def score(self) -> list[evaluation_scores.Scores]:
         """Scores the checkpoint that was loaded and writes what it finds."""
-        config, step = self.config, self._step
+        config, step = self.config, self.restored.step
         self.say(f"scoring step {step} of {config.run_dir} on {config.eval_sample_size} images")
         columns = [self._score(f"step {step}", config.save_samples)]
         real = evaluation_scores.of_real(self.real)
@@ -291,7 +283,11 @@ class Evaluation:
         path = self.writer.write_image(
             step, "eval_vis/generated_images_grid", image=grid, filename=f"samples-{step:08}.png"
         )
-        record = {**self.protocol(), "checkpoint_step": step, "checkpoint_sha256": self._sha256}
+        record = {
+            **self.protocol(),
+            "checkpoint_step": step,
+            "checkpoint_sha256": self.restored.sha256,
+        }
         if columns[0].intra_fids:
             with files.writing(self.config.eval_dir):
                 files.write_whole(
@@ -316,12 +312,9 @@ def read_model_config(config: EvalConfig) -> ModelConfig:
     Raises:
       config.UserError: there is no run, or a flag contradicts it.
     """
-    stored = directory.read_config(config.run_dir, "model", kind=ModelConfig)
-    if stored is None:
-        raise errors.UserError(
-            f"{config.run_dir}: no run there (config.json is missing); name the run with "
-            "--checkpoint_dir and --batch_size"
-        )
+    stored = restore.read_model_config(
+        config.run_dir, hint="; name the run with --checkpoint_dir and --batch_size"
+    )
     for flag, field in (
         ("generator_type", "generator_type"),
         ("z_dim", "z_dim"),

@@ -27,12 +27,10 @@ def import_run(
 def export_run(path: str, train_config: config.TrainConfig, *, step: int = -1) -> int:
     """Writes a run's checkpoint as the reference's; returns its step."""
     from sagan_tf import model, reference_checkpoint
-    from sagan_tf.runs import checkpoints, directory
+    from sagan_tf.runs import checkpoints, restore
 
     run_dir = train_config.run_dir
-    model_config = directory.read_config(run_dir, "model", kind=config.ModelConfig)
-    if model_config is None:
-        raise errors.UserError(f"{run_dir}: no run there (config.json is missing)")
+    model_config = restore.read_model_config(run_dir)
     gan = model.SAGAN(model_config, train_config)
     restored = checkpoints.Checkpoints(run_dir, gan.state()).restore(step)
     if restored is None:

@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf import errors, model
+from sagan_tf import errors
 from sagan_tf.config import ModelConfig
 from sagan_tf.data import class_names
 from sagan_tf.gan import discriminator, generator, noise
-from sagan_tf.runs import checkpoints, directory
+from sagan_tf.runs import directory, restore
 from sagan_tf.runtime import distribution, files, memory
 from sagan_tf.viewing import card as viewing_card
 from sagan_tf.viewing import folding
@@ -168,36 +168,22 @@ def open_generator(
     """The generator of a run as its checkpoint has it, and what is known of it.
 
     Raises:
-      config.UserError: as `open_model`.
+      errors.UserError: as `open_model`.
     """
     _prepare()
-    config = _read_model_config(run_dir)
-    network = generator.Generator(config, optimizations=distribution.optimizations())
-    network.build()
-    prefix = model.AVERAGE if use_ema else ""
-    saved = checkpoints.Checkpoints(run_dir, {prefix + v.path: v.value for v in network.weights})
-    step = _restore(saved, step, note)
-    if saved.missing:
-        raise errors.UserError(
-            f"--use_ema: {saved.path(step)} holds no moving average; train with --ema_decay, or "
-            "leave the flag out"
-        )
-    try:
-        sha256 = saved.sha256(step)
-    except (OSError, tf.errors.OpError) as error:
-        raise checkpoints.Unreadable(
-            f"{saved.path(step)}: it has gone while it was read; try again"
-        ) from error
+    restored = restore.open_generator(run_dir, step, use_ema=use_ema, note=note)
+    network = restored.network
+    config = network.config
     ratio = network.non_local and float(network.non_local.sigma_ratio.numpy())
     card = viewing_card.Card(
-        config,
-        class_names.read(run_dir, config.number_classes),
-        step,
-        use_ema,
-        ratio,
-        directory.run_id(run_dir),
-        sha256,
-        {"tensorflow": tf.__version__, "keras": keras.__version__},
+        model_config=config,
+        classes=class_names.read(run_dir, config.number_classes),
+        step=restored.step,
+        use_ema=use_ema,
+        sigma_ratio=ratio,
+        run=directory.run_id(run_dir),
+        checkpoint_sha256=restored.sha256,
+        made_with={"tensorflow": tf.__version__, "keras": keras.__version__},
     )
     return network, card
 
@@ -208,35 +194,17 @@ def open_discriminator(
     """The discriminator of a run as its checkpoint has it, and the step.
 
     Raises:
-      config.UserError: as `open_model`.
+      errors.UserError: as `open_model`.
     """
     _prepare()
-    network = discriminator.Discriminator(_read_model_config(run_dir), distribution.optimizations())
-    network.build()
-    saved = checkpoints.Checkpoints(run_dir, {v.path: v.value for v in network.weights})
-    return network, _restore(saved, step, note)
+    restored = restore.open_discriminator(run_dir, step, note=note)
+    return restored.network, restored.step
 
 
 def _prepare() -> None:
     memory.keep_freed_memory()
     # A seed is one picture: no TensorFloat-32, which only some devices have.
     tf.config.experimental.enable_tensor_float_32_execution(False)
-
-
-def _read_model_config(run_dir: str) -> ModelConfig:
-    config = directory.read_config(run_dir, "model", kind=ModelConfig)
-    if config is None:
-        raise errors.UserError(f"{run_dir}: no run there (config.json is missing)")
-    return config
-
-
-def _restore(saved: checkpoints.Checkpoints, step: int, note) -> int:
-    found = saved.restore(step, complete=False, note=note, flag="step")
-    if found is None:
-        raise errors.UserError(
-            f"{saved.run_dir}: holds no checkpoint yet; the run writes one when it starts"
-        )
-    return found
 
 
 def _open_exported(path: str, step: int, use_ema: bool, batch_size: int) -> Trained:

@@ -1,0 +1,136 @@
+"""One network of a run with the weights of a checkpoint: the one way in which a run is opened."""
+
+from collections.abc import Callable
+from typing import Optional
+
+import tensorflow as tf
+
+from sagan_tf import errors, model
+from sagan_tf.config import ModelConfig
+from sagan_tf.gan import discriminator, generator
+from sagan_tf.runs import checkpoints, directory
+from sagan_tf.runtime import distribution
+
+
+def read_model_config(run_dir: str, *, hint: str = "") -> ModelConfig:
+    """The settings of a run's networks.
+
+    Args:
+      run_dir: directory of the run.
+      hint: what to do where there is no run, after the error's "; ".
+    Raises:
+      errors.UserError: there is no run, or its settings cannot be read.
+    """
+    config = directory.read_config(run_dir, "model", kind=ModelConfig)
+    if config is None:
+        raise errors.UserError(f"{run_dir}: no run there (config.json is missing){hint}")
+    return config
+
+
+class RestoredNetwork:
+    """A network of a run, ready to take the weights of any of the run's checkpoints.
+
+    Make it inside `strategy.scope()` to use it on several devices. `load` has to be called before
+    the weights mean anything.
+
+    Args:
+      run_dir: directory of the run.
+      network: built, with the paths that its weights have in a checkpoint.
+      use_ema: whether to take the moving average of the generator.
+      flag: the flag that names the step, for errors.
+      note: told of damaged checkpoints that were skipped.
+
+    Attributes:
+      network: as given.
+      checkpoints: `checkpoints.Checkpoints` of the run, for this network's weights.
+      step: of the loaded checkpoint.
+      sha256: of the loaded checkpoint's files.
+    """
+
+    def __init__(
+        self,
+        run_dir: str,
+        network: tf.Module,
+        *,
+        use_ema: bool = False,
+        flag: str = "step",
+        note: Callable[[str], None] = lambda _: None,
+    ):
+        prefix = model.AVERAGE if use_ema else ""
+        state = {prefix + weight.path: weight.value for weight in network.weights}
+        self.network = network
+        self.checkpoints = checkpoints.Checkpoints(run_dir, state)
+        self.step: Optional[int] = None
+        self.sha256: Optional[str] = None
+        self._flag = flag
+        self._note = note
+
+    def load(self, step: int = -1) -> int:
+        """Sets the weights to those of the checkpoint of `step`; -1: the newest that can be read.
+
+        Returns:
+          The step.
+        Raises:
+          checkpoints.Unreadable: there is no such checkpoint, or it cannot be read.
+          errors.UserError: there is none at all, or it is of another model, or it has no average.
+        """
+        # Read the weights.
+        saved = self.checkpoints
+        found = saved.restore(step, complete=False, note=self._note, flag=self._flag)
+        if found is None:
+            raise errors.UserError(
+                f"{saved.run_dir}: holds no checkpoint yet; the run writes one when it starts"
+            )
+        if saved.missing:
+            raise errors.UserError(
+                f"--use_ema: {saved.path(found)} holds no moving average; train with --ema_decay, "
+                "or leave the flag out"
+            )
+
+        # Tell which files they came from.
+        try:
+            self.sha256 = saved.sha256(found)
+        except (OSError, tf.errors.OpError) as error:
+            raise checkpoints.Unreadable(
+                f"{saved.path(found)}: it has gone while it was read; try again"
+            ) from error
+        self.step = found
+        return found
+
+
+def open_generator(
+    run_dir: str,
+    step: int = -1,
+    *,
+    use_ema: bool = False,
+    note: Callable[[str], None] = lambda _: None,
+) -> RestoredNetwork:
+    """The generator of a run, a `generator.Generator` with the weights of a checkpoint.
+
+    Raises:
+      errors.UserError: there is no run, or as `RestoredNetwork.load`.
+    """
+    network = generator.Generator(
+        read_model_config(run_dir), optimizations=distribution.optimizations()
+    )
+    network.build()
+    restored = RestoredNetwork(run_dir, network, use_ema=use_ema, note=note)
+    restored.load(step)
+    return restored
+
+
+def open_discriminator(
+    run_dir: str, step: int = -1, *, note: Callable[[str], None] = lambda _: None
+) -> RestoredNetwork:
+    """The discriminator of a run, a `discriminator.Discriminator` with a checkpoint's weights.
+
+    Raises:
+      errors.UserError: there is no run, or as `RestoredNetwork.load`.
+    """
+    network = discriminator.Discriminator(
+        read_model_config(run_dir), optimizations=distribution.optimizations()
+    )
+    network.build()
+    restored = RestoredNetwork(run_dir, network, note=note)
+    restored.load(step)
+    return restored
