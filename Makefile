@@ -1,22 +1,27 @@
-# The two commands of the README.
+# The commands of the README and of CONTRIBUTING.md.
 PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test
+.PHONY: demo test test-quick lint
 
 demo: $(VENV)/.installed
 	$(RUN) train_imagenet.py --flagfile=configs/digits.flags
 	$(RUN) eval_imagenet.py --flagfile=configs/digits_eval.flags
 
-test: $(VENV)/.installed
+test: lint
+	$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+test-quick: $(VENV)/.installed
+	$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not process and not browser"
+
+lint: $(VENV)/.installed
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(VENV)/bin/lint-imports
-	$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-$(VENV)/.installed: setup.py
+$(VENV)/.installed: setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --upgrade pip
-	$(RUN) -m pip install -e ".[test]"
+	$(RUN) -m pip install -c constraints.txt -e ".[test]"
 	touch $@
