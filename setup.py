@@ -30,7 +30,7 @@ setuptools.setup(
         "importlib_resources>=6",  # tensorflow-datasets' builders import it, and do not ask for it
         "tqdm>=4.60",
         "joblib>=1.4",  # pool of worker processes
-        "filelock>=3.16",  # one writer a run
+        "filelock>=3.32.7",  # one writer a run; the first with fallback_to_soft
         "psutil>=6",  # age and memory of processes
         "matplotlib>=3.8",  # curves of the scores
         # What tensorflow-metadata, below datasets, wants on 3.10; said here, because pip
