@@ -55,7 +55,9 @@ class SpectralLayers:
           to 1.
         """
         sides = query.shape[1:3]
-        query, key, value = _places(query), _places(key), _places(value)
+        query = _places(query)
+        key = _places(key)
+        value = _places(value)
 
         # Without 1/sqrt(d) they grow: float16 could not hold them, and bfloat16 has no digits left.
         query = tf.cast(query, tf.float32)
