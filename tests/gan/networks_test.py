@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from sagan_tf import config
-from sagan_tf.gan import discriminator, generator, resampling
+from sagan_tf.gan import discriminator, generator
 from tests.testing import TINY_MODEL
 
 PAPER = config.ModelConfig()
@@ -117,14 +117,6 @@ def test_every_size_runs(size, side):
     assert logits.shape == (2, 1)
     assert g_map.shape == d_map.shape == (2, side**2, side**2 // 4)
     assert len(g.blocks) == len(d.blocks) - 1 == int(np.log2(size)) - 2
-
-
-def test_upsample_repeats_and_downsample_averages():
-    x = tf.constant([[1.0, 2.0], [3.0, 4.0]])[None, :, :, None]
-    np.testing.assert_array_equal(
-        resampling.upsample(x)[0, :, :, 0], [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
-    )
-    np.testing.assert_array_equal(resampling.downsample(x)[0, :, :, 0], [[2.5]])
 
 
 def test_label_changes_both_outputs():
