@@ -38,13 +38,16 @@ def moments(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 def values_per_moment(x: tf.Tensor) -> tf.Tensor:
     """How many numbers of [groups, images, h, w, c] a moment is made of, a float32 scalar."""
-    if x.shape[1] is None:
-        return tf.cast(tf.reduce_prod(tf.shape(x)[1:4]), tf.float32)
-    return tf.constant(math.prod(x.shape[1:4]), tf.float32)
+    if x.shape[1] is not None:
+        return tf.constant(math.prod(x.shape[1:4]), tf.float32)
+    count = tf.reduce_prod(tf.shape(x)[1:4])
+    return tf.cast(count, tf.float32)
 
 
 def combine_moments_of_replicas(
-    mean: tf.Tensor, variance: tf.Tensor, replicas: int
+    mean: tf.Tensor,
+    variance: tf.Tensor,
+    replicas: int,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Moments of a group that spans several replicas.
 
@@ -58,8 +61,10 @@ def combine_moments_of_replicas(
     replica = tf.cast(context.replica_id_in_sync_group, tf.int32)
 
     # Each replica writes into its own row, so the sum is everybody's table.
-    row = tf.one_hot(replica, context.num_replicas_in_sync)[:, None]
-    own = tf.reshape(tf.stack([mean, variance]), [1, -1])
+    row = tf.one_hot(replica, context.num_replicas_in_sync)
+    row = row[:, None]
+    own = tf.stack([mean, variance])
+    own = tf.reshape(own, [1, -1])
     table = context.all_reduce(tf.distribute.ReduceOp.SUM, row * own)
 
     # Take the rows of this group.
@@ -70,18 +75,32 @@ def combine_moments_of_replicas(
 
     # The variance of the whole is the mean variance and the variance of the means.
     mean = tf.reduce_mean(means, axis=0)
-    variance = tf.reduce_mean(variances + tf.square(means - mean), axis=0)
+    spread = tf.square(means - mean)
+    variance = tf.reduce_mean(variances + spread, axis=0)
     return mean, variance
 
 
-def scale_and_shift(x: tf.Tensor, scale: tf.Tensor, *, shift: tf.Tensor, relu: bool) -> tf.Tensor:
+def scale_and_shift(
+    x: tf.Tensor,
+    scale: tf.Tensor,
+    *,
+    shift: tf.Tensor,
+    relu: bool,
+) -> tf.Tensor:
     """x * scale + shift, and ReLU, in the type of x."""
-    x = x * tf.cast(scale, x.dtype) + tf.cast(shift, x.dtype)
+    scale = tf.cast(scale, x.dtype)
+    shift = tf.cast(shift, x.dtype)
+    x = x * scale + shift
     return tf.nn.relu(x) if relu else x
 
 
 def batch_norm(
-    x: tf.Tensor, gamma: tf.Tensor, *, beta: tf.Tensor, epsilon: float, relu: bool
+    x: tf.Tensor,
+    gamma: tf.Tensor,
+    *,
+    beta: tf.Tensor,
+    epsilon: float,
+    relu: bool,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Batch norm by each group's own moments, and ReLU, with a gradient of few passes over x.
 
@@ -102,24 +121,32 @@ def batch_norm(
         mean, variance = moments(x)
         r = tf.math.rsqrt(variance + epsilon)
         scale = r * gamma
-        y = scale_and_shift(x, scale, shift=beta - mean * scale, relu=relu)
+        shift = beta - mean * scale
+        y = scale_and_shift(x, scale, shift=shift, relu=relu)
 
         def mean_of_group(d):
-            return tf.reduce_sum(gamma * d, 1, keepdims=True) / values_per_moment(x)
+            total = tf.reduce_sum(gamma * d, 1, keepdims=True)
+            return total / values_per_moment(x)
 
         def gradient(dy, *_):
             # What comes through the ReLU.
-            dz = tf.where(y > 0, dy, tf.zeros([], dy.dtype)) if relu else dy
+            dz = dy
+            if relu:
+                nothing = tf.zeros([], dy.dtype)
+                dz = tf.where(y > 0, dy, nothing)
             dz = tf.cast(dz, tf.float32)
-            centred = tf.cast(x, tf.float32) - mean
+            centred = tf.cast(x, tf.float32)
+            centred = centred - mean
 
             # Gradients of gamma and beta, of each image.
             d_beta = tf.reduce_sum(dz, [2, 3], keepdims=True)
-            d_gamma = tf.reduce_sum(dz * centred, [2, 3], keepdims=True) * r
+            d_gamma = tf.reduce_sum(dz * centred, [2, 3], keepdims=True)
+            d_gamma = d_gamma * r
 
             # The gradient of x, by their means over the group.
             slope = r**2 * mean_of_group(d_gamma)
-            dx = dz * scale - centred * slope - r * mean_of_group(d_beta)
+            offset = r * mean_of_group(d_beta)
+            dx = dz * scale - centred * slope - offset
             return tf.cast(dx, x.dtype), d_gamma, d_beta
 
         return (y, mean, variance), gradient

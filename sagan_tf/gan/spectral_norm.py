@@ -8,7 +8,10 @@ _SETTLED = 1e-5
 
 
 def spectral_normalize(
-    w: tf.Tensor, u: tf.Tensor, *, by_hand: bool = False
+    w: tf.Tensor,
+    u: tf.Tensor,
+    *,
+    by_hand: bool = False,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Divides a weight by an estimate of its largest singular value.
 
@@ -44,11 +47,13 @@ def _spectral_normalize_by_hand(w: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, 
         v = _l2_normalize(u_w)
         v_w = tf.matmul(v, matrix)
         new_u = _l2_normalize(v_w)
-        sigma = tf.reshape(tf.matmul(v_w, new_u, transpose_b=True), [])
+        sigma = tf.matmul(v_w, new_u, transpose_b=True)
+        sigma = tf.reshape(sigma, [])
 
         def gradient(d_w_bar, _):
             d = as_matrix(d_w_bar)
-            factor = tf.reduce_sum(d * matrix) / tf.square(sigma)
+            factor = tf.reduce_sum(d * matrix)
+            factor = factor / tf.square(sigma)
 
             # What sigma takes through v.
             through_v = tf.matmul(new_u, matrix, transpose_b=True)
@@ -102,8 +107,10 @@ def settled(matrix: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
 
 def largest_singular_value(w: tf.Tensor, settled_u: tf.Tensor) -> tf.Tensor:
     """The largest singular value of w, a scalar, by a u of `settled`."""
-    return tf.norm(tf.matmul(settled_u, as_matrix(w), transpose_b=True))
+    stretched = tf.matmul(settled_u, as_matrix(w), transpose_b=True)
+    return tf.norm(stretched)
 
 
 def _l2_normalize(x: tf.Tensor) -> tf.Tensor:
-    return x / (tf.sqrt(tf.reduce_sum(tf.square(x))) + _L2_EPSILON)
+    norm = tf.sqrt(tf.reduce_sum(tf.square(x)))
+    return x / (norm + _L2_EPSILON)
