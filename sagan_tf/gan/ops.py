@@ -445,6 +445,8 @@ class _TowerBatchNorm(keras.layers.Layer):
         images = grouped.shape[1]
         if not context or self.group_size is None or images is None or images >= self.group_size:
             return 1
+
+        # So many of this size fill a group.
         replicas = min(-(-self.group_size // images), context.num_replicas_in_sync)
         if context.num_replicas_in_sync % replicas:
             raise ValueError(

@@ -128,6 +128,7 @@ def _zeros_like(weight: keras.Variable, name: str) -> tf.Variable:
 def _adam_in_one_kernel(
     weight, m, v, gradient, beta1_power, beta2_power, rate, beta1, beta2, epsilon
 ) -> None:
+    # Its arguments are the formula's; the powers are beta^t.
     tf.raw_ops.ResourceApplyAdam(
         var=weight.handle,
         m=m.handle,

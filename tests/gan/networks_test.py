@@ -1,5 +1,6 @@
 """The architecture, pinned: every variable's name and shape at the reference's own size."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,6 +10,16 @@ from sagan_tf.gan import discriminator, generator
 from tests.testing import TINY_MODEL
 
 PAPER = config.ModelConfig()
+
+
+@pytest.fixture(name="without_drawing")
+def fixture_without_drawing(monkeypatch):
+    """Eighty million random numbers take seconds; names and shapes do not need them."""
+    monkeypatch.setattr(
+        keras.initializers.GlorotUniform,
+        "__call__",
+        lambda self, shape, dtype=None: tf.zeros(shape, dtype or tf.float32),
+    )
 
 
 def shapes(network):
@@ -82,7 +93,7 @@ def expected_discriminator(attention_channels):
     ("kind", "g_channels", "d_channels"),
     [("test", 256, 128), ("test_64", 128, 64), ("baseline", 0, 0)],
 )
-def test_names_and_shapes_at_128_px(kind, g_channels, d_channels):
+def test_names_and_shapes_at_128_px(without_drawing, kind, g_channels, d_channels):
     settings = config.ModelConfig(generator_type=kind, discriminator_type=kind)
     networks = generator.Generator(settings), discriminator.Discriminator(settings)
     for network, expected in zip(
@@ -92,7 +103,7 @@ def test_names_and_shapes_at_128_px(kind, g_channels, d_channels):
         assert shapes(network) == expected
 
 
-def test_weight_counts_at_128_px():
+def test_weight_counts_at_128_px(without_drawing):
     networks = generator.Generator(PAPER), discriminator.Discriminator(PAPER)
     for network in networks:
         network.build()
