@@ -124,10 +124,6 @@ def batch_norm(
         shift = beta - mean * scale
         y = scale_and_shift(x, scale, shift=shift, relu=relu)
 
-        def mean_of_group(d):
-            total = tf.reduce_sum(gamma * d, 1, keepdims=True)
-            return total / values_per_moment(x)
-
         def gradient(dy, *_):
             # What comes through the ReLU.
             dz = dy
@@ -144,11 +140,17 @@ def batch_norm(
             d_gamma = d_gamma * r
 
             # The gradient of x, by their means over the group.
-            slope = r**2 * mean_of_group(d_gamma)
-            offset = r * mean_of_group(d_beta)
+            slope = r**2 * _mean_of_group(gamma * d_gamma, x)
+            offset = r * _mean_of_group(gamma * d_beta, x)
             dx = dz * scale - centred * slope - offset
             return tf.cast(dx, x.dtype), d_gamma, d_beta
 
         return (y, mean, variance), gradient
 
     return normalize(x, gamma, beta)
+
+
+def _mean_of_group(sums: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    """Mean over a group of x, from the sums of each image, [groups, images, 1, 1, c]."""
+    total = tf.reduce_sum(sums, 1, keepdims=True)
+    return total / values_per_moment(x)

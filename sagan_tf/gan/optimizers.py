@@ -45,9 +45,9 @@ class Adam:
         epsilon: float = ADAM_EPSILON,
         one_kernel: bool = True,
     ):
-        self.learning_rate = learning_rate
-        self.beta1 = beta1
-        self.beta2 = beta2
+        self.learning_rate = float(learning_rate)
+        self.beta1 = float(beta1)
+        self.beta2 = float(beta2)
         self.epsilon = epsilon
         self.one_kernel = one_kernel
         self._weights = list(weights)
