@@ -5,19 +5,22 @@ random (z, fake labels) comes in as arguments.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Optional
 
 import numpy as np
 import tensorflow as tf
 
 from sagan_tf.config import ModelConfig, TrainConfig
-from sagan_tf.gan import discriminator, generator, losses, noise, optimizers
-from sagan_tf.gan import updates as gan_updates
+from sagan_tf.gan import discriminator, execution, generator, losses, noise, optimizers, updates
 from sagan_tf.runtime import distribution
 
 # Where the moving average of the generator is, in the names of `SAGAN.state`.
 AVERAGE = "ema/"
+# Name of the training loop's own variable: how often it went back to an earlier checkpoint.
+ROLLBACKS = "rollbacks"
+# State that a checkpoint may lack, or hold without need, by how its names begin.
+OPTIONAL_STATE = (AVERAGE, ROLLBACKS, optimizers.LOSS_SCALE)
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 _G_METRICS = ("g_loss", "logit_fake")
 _D_METRICS = ("d_loss", "d_loss_real", "d_loss_fake", "logit_real", "logit_fake")
@@ -39,9 +42,9 @@ class SAGAN:
       generator, discriminator: `generator.Generator`, `discriminator.Discriminator`.
       averaged: the moving average of the generator, another `generator.Generator`; None where
         `ema_decay` is 0.
-      g_optimizer, d_optimizer: `keras.optimizers.Adam`.
+      g_optimizer, d_optimizer: `optimizers.Adam`.
       optimizations: those in force (`config.optimizations`).
-      loss_scales: `LossScale` of each optimizer in float16, else empty.
+      loss_scales: `optimizers.LossScale` of each network, "g" and "d", in float16, else empty.
       step: int64 variable, iterations done; the training loop counts it up.
     """
 
@@ -50,12 +53,10 @@ class SAGAN:
         self.model_config = model_config
         self.train_config = train_config
         self.strategy = tf.distribute.get_strategy()
-        self._distributed = tf.distribute.has_strategy()
         if self.strategy.num_replicas_in_sync > 1:
-            # Grappler's dependency optimizer drops orderings of a variable's reads before its
-            # writes from graphs of several replicas (seen in TensorFlow 2.21): parts of a step
-            # computed with the weights of the next.
-            tf.config.optimizer.set_experimental_options({"dependency_optimization": False})
+            _keep_order_of_reads()
+
+        # Make the networks.
         self._dtype = _POLICIES[train_config.mixed_precision]
         self.optimizations = distribution.optimizations(train_config.optimizations)
         self.generator = self._new_generator()
@@ -67,16 +68,16 @@ class SAGAN:
         if train_config.ema_decay:
             self.averaged = self._new_generator()
             self.begin_average()
-        self.g_optimizer = self._new_adam(train_config.generator_learning_rate)
-        self.d_optimizer = self._new_adam(train_config.discriminator_learning_rate)
-        self.g_optimizer.build(self.generator.trainable_variables)
-        self.d_optimizer.build(self.discriminator.trainable_variables)
+
+        # Make what trains them.
+        self.g_optimizer = self._new_adam(self.generator, train_config.generator_learning_rate)
+        self.d_optimizer = self._new_adam(
+            self.discriminator, train_config.discriminator_learning_rate
+        )
         self.loss_scales = {}
         if train_config.mixed_precision == "float16":
-            self.loss_scales = {
-                self.g_optimizer: optimizers.LossScale("g"),
-                self.d_optimizer: optimizers.LossScale("d"),
-            }
+            self.loss_scales = {name: optimizers.LossScale(name) for name in ("g", "d")}
+        self._loss_real, self._loss_fake = losses.discriminator_losses(train_config.loss_type)
         self.step = tf.Variable(
             0,
             dtype=tf.int64,
@@ -84,8 +85,15 @@ class SAGAN:
             name="global_step",
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
-        self._compilations: dict[tuple, tuple] = {}
-        self._loss_real, self._loss_fake = losses.discriminator_losses(train_config.loss_type)
+
+        # Fix what each step moves, and how its differentiable part is run. A step of D runs G in
+        # training mode.
+        self._g_states = self.generator.states()
+        self._d_states = self._g_states + self.discriminator.states()
+        self._run_g_part = self._executed(self._g_part, self.generator, self._g_states, _G_METRICS)
+        self._run_d_part = self._executed(
+            self._d_part, self.discriminator, self._d_states, _D_METRICS
+        )
 
     def g_step(self, z, fake_labels) -> dict[str, tf.Tensor]:
         """One Adam step on G.
@@ -100,7 +108,7 @@ class SAGAN:
           `strategy.run`, where they are this replica's; and "g_gradient_norm", of the gradient
           that Adam took.
         """
-        return self._on_replicas(self._g_step, _float(z), _int(fake_labels))
+        return execution.on_replicas(self.strategy, self._g_step, _float(z), _int(fake_labels))
 
     def d_step(self, images, labels, z, fake_labels) -> dict[str, tf.Tensor]:
         """One Adam step on D.
@@ -117,9 +125,8 @@ class SAGAN:
           Scalars "d_loss", "d_loss_real", "d_loss_fake", "logit_real", "logit_fake" (mean
           logits), and "d_gradient_norm", as in `g_step`.
         """
-        return self._on_replicas(
-            self._d_step, _float(images), _int(labels), _float(z), _int(fake_labels)
-        )
+        batch = [_float(images), _int(labels), _float(z), _int(fake_labels)]
+        return execution.on_replicas(self.strategy, self._d_step, *batch)
 
     def begin_average(self) -> None:
         """Makes `averaged` a copy of the generator."""
@@ -139,9 +146,9 @@ class SAGAN:
             return
         config = self.train_config
         decay = tf.where(self.step < config.ema_start, 0.0, config.ema_decay)
-        self._store(
+        updates.store_all(
             [
-                gan_updates.Update(average.value, tf.convert_to_tensor(v.value), decay)
+                updates.Update(average.value, tf.convert_to_tensor(v.value), decay)
                 for average, v in zip(self.averaged.weights, self.generator.weights)
             ]
         )
@@ -157,12 +164,12 @@ class SAGAN:
           float32 [n, size, size, 3] in [-1, 1].
         """
         generate = self._generate_averaged if use_ema else self._generate
-        return np.concatenate(
-            [
-                generate(_float(z[i : i + batch_size]), _int(labels[i : i + batch_size])).numpy()
-                for i in range(0, len(z), batch_size)
-            ]
-        )
+        batches = []
+        for first in range(0, len(z), batch_size):
+            batch = slice(first, first + batch_size)
+            images = generate(_float(z[batch]), _int(labels[batch]))
+            batches.append(images.numpy())
+        return np.concatenate(batches)
 
     def class_samples(self, rows: int = 10, columns: int = 10) -> np.ndarray:
         """Samples of fixed z, one class a row (at most `rows`, spread evenly over the classes).
@@ -217,13 +224,12 @@ class SAGAN:
         new.build()
         return new
 
-    def _new_adam(self, learning_rate: float) -> optimizers.ReducedAdam:
-        config = self.train_config
-        return optimizers.ReducedAdam(
+    def _new_adam(self, network, learning_rate: float) -> optimizers.Adam:
+        return optimizers.Adam(
+            network.trainable_variables,
             learning_rate,
-            beta_1=config.beta1,
-            beta_2=config.beta2,
-            epsilon=optimizers.ADAM_EPSILON,
+            beta1=self.train_config.beta1,
+            beta2=self.train_config.beta2,
             one_kernel="adam" in self.optimizations,
         )
 
@@ -245,206 +251,123 @@ class SAGAN:
         state = {"global_step": self.step}
         if self.averaged is not None:
             state.update({AVERAGE + v.path: v.value for v in self.averaged.weights})
-        for network, prefix, optimizer in (
+
+        # Each network and its optimizer.
+        for network, name, optimizer in (
             (self.generator, "g", self.g_optimizer),
             (self.discriminator, "d", self.d_optimizer),
         ):
             state.update({v.path: v.value for v in network.weights})
-            state[f"{prefix}_optimizer/iterations"] = optimizer.iterations.value
-            slots = zip(network.trainable_variables, optimizer._momentums, optimizer._velocities)
-            for variable, m, v in slots:
-                state[f"{prefix}_optimizer/m/{variable.path}"] = m.value
-                state[f"{prefix}_optimizer/v/{variable.path}"] = v.value
+            state.update({f"{name}_optimizer/{k}": v for k, v in optimizer.state().items()})
+
+        # Loss scales.
         for scale in self.loss_scales.values():
             state.update(scale.state())
         return state
 
     def _g_step(self, z, fake_labels):
-        metrics, gradients, updates = self._in_parts(
-            self._g_part,
-            (z, fake_labels),
-            _G_METRICS,
-            self.generator.trainable_variables,
-            self.generator.non_trainable_variables,
+        outcome = self._run_g_part(z, fake_labels)
+        outcome = execution.mean_over_replicas(outcome)
+        norm = optimizers.take_step(
+            self.g_optimizer, outcome.gradients, scale=self.loss_scales.get("g")
         )
-        norm = self._apply(self.g_optimizer, self.generator.trainable_variables, gradients, updates)
-        return {**metrics, "g_gradient_norm": norm}
+        _store(self._g_states, outcome.values)
+        return {**outcome.metrics, "g_gradient_norm": norm}
 
-    def _g_part(self, z, fake_labels):
-        variables = self.generator.trainable_variables
-        with gan_updates.collected_updates() as updates, _tape(variables) as tape:
-            fake = self.generator(z, fake_labels, training=True, update_sn=True)
+    def _g_part(self, z, fake_labels) -> execution.Outcome:
+        weights = self.generator.trainable_variables
+        moved = updates.Collection()
+
+        # Generate, judge, and take the gradient of G.
+        with _tape(weights) as tape:
+            fake = self.generator(z, fake_labels, training=True, collection=moved)
             logits = self.discriminator(fake, fake_labels, update_sn=False)
             loss = losses.generator_loss(logits)
-            scaled = self._scaled(loss, self.g_optimizer)
-        metrics = dict(zip(_G_METRICS, (loss, tf.reduce_mean(logits))))
-        return metrics, _gradients(tape, scaled, variables), updates
+            scaled = self._scaled(loss, "g")
+        gradients = _gradients(tape, scaled, weights)
+
+        metrics = {"g_loss": loss, "logit_fake": tf.reduce_mean(logits)}
+        return execution.Outcome(metrics, gradients, moved.values(self._g_states))
 
     def _d_step(self, images, labels, z, fake_labels):
-        state = self.generator.non_trainable_variables + self.discriminator.non_trainable_variables
-        metrics, gradients, updates = self._in_parts(
-            self._d_part,
-            (images, labels, z, fake_labels),
-            _D_METRICS,
-            self.discriminator.trainable_variables,
-            state,
+        outcome = self._run_d_part(images, labels, z, fake_labels)
+        outcome = execution.mean_over_replicas(outcome)
+        norm = optimizers.take_step(
+            self.d_optimizer, outcome.gradients, scale=self.loss_scales.get("d")
         )
-        norm = self._apply(
-            self.d_optimizer, self.discriminator.trainable_variables, gradients, updates
-        )
-        return {**metrics, "d_gradient_norm": norm}
+        _store(self._d_states, outcome.values)
+        return {**outcome.metrics, "d_gradient_norm": norm}
 
-    def _d_part(self, images, labels, z, fake_labels):
-        variables = self.discriminator.trainable_variables
-        with gan_updates.collected_updates() as updates:
-            fake = self.generator(z, fake_labels, training=True, update_sn=True)
-            with _tape(variables) as tape:
-                real, fake = self._real_and_fake_logits(images, labels, fake, fake_labels)
-                loss_real, loss_fake = self._loss_real(real), self._loss_fake(fake)
-                loss = loss_real + loss_fake
-                scaled = self._scaled(loss, self.d_optimizer)
-        metrics = dict(
-            zip(
-                _D_METRICS, (loss, loss_real, loss_fake, tf.reduce_mean(real), tf.reduce_mean(fake))
+    def _d_part(self, images, labels, z, fake_labels) -> execution.Outcome:
+        weights = self.discriminator.trainable_variables
+        moved = updates.Collection()
+
+        # Generate; G gets no gradient.
+        fake = self.generator(z, fake_labels, training=True, collection=moved)
+
+        # Judge, and take the gradient of D.
+        with _tape(weights) as tape:
+            logit_real, logit_fake = self._real_and_fake_logits(
+                images, labels, fake, fake_labels, collection=moved
             )
-        )
-        return metrics, _gradients(tape, scaled, variables), updates
+            loss_real = self._loss_real(logit_real)
+            loss_fake = self._loss_fake(logit_fake)
+            loss = loss_real + loss_fake
+            scaled = self._scaled(loss, "d")
+        gradients = _gradients(tape, scaled, weights)
 
-    def _real_and_fake_logits(self, images, labels, fake, fake_labels):
+        metrics = {
+            "d_loss": loss,
+            "d_loss_real": loss_real,
+            "d_loss_fake": loss_fake,
+            "logit_real": tf.reduce_mean(logit_real),
+            "logit_fake": tf.reduce_mean(logit_fake),
+        }
+        return execution.Outcome(metrics, gradients, moved.values(self._d_states))
+
+    def _real_and_fake_logits(self, images, labels, fake, fake_labels, *, collection):
         """D treats every image by itself, and the reference's two passes start from the same u: one
         batch of real and generated images gives both logits and normalises W once."""
+        judge = self.discriminator
         if "joint_batch" not in self.optimizations:
-            return (
-                self.discriminator(images, labels, update_sn=True),
-                self.discriminator(fake, fake_labels, update_sn=False),
-            )
-        logits = self.discriminator(
-            tf.concat([images, fake], 0), tf.concat([labels, fake_labels], 0), update_sn=True
-        )
+            real = judge(images, labels, update_sn=True, collection=collection)
+            return real, judge(fake, fake_labels, update_sn=False)
+        both = tf.concat([images, fake], 0)
+        both_labels = tf.concat([labels, fake_labels], 0)
+        logits = judge(both, both_labels, update_sn=True, collection=collection)
         return tf.split(logits, [tf.shape(images)[0], tf.shape(fake)[0]])
 
-    def _scaled(self, loss: tf.Tensor, optimizer) -> tf.Tensor:
-        scale = self.loss_scales.get(optimizer)
-        return loss if scale is None else loss * scale.value()
+    def _scaled(self, loss: tf.Tensor, network: str) -> tf.Tensor:
+        scale = self.loss_scales.get(network)
+        return loss if scale is None else scale.scaled(loss)
 
-    def _compiled(self, part: Callable) -> Callable:
-        """`part` as one computation of XLA, of this replica; what it stores is stored outside."""
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        replica = tf.get_static_value(replica)
-        key = part.__name__, None if replica is None else int(replica)
-        if key not in self._compilations:
-            updates = []
-
-            @tf.function(jit_compile=True, autograph=False)
-            def compute(*batch):
-                metrics, gradients, updates[:] = part(*batch)
-                return metrics, gradients, [update.value for update in updates]
-
-            self._compilations[key] = compute, updates
-        compute, updates = self._compilations[key]
-
-        def run(*batch):
-            metrics, gradients, values = compute(*batch)
-            return (
-                metrics,
-                gradients,
-                [update._replace(value=value) for update, value in zip(updates, values)],
-            )
-
-        return run
-
-    def _in_parts(self, part: Callable, batch: tuple, names: tuple, variables: list, state: list):
-        """Means of what `part` gives for `accumulate` parts of the batch, one after the other.
-
-        Args:
-          part: function of a part of the batch to (metrics, gradients, updates).
-          batch: tensors, images first.
-          names: of the metrics.
-          variables: those of the gradients.
-          state: those of the updates.
-        """
+    def _executed(self, part, network, states, metrics) -> execution.Part:
+        """A part of a step, run as `jit_compile` and `accumulate` ask for."""
+        weights = network.trainable_variables
         if self.train_config.jit_compile:
-            part = self._compiled(part)
-        count = self.train_config.accumulate
-        if count == 1:
-            return part(*batch)
-        parts = [tf.reshape(x, [count, x.shape[0] // count, *x.shape[1:]]) for x in batch]
-        updates = {}
-
-        def one_more(number, sums):
-            metrics, gradients, found = part(*[x[number] for x in parts])
-            updates.update({id(update.variable): update for update in found})
-            values = [updates[id(v.value)].value for v in state]
-            found = ([metrics[name] for name in names], gradients, values)
-            return number + 1, tf.nest.map_structure(lambda s, x: s + x / count, sums, found)
-
-        nothing = (
-            [tf.zeros([])] * len(names),
-            [tf.zeros(v.shape) for v in variables],
-            [tf.zeros(v.shape) for v in state],
-        )
-        _, (metrics, gradients, values) = tf.while_loop(
-            lambda number, _: number < count,
-            one_more,
-            (0, nothing),
-            parallel_iterations=1,
-            maximum_iterations=count,
-        )
-        return (
-            dict(zip(names, metrics)),
-            gradients,
-            [updates[id(v.value)]._replace(value=value) for v, value in zip(state, values)],
+            part = execution.compiled(part, self.strategy.num_replicas_in_sync)
+        return execution.accumulated(
+            part,
+            self.train_config.accumulate,
+            zeros=lambda: execution.zero_outcome(metrics, weights, states),
         )
 
-    def _apply(self, optimizer, variables: list, gradients: list, updates: list) -> tf.Tensor:
-        """Adam's step and the layers' updates; returns the norm of the gradient."""
-        # Every replica holds the same number of images, so the mean over replicas is the gradient
-        # of the whole batch's mean. One reduction for all, so that TensorFlow can pack it.
-        values = [update.value for update in updates]
-        if self.strategy.num_replicas_in_sync > 1:
-            gradients, values = tf.distribute.get_replica_context().all_reduce(
-                tf.distribute.ReduceOp.MEAN, (gradients, values)
-            )
-        updates = [update._replace(value=value) for update, value in zip(updates, values)]
-        scale = self.loss_scales.get(optimizer)
-        if scale is None:
-            optimizer.apply(gradients, variables)
-            norm = tf.linalg.global_norm(gradients)
-        else:
-            gradients, norm, finite = scale.unscaled(gradients)
-            optimizer.apply(gradients, variables, finite=finite)
-            updates += scale.updates(finite)
-        self._store(updates)
-        return norm
 
-    def _store(self, updates: list[gan_updates.Update]) -> None:
-        gan_updates.on_every_device(
-            [
-                (update.variable, gan_updates.store, (update.value, update.decay))
-                for update in updates
-            ]
-        )
-
-    def _on_replicas(self, step: Callable, *batch: tf.Tensor) -> dict[str, tf.Tensor]:
-        inside = tf.distribute.get_replica_context()
-        if not self._distributed or (inside and inside.strategy is self.strategy):
-            return step(*batch)
-        replicas = self.strategy.num_replicas_in_sync
-        if batch[0].shape[0] is not None and batch[0].shape[0] % replicas:
-            raise ValueError(
-                f"a batch of {batch[0].shape[0]} images cannot be split over {replicas} replicas"
-            )
-        shares = [tf.split(value, replicas) for value in batch]
-        per_replica = [
-            self.strategy.experimental_distribute_values_from_function(
-                lambda context, share=share: share[context.replica_id_in_sync_group]
-            )
-            for share in shares
+def _store(states: list[updates.State], values: list[tf.Tensor]) -> None:
+    """Moves every state to its new value, on every device."""
+    updates.store_all(
+        [
+            updates.Update(state.variable.value, value, state.decay)
+            for state, value in zip(states, values)
         ]
-        results = self.strategy.run(step, args=per_replica)
-        return {
-            name: self.strategy.reduce("MEAN", value, axis=None) for name, value in results.items()
-        }
+    )
+
+
+def _keep_order_of_reads() -> None:
+    """Grappler's dependency optimizer drops orderings of a variable's reads before its writes from
+    graphs of several replicas (seen in TensorFlow 2.21): parts of a step computed with the weights
+    of the next."""
+    tf.config.optimizer.set_experimental_options({"dependency_optimization": False})
 
 
 @contextlib.contextmanager

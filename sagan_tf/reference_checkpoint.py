@@ -19,41 +19,42 @@ import tensorflow as tf
 from sagan_tf import errors, model
 
 _SCOPE = "model/"
+# Adam's moments in TensorFlow 1's names.
+_SLOTS = {"m": "Adam", "v": "Adam_1"}
 
 
 def _model_table(gan: model.SAGAN) -> dict[str, tf.Variable]:
     """Reference name -> variable, for every weight of both networks."""
-    return {
-        _SCOPE + v.path.split("/", 1)[1]: v.value
-        for network in (gan.generator, gan.discriminator)
-        for v in network.weights
-    }
+    weights = [*gan.generator.weights, *gan.discriminator.weights]
+    return {_name_of(weight.path): weight.value for weight in weights}
 
 
 def _optimizer_table(gan: model.SAGAN) -> dict[str, tf.Variable]:
     """Reference name -> variable, for Adam's slots and the three counters."""
-    state = gan.state()
-    table = {"global_step": state["global_step"]}
-    for prefix in ("d", "g"):
-        table[f"{prefix}_step"] = state[f"{prefix}_optimizer/iterations"]
-        for slot, suffix in (("m", "Adam"), ("v", "Adam_1")):
-            start = f"{prefix}_optimizer/{slot}/"
-            for name, variable in state.items():
-                if name.startswith(start):
-                    path = name[len(start) :].split("/", 1)[1]
-                    table[f"{_SCOPE}{path}/{suffix}"] = variable
+    table = {"global_step": gan.step}
+    for prefix, optimizer in (("d", gan.d_optimizer), ("g", gan.g_optimizer)):
+        for key, variable in optimizer.state().items():
+            slot, _, path = key.partition("/")
+            if path:
+                table[f"{_name_of(path)}/{_SLOTS[slot]}"] = variable
+            else:
+                table[f"{prefix}_step"] = variable
     return table
+
+
+def _name_of(path: str) -> str:
+    """A weight's name in the reference: its path without the network's name."""
+    return _SCOPE + path.split("/", 1)[1]
 
 
 def _beta_powers(gan: model.SAGAN) -> dict[str, np.ndarray]:
     """TensorFlow 1's Adam keeps beta^(t + 1) in variables; D's optimizer was made first."""
-    train = gan.train_config
-    return {
-        f"{name}_power{suffix}": np.float32(beta)
-        ** np.float32(int(optimizer.iterations.numpy()) + 1)
-        for optimizer, suffix in ((gan.d_optimizer, ""), (gan.g_optimizer, "_1"))
-        for name, beta in (("beta1", train.beta1), ("beta2", train.beta2))
-    }
+    powers = {}
+    for optimizer, suffix in ((gan.d_optimizer, ""), (gan.g_optimizer, "_1")):
+        exponent = np.float32(int(optimizer.iterations.numpy()) + 1)
+        powers[f"beta1_power{suffix}"] = np.float32(optimizer.beta1) ** exponent
+        powers[f"beta2_power{suffix}"] = np.float32(optimizer.beta2) ** exponent
+    return powers
 
 
 def variables(gan: model.SAGAN, optimizer: bool = False) -> dict[str, np.ndarray]:
@@ -80,22 +81,28 @@ def assign(gan: model.SAGAN, values: Mapping[str, np.ndarray]) -> None:
         but all of them or none; without them the optimizers stay as they are.
 
     Raises:
-      config.UserError: names all missing, unexpected and wrongly shaped variables; nothing has
+      errors.UserError: names all missing, unexpected and wrongly shaped variables; nothing has
         been assigned then.
     """
-    table, slots = _model_table(gan), _optimizer_table(gan)
-    powers = set(_beta_powers(gan))
+    # Adam's variables are asked for where one of them is given.
+    table = _model_table(gan)
+    slots = _optimizer_table(gan)
     if any(name in slots for name in values):
         table.update(slots)
+
+    # Find all faults first.
+    known = {*table, *_beta_powers(gan)}
     faults = [f"missing {name}" for name in table if name not in values]
-    faults += [f"unexpected {name}" for name in values if name not in table and name not in powers]
-    faults += [
-        f"{name} has shape {tuple(np.shape(values[name]))} there, {tuple(v.shape)} here"
-        for name, v in table.items()
-        if name in values and tuple(np.shape(values[name])) != tuple(v.shape)
-    ]
+    faults += [f"unexpected {name}" for name in values if name not in known]
+    for name, variable in table.items():
+        here = tuple(variable.shape)
+        there = tuple(np.shape(values[name])) if name in values else here
+        if there != here:
+            faults.append(f"{name} has shape {there} there, {here} here")
     if faults:
         raise errors.UserError("the variables are not those of this model: " + "; ".join(faults))
+
+    # Assign.
     for name, variable in table.items():
         variable.assign(tf.cast(values[name], variable.dtype))
 
@@ -104,17 +111,20 @@ def read(gan: model.SAGAN, path: str) -> None:
     """Reads a checkpoint that `tf.compat.v1.train.Saver` wrote (`path` as given to its restore).
 
     Raises:
-      config.UserError: there is no such checkpoint, or its variables are not this model's.
+      errors.UserError: there is no such checkpoint, or its variables are not this model's.
     """
+    # Read.
     try:
         reader = tf.train.load_checkpoint(path)
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         raise errors.UserError(
             f"{path}: expected a TensorFlow 1 checkpoint (the path without .index)"
         ) from error
-    names = reader.get_variable_to_shape_map()
+    values = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+    # Its faults are those of the file.
     try:
-        assign(gan, {name: reader.get_tensor(name) for name in names})
+        assign(gan, values)
     except errors.UserError as error:
         raise errors.UserError(f"{path}: {error}") from error
 

@@ -19,6 +19,18 @@ def make_gan(seed=0, steps=0):
     return gan
 
 
+@pytest.fixture(name="trained", scope="module")
+def fixture_trained():
+    """A model after two steps; no test changes it."""
+    return make_gan(seed=3, steps=2)
+
+
+@pytest.fixture(name="other", scope="module")
+def fixture_other():
+    """A model that some tests assign to."""
+    return make_gan()
+
+
 def saver_graph(arrays):
     """A TensorFlow 1 graph with variables of these names, and its Saver."""
     graph = tf.Graph()
@@ -53,8 +65,8 @@ def test_names_are_the_references(golden_run):
     assert shapes == {k[5:]: v.shape for k, v in numbers.items() if k.startswith("init/")}
 
 
-def test_optimizer_names_are_those_tensorflow_1_makes():
-    gan = make_gan()
+def test_optimizer_names_are_those_tensorflow_1_makes(trained):
+    gan = trained
     trainable = {"d": {}, "g": {}}
     for network, group in ((gan.generator, "g"), (gan.discriminator, "d")):
         for v in network.trainable_variables:
@@ -77,8 +89,8 @@ def test_optimizer_names_are_those_tensorflow_1_makes():
     }
 
 
-def test_written_checkpoint_is_restored_by_tensorflow_1(tmp_path):
-    gan = make_gan(steps=2)
+def test_written_checkpoint_is_restored_by_tensorflow_1(trained, tmp_path):
+    gan = trained
     arrays = reference_checkpoint.variables(gan, optimizer=True)
     path = str(tmp_path / "model.ckpt-2")
     reference_checkpoint.write(gan, path)
@@ -92,27 +104,26 @@ def test_written_checkpoint_is_restored_by_tensorflow_1(tmp_path):
     assert restored["beta2_power"] == pytest.approx(0.999**3)
 
 
-def test_checkpoint_that_tensorflow_1_saved_is_read(tmp_path):
-    arrays = reference_checkpoint.variables(make_gan(seed=3, steps=2), optimizer=True)
+def test_checkpoint_that_tensorflow_1_saved_is_read(trained, other, tmp_path):
+    arrays = reference_checkpoint.variables(trained, optimizer=True)
     path = str(tmp_path / "model.ckpt")
     graph, variables, saver = saver_graph(arrays)
     with tf.compat.v1.Session(graph=graph) as session:
         session.run(tf.compat.v1.variables_initializer(variables))
         saver.save(session, path)
-    gan = make_gan()
-    reference_checkpoint.read(gan, path)
-    assert_same(reference_checkpoint.variables(gan, optimizer=True), arrays)
+    reference_checkpoint.read(other, path)
+    assert_same(reference_checkpoint.variables(other, optimizer=True), arrays)
 
 
-def test_weights_alone_can_be_assigned():
-    source, target = make_gan(seed=1, steps=1), make_gan(seed=2)
-    reference_checkpoint.assign(target, reference_checkpoint.variables(source))
-    assert_same(reference_checkpoint.variables(target), reference_checkpoint.variables(source))
+def test_weights_alone_can_be_assigned(trained):
+    target = make_gan()
+    reference_checkpoint.assign(target, reference_checkpoint.variables(trained))
+    assert_same(reference_checkpoint.variables(target), reference_checkpoint.variables(trained))
     assert target.g_optimizer.iterations.numpy() == 0
 
 
-def test_all_faults_are_listed_and_nothing_is_assigned():
-    gan = make_gan()
+def test_all_faults_are_listed_and_nothing_is_assigned(other):
+    gan = other
     before = reference_checkpoint.variables(gan)
     values = {name: value + 1 for name, value in before.items()}
     del values["model/g_bn/beta"], values["model/d_sn_linear/u"]
@@ -130,13 +141,13 @@ def test_all_faults_are_listed_and_nothing_is_assigned():
     assert_same(reference_checkpoint.variables(gan), before)
 
 
-def test_half_an_optimizer_is_refused():
-    values = reference_checkpoint.variables(make_gan(), optimizer=True)
+def test_half_an_optimizer_is_refused(trained, other):
+    values = reference_checkpoint.variables(trained, optimizer=True)
     del values["model/g_bn/beta/Adam_1"]
     with pytest.raises(errors.UserError, match="missing model/g_bn/beta/Adam_1"):
-        reference_checkpoint.assign(make_gan(), values)
+        reference_checkpoint.assign(other, values)
 
 
-def test_missing_file_is_named(tmp_path):
+def test_missing_file_is_named(other, tmp_path):
     with pytest.raises(errors.UserError, match="absent: expected a TensorFlow 1 checkpoint"):
-        reference_checkpoint.read(make_gan(), str(tmp_path / "absent"))
+        reference_checkpoint.read(other, str(tmp_path / "absent"))

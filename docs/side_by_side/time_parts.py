@@ -119,8 +119,7 @@ def spectral_norm(_):
     layers = [
         layer
         for network in (gan.generator, gan.discriminator)
-        for layer in network._flatten_layers()
-        if hasattr(layer, "oriented_weight")
+        for layer in network.spectral_norm_layers()
     ]
 
     def normalize(by_hand):
@@ -147,11 +146,10 @@ def adam(_):
     gradients = [tf.fill(v.shape, 1e-3) for v in variables]
 
     def step(one_kernel):
-        optimizer = optimizers.ReducedAdam(1e-4, beta_1=0.0, beta_2=0.999, one_kernel=one_kernel)
-        optimizer.build(variables)
+        optimizer = optimizers.Adam(variables, 1e-4, beta1=0.0, beta2=0.999, one_kernel=one_kernel)
 
         def run():
-            optimizer.apply(gradients, variables)
+            optimizer.apply(gradients)
             return tf.convert_to_tensor(variables[-1])
 
         return tf.function(run, autograph=False)

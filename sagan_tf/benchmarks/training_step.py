@@ -179,8 +179,10 @@ class Subject:
 
     def _generator(self, _) -> Callable[[], None]:
         def forward(z, labels, _):
-            with updates.collected_updates():  # The moving statistics stay as they are.
-                return tf.reduce_sum(self.gan.generator(z, labels, training=True, update_sn=False))
+            unused = updates.Collection()  # The moving statistics stay as they are.
+            return tf.reduce_sum(
+                self.gan.generator(z, labels, training=True, update_sn=False, collection=unused)
+            )
 
         return self._on_replicas(forward)
 

@@ -6,8 +6,15 @@ from typing import Optional
 import tensorflow as tf
 
 
-def in_groups(x: tf.Tensor, group_size: Optional[int]) -> tf.Tensor:
-    """[batch, h, w, c] -> [groups, group_size, h, w, c]; a batch below group_size is one group."""
+def split_into_groups(x: tf.Tensor, group_size: Optional[int]) -> tf.Tensor:
+    """[batch, h, w, c] -> [groups, group_size, h, w, c]; a batch below group_size is one group.
+
+    Args:
+      x: the batch.
+      group_size: images of a group; None: the whole batch is one.
+    Raises:
+      ValueError: the batch is larger than a group and not a multiple of it.
+    """
     batch = tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
     if group_size is None:
         group_size = batch
@@ -19,31 +26,9 @@ def in_groups(x: tf.Tensor, group_size: Optional[int]) -> tf.Tensor:
         raise ValueError(
             f"a batch of {batch} images cannot be split into towers of {group_size} (batch_size)"
         )
+
     # -1 twice is not allowed: the group axis is inferred, the batch axis given.
     return tf.reshape(x, [-1, group_size, *x.shape[1:]])
-
-
-def moments_over_replicas(
-    mean: tf.Tensor, variance: tf.Tensor, replicas: int
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Moments of a group from those that its `replicas` consecutive replicas found for their parts."""
-    context = tf.distribute.get_replica_context()
-    own = tf.cast(context.replica_id_in_sync_group, tf.int32)
-    # Each replica writes into its own row, so the sum is everybody's table.
-    row = tf.one_hot(own, context.num_replicas_in_sync)[:, None]
-    found = tf.reshape(tf.stack([mean, variance]), [1, -1])
-    table = context.all_reduce(tf.distribute.ReduceOp.SUM, row * found)
-    group = tf.slice(table, [own // replicas * replicas, 0], [replicas, found.shape[1]])
-    means, variances = tf.unstack(tf.reshape(group, [replicas, 2, *mean.shape]), axis=1)
-    mean = tf.reduce_mean(means, axis=0)
-    return mean, tf.reduce_mean(variances + tf.square(means - mean), axis=0)
-
-
-def count_of_moments(x: tf.Tensor) -> tf.Tensor:
-    """How many numbers of [groups, images, h, w, c] a moment is made of, a float32 scalar."""
-    if x.shape[1] is None:
-        return tf.cast(tf.reduce_prod(tf.shape(x)[1:4]), tf.float32)
-    return tf.constant(math.prod(x.shape[1:4]), tf.float32)
 
 
 def moments(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -51,14 +36,71 @@ def moments(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.nn.moments(tf.cast(x, tf.float32), axes=[1, 2, 3], keepdims=True)
 
 
-def affine(x: tf.Tensor, scale: tf.Tensor, *, shift: tf.Tensor, relu: bool) -> tf.Tensor:
+def values_per_moment(x: tf.Tensor) -> tf.Tensor:
+    """How many numbers of [groups, images, h, w, c] a moment is made of, a float32 scalar."""
+    if x.shape[1] is not None:
+        return tf.constant(math.prod(x.shape[1:4]), tf.float32)
+    count = tf.reduce_prod(tf.shape(x)[1:4])
+    return tf.cast(count, tf.float32)
+
+
+def combine_moments_of_replicas(
+    mean: tf.Tensor,
+    variance: tf.Tensor,
+    replicas: int,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Moments of a group that spans several replicas.
+
+    Args:
+      mean, variance: float32, of this replica's part of the group; all parts are of one size.
+      replicas: how many consecutive replicas hold the group.
+    Returns:
+      Mean and biased variance of the whole group, in the same shapes.
+    """
+    context = tf.distribute.get_replica_context()
+    replica = tf.cast(context.replica_id_in_sync_group, tf.int32)
+
+    # Each replica writes into its own row, so the sum is everybody's table.
+    row = tf.one_hot(replica, context.num_replicas_in_sync)
+    row = row[:, None]
+    own = tf.stack([mean, variance])
+    own = tf.reshape(own, [1, -1])
+    table = context.all_reduce(tf.distribute.ReduceOp.SUM, row * own)
+
+    # Take the rows of this group.
+    first = replica // replicas * replicas
+    rows = tf.slice(table, [first, 0], [replicas, own.shape[1]])
+    rows = tf.reshape(rows, [replicas, 2, *mean.shape])
+    means, variances = tf.unstack(rows, axis=1)
+
+    # The variance of the whole is the mean variance and the variance of the means.
+    mean = tf.reduce_mean(means, axis=0)
+    spread = tf.square(means - mean)
+    variance = tf.reduce_mean(variances + spread, axis=0)
+    return mean, variance
+
+
+def scale_and_shift(
+    x: tf.Tensor,
+    scale: tf.Tensor,
+    *,
+    shift: tf.Tensor,
+    relu: bool,
+) -> tf.Tensor:
     """x * scale + shift, and ReLU, in the type of x."""
-    x = x * tf.cast(scale, x.dtype) + tf.cast(shift, x.dtype)
+    scale = tf.cast(scale, x.dtype)
+    shift = tf.cast(shift, x.dtype)
+    x = x * scale + shift
     return tf.nn.relu(x) if relu else x
 
 
 def batch_norm(
-    x: tf.Tensor, gamma: tf.Tensor, *, beta: tf.Tensor, epsilon: float, relu: bool
+    x: tf.Tensor,
+    gamma: tf.Tensor,
+    *,
+    beta: tf.Tensor,
+    epsilon: float,
+    relu: bool,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Batch norm by each group's own moments, and ReLU, with a gradient of few passes over x.
 
@@ -77,22 +119,38 @@ def batch_norm(
     @tf.custom_gradient
     def normalize(x, gamma, beta):
         mean, variance = moments(x)
-        reciprocal = tf.math.rsqrt(variance + epsilon)
-        scale = reciprocal * gamma
-        y = affine(x, scale, shift=beta - mean * scale, relu=relu)
+        r = tf.math.rsqrt(variance + epsilon)
+        scale = r * gamma
+        shift = beta - mean * scale
+        y = scale_and_shift(x, scale, shift=shift, relu=relu)
 
         def gradient(dy, *_):
-            dz = tf.where(y > 0, dy, tf.zeros([], dy.dtype)) if relu else dy
-            wide_dz, centred = tf.cast(dz, tf.float32), tf.cast(x, tf.float32) - mean
-            d_beta = tf.reduce_sum(wide_dz, [2, 3], keepdims=True)
-            d_gamma = tf.reduce_sum(wide_dz * centred, [2, 3], keepdims=True) * reciprocal
-            mean_dz, mean_dzx = (
-                tf.reduce_sum(gamma * d, 1, keepdims=True) / count_of_moments(x)
-                for d in (d_beta, d_gamma)
-            )
-            dx = wide_dz * scale - centred * (reciprocal**2 * mean_dzx) - reciprocal * mean_dz
+            # What comes through the ReLU.
+            dz = dy
+            if relu:
+                nothing = tf.zeros([], dy.dtype)
+                dz = tf.where(y > 0, dy, nothing)
+            dz = tf.cast(dz, tf.float32)
+            centred = tf.cast(x, tf.float32)
+            centred = centred - mean
+
+            # Gradients of gamma and beta, of each image.
+            d_beta = tf.reduce_sum(dz, [2, 3], keepdims=True)
+            d_gamma = tf.reduce_sum(dz * centred, [2, 3], keepdims=True)
+            d_gamma = d_gamma * r
+
+            # The gradient of x, by their means over the group.
+            slope = r**2 * _mean_of_group(gamma * d_gamma, x)
+            offset = r * _mean_of_group(gamma * d_beta, x)
+            dx = dz * scale - centred * slope - offset
             return tf.cast(dx, x.dtype), d_gamma, d_beta
 
         return (y, mean, variance), gradient
 
     return normalize(x, gamma, beta)
+
+
+def _mean_of_group(sums: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    """Mean over a group of x, from the sums of each image, [groups, images, 1, 1, c]."""
+    total = tf.reduce_sum(sums, 1, keepdims=True)
+    return total / values_per_moment(x)

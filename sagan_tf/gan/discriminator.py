@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from sagan_tf.config import ModelConfig
 from sagan_tf.gan import non_local, ops
+from sagan_tf.gan.optimizations import Optimizations
+from sagan_tf.gan.updates import Collection, State
 
 
 @keras.saving.register_keras_serializable("sagan_tf")
@@ -25,7 +27,8 @@ class DiscriminatorBlock(keras.layers.Layer):
 
     Call arguments:
       x: [batch, height, width, in].
-      update_sn: whether the new u is stored.
+      update_sn: whether u moves.
+      collection: takes the new u instead of the variables.
     Returns: [batch, height / 2, width / 2, filters]; "last": [batch, height, width, filters].
 
     Source: reference `discriminator.py:29-93`.
@@ -42,7 +45,7 @@ class DiscriminatorBlock(keras.layers.Layer):
         super().__init__(**kwargs)
         self.filters = filters
         self.kind = kind
-        self.optimizations = dict(optimizations or {})
+        self.optimizations = Optimizations(optimizations)
 
         def conv(size, name, resample=None, **more):
             return ops.SNConv2D(
@@ -54,11 +57,16 @@ class DiscriminatorBlock(keras.layers.Layer):
                 dtype=self.dtype_policy,
             )
 
+        # The branch.
         self.sn_conv1 = conv(3, "sn_conv1")
         self.sn_conv2 = conv(3, "sn_conv2", None if kind == "last" else "down")
-        # The first block pools before its 1x1 convolution in the reference already.
-        pooled_first = {"shortcut": 0} if kind == "first" else {}
-        self.sn_conv3 = None if kind == "last" else conv(1, "sn_conv3", "down", **pooled_first)
+
+        # The shortcut. The reference's first block, too, pools before its 1x1 convolution.
+        self.sn_conv3 = None
+        if kind == "first":
+            self.sn_conv3 = conv(1, "sn_conv3", "down", shortcut=0)
+        elif kind == "down":
+            self.sn_conv3 = conv(1, "sn_conv3", "down")
 
     def build(self, input_shape):
         self.sn_conv1.build(input_shape)
@@ -66,24 +74,31 @@ class DiscriminatorBlock(keras.layers.Layer):
         if self.sn_conv3 is not None:
             self.sn_conv3.build(input_shape)
 
-    def call(self, x, update_sn: bool = False):
+    def call(self, x, update_sn: bool = False, collection: Optional[Collection] = None):
+        spectral = {"update_sn": update_sn, "collection": collection}
+
         h = x if self.kind == "first" else tf.nn.relu(x)
-        h = tf.nn.relu(self.sn_conv1(h, update_sn=update_sn))
-        h = self.sn_conv2(h, update_sn=update_sn)
-        return h + (x if self.sn_conv3 is None else self.sn_conv3(x, update_sn=update_sn))
+        h = self.sn_conv1(h, **spectral)
+        h = self.sn_conv2(tf.nn.relu(h), **spectral)
+        return h + (x if self.sn_conv3 is None else self.sn_conv3(x, **spectral))
+
+    def spectral_norm_layers(self) -> list[ops.SpectralNormLayer]:
+        """The convolutions."""
+        convs = [self.sn_conv1, self.sn_conv2, self.sn_conv3]
+        return [conv for conv in convs if conv is not None]
 
     def compute_output_shape(self, input_shape):
-        batch, height, width, _ = input_shape
+        batch, *sides, _ = input_shape
         if self.kind != "last":
-            height, width = (side and side // 2 for side in (height, width))
-        return (batch, height, width, self.filters)
+            sides = [side and side // 2 for side in sides]
+        return (batch, *sides, self.filters)
 
     def get_config(self):
         return {
             **super().get_config(),
             "filters": self.filters,
             "kind": self.kind,
-            "optimizations": self.optimizations,
+            "optimizations": dict(self.optimizations),
         }
 
 
@@ -103,8 +118,9 @@ class Discriminator(keras.Model):
     Call arguments:
       images: float32 [batch, size, size, 3] in [-1, 1].
       labels: int [batch], 0 .. number_classes - 1.
-      update_sn: whether the new u of every SN layer is stored.
+      update_sn: whether u of every SN layer moves.
       return_attention: whether to return the attention map as well; needs an attention block.
+      collection: takes the new u instead of the variables.
     Returns: float32 logits [batch, 1]; with `return_attention` a pair of that and the attention
       (`non_local.NonLocalBlock`).
 
@@ -116,22 +132,26 @@ class Discriminator(keras.Model):
     ):
         super().__init__(name=kwargs.pop("name", "discriminator"), **kwargs)
         self.config = config
-        self.optimizations = dict(optimizations or {})
+        self.optimizations = Optimizations(optimizations)
         widths = [config.df_dim * 2**k for k in range(config.num_blocks)]
         options = {"optimizations": self.optimizations}
         common = {**options, "dtype": self.dtype_policy}
-        self.blocks = [DiscriminatorBlock(widths[0], "first", name="d_optimized_block1", **common)]
-        self.blocks += [
-            DiscriminatorBlock(width, name=f"d_block{number}", **common)
-            for number, width in enumerate(widths[1:], start=2)
-        ]
-        self.blocks.append(
-            DiscriminatorBlock(widths[-1], "last", name=f"d_block{config.num_blocks + 1}", **common)
-        )
+
+        # From the image to the 4x4 map, and one block there.
+        first = DiscriminatorBlock(widths[0], "first", name="d_optimized_block1", **common)
+        self.blocks = [first]
+        for number, width in enumerate(widths[1:], start=2):
+            self.blocks.append(DiscriminatorBlock(width, name=f"d_block{number}", **common))
+        last = f"d_block{config.num_blocks + 1}"
+        self.blocks.append(DiscriminatorBlock(widths[-1], "last", name=last, **common))
+
+        # Attention after one of the blocks.
         self.attention_side = config.attention_side("discriminator")
-        self.non_local = (
-            non_local.NonLocalBlock(name="d_non_local", **common) if self.attention_side else None
-        )
+        self.non_local = None
+        if self.attention_side:
+            self.non_local = non_local.NonLocalBlock(name="d_non_local", **common)
+
+        # From features and label to the logit.
         self.sn_linear = ops.SNDense(1, name="d_sn_linear", dtype="float32", **options)
         self.embedding = ops.SNEmbedding(
             config.number_classes, widths[-1], name="d_embedding", dtype="float32", **options
@@ -148,17 +168,42 @@ class Discriminator(keras.Model):
         self.embedding.build()
         self.built = True
 
-    def call(self, images, labels, update_sn: bool = False, return_attention: bool = False):
+    def call(
+        self,
+        images,
+        labels,
+        update_sn: bool = False,
+        return_attention: bool = False,
+        collection: Optional[Collection] = None,
+    ):
         if return_attention and self.non_local is None:
             raise ValueError("return_attention=True, but this discriminator has no attention block")
-        attention = None
+        spectral = {"update_sn": update_sn, "collection": collection}
+
+        # From the image to features.
         x = images
+        attention = None
         for block in self.blocks:
-            x = block(x, update_sn=update_sn)
+            x = block(x, **spectral)
             if x.shape[1] == self.attention_side:
-                x, attention = self.non_local(x, update_sn=update_sn, return_attention=True)
+                x, attention = self.non_local(x, return_attention=True, **spectral)
         h = tf.reduce_sum(tf.cast(tf.nn.relu(x), tf.float32), axis=[1, 2])
-        logits = self.sn_linear(h, update_sn=update_sn)
-        projection = self.embedding(labels, update_sn=update_sn)
+
+        # From features and label to the logit.
+        logits = self.sn_linear(h, **spectral)
+        projection = self.embedding(labels, **spectral)
         logits += tf.reduce_sum(h * projection, axis=1, keepdims=True)
         return (logits, attention) if return_attention else logits
+
+    def spectral_norm_layers(self) -> list[ops.SpectralNormLayer]:
+        """Every spectrally normalised layer, in a fixed order."""
+        found = []
+        for block in self.blocks:
+            found += block.spectral_norm_layers()
+        if self.non_local is not None:
+            found += self.non_local.spectral_norm_layers()
+        return [*found, self.sn_linear, self.embedding]
+
+    def states(self) -> list[State]:
+        """What a call with `update_sn` moves, in a fixed order."""
+        return [state for layer in self.spectral_norm_layers() for state in layer.states()]

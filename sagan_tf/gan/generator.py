@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Optional
 
 import keras
-import tensorflow as tf
 
 from sagan_tf.config import ModelConfig
-from sagan_tf.gan import non_local, ops
+from sagan_tf.gan import layers, non_local, ops
+from sagan_tf.gan.optimizations import Optimizations
+from sagan_tf.gan.updates import Collection, State
 
 
 @keras.saving.register_keras_serializable("sagan_tf")
@@ -20,11 +21,12 @@ class GeneratorBlock(keras.layers.Layer):
     Args:
       filters, number_classes, decay, group_size: as in `ops.SNConv2D`, `ops.ConditionalBatchNorm`.
       optimizations: of `config.optimizations`.
+      factory: makes the layers.
 
     Call arguments:
       x: [batch, height, width, in].
       labels: int [batch].
-      training, update_sn: as in `Generator`.
+      training, update_sn, collection: as in `Generator`.
     Returns: [batch, 2 height, 2 width, filters].
 
     Source: reference `generator.py:78-92`.
@@ -38,25 +40,29 @@ class GeneratorBlock(keras.layers.Layer):
         decay: float = 0.999,
         group_size: Optional[int] = None,
         optimizations: Optional[Mapping[str, int]] = None,
+        factory: layers.SpectralLayers = layers.SPECTRAL,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.filters = filters
-        self.norm_options = {
-            "number_classes": number_classes,
-            "decay": decay,
-            "group_size": group_size,
-        }
-        self.optimizations = dict(optimizations or {})
+        self.number_classes = number_classes
+        self.decay = decay
+        self.group_size = group_size
+        self.optimizations = Optimizations(optimizations)
+        self.factory = factory
+        inside = factory.inside(self.name)
         common = {"optimizations": self.optimizations, "dtype": self.dtype_policy}
 
         def norm(name):
-            return ops.ConditionalBatchNorm(name=name, relu=True, **self.norm_options, **common)
+            return inside.conditional_batch_norm(
+                number_classes, decay, group_size=group_size, relu=True, name=name, **common
+            )
 
         def conv(size, name, resample=None):
-            return ops.SNConv2D(filters, size, resample=resample, name=name, **common)
+            return inside.conv(filters, size, resample=resample, name=name, **common)
 
-        self.cbn_0, self.cbn_1 = norm("cbn_0"), norm("cbn_1")
+        self.cbn_0 = norm("cbn_0")
+        self.cbn_1 = norm("cbn_1")
         self.snconv1 = conv(3, "snconv1", "up")
         self.snconv2 = conv(3, "snconv2")
         self.snconv3 = conv(1, "snconv3", "up")
@@ -69,23 +75,45 @@ class GeneratorBlock(keras.layers.Layer):
         self.snconv2.build(output_shape)
         self.snconv3.build(input_shape)
 
-    def call(self, x, labels, training: bool = False, update_sn: bool = False):
-        shortcut = self.snconv3(x, update_sn=update_sn)
-        x = self.snconv1(self.cbn_0(x, labels, training=training), update_sn=update_sn)
-        x = self.snconv2(self.cbn_1(x, labels, training=training), update_sn=update_sn)
-        return shortcut + x
+    def call(
+        self,
+        x,
+        labels,
+        training: bool = False,
+        update_sn: bool = False,
+        collection: Optional[Collection] = None,
+    ):
+        spectral = {"update_sn": update_sn, "collection": collection}
+        norm = {"training": training, "collection": collection}
+
+        shortcut = self.snconv3(x, **spectral)
+        x = self.cbn_0(x, labels, **norm)
+        x = self.snconv1(x, **spectral)
+        x = self.cbn_1(x, labels, **norm)
+        x = self.snconv2(x, **spectral)
+        return self.factory.add(shortcut, x)
+
+    def spectral_norm_layers(self) -> list[ops.SpectralNormLayer]:
+        """The three convolutions."""
+        return [self.snconv1, self.snconv2, self.snconv3]
+
+    def batch_norm_layers(self) -> list[ops.ConditionalBatchNorm]:
+        """Both conditional batch norms."""
+        return [self.cbn_0, self.cbn_1]
 
     def compute_output_shape(self, input_shape, *_):
-        batch, height, width, _ = input_shape
-        double = [side and 2 * side for side in (height, width)]
-        return (batch, *double, self.filters)
+        batch, *sides, _ = input_shape
+        doubled = [side and 2 * side for side in sides]
+        return (batch, *doubled, self.filters)
 
     def get_config(self):
         return {
             **super().get_config(),
             "filters": self.filters,
-            **self.norm_options,
-            "optimizations": self.optimizations,
+            "number_classes": self.number_classes,
+            "decay": self.decay,
+            "group_size": self.group_size,
+            "optimizations": dict(self.optimizations),
         }
 
 
@@ -100,6 +128,7 @@ class Generator(keras.Model):
       config: `config.ModelConfig`.
       group_size: images that batch norm takes its moments over, consecutive ones: a tower.
       optimizations: of `config.optimizations`.
+      factory: makes the layers.
       dtype: a Keras dtype policy; "mixed_bfloat16" computes in bfloat16, and keeps variables, SN,
         batch moments, softmax and images in float32.
 
@@ -108,8 +137,9 @@ class Generator(keras.Model):
       labels: int [batch], 0 .. number_classes - 1.
       training: batch norm uses the moments of each tower, and its moving statistics move;
         otherwise it uses the moving statistics.
-      update_sn: whether the new u of every SN layer is stored; None: as `training`.
+      update_sn: whether u of every SN layer moves; None: as `training`.
       return_attention: whether to return the attention map as well; needs an attention block.
+      collection: takes the new u and moving statistics instead of the variables.
     Returns: float32 [batch, size, size, 3] in [-1, 1]; with `return_attention` a pair of that and
       the attention (`non_local.NonLocalBlock`).
 
@@ -122,33 +152,45 @@ class Generator(keras.Model):
         group_size: Optional[int] = None,
         *,
         optimizations: Optional[Mapping[str, int]] = None,
+        factory: layers.SpectralLayers = layers.SPECTRAL,
         **kwargs,
     ):
         super().__init__(name=kwargs.pop("name", "generator"), **kwargs)
         self.config = config
         self.group_size = group_size
-        self.optimizations = dict(optimizations or {})
+        self.optimizations = Optimizations(optimizations)
+        self.factory = factory
         common = {"optimizations": self.optimizations, "dtype": self.dtype_policy}
-        self.snh0 = ops.SNDense(16 * self._widths()[0], name="g_snh0", **common)
-        self.blocks = [
-            GeneratorBlock(
+
+        # From z to the 4x4 map.
+        widths = self._widths()
+        self.snh0 = factory.dense(16 * widths[0], name="g_snh0", **common)
+
+        # From there to the image's own size.
+        self.blocks = []
+        for number, width in enumerate(widths, start=1):
+            block = GeneratorBlock(
                 width,
                 config.number_classes,
                 decay=config.cbn_decay,
                 group_size=group_size,
+                factory=factory,
                 name=f"g_block{number}",
                 **common,
             )
-            for number, width in enumerate(self._widths(), start=1)
-        ]
+            self.blocks.append(block)
+
+        # Attention after one of the blocks.
         self.attention_side = config.attention_side("generator")
-        self.non_local = (
-            non_local.NonLocalBlock(name="g_non_local", **common) if self.attention_side else None
-        )
-        self.bn = ops.BatchNorm(
+        self.non_local = None
+        if self.attention_side:
+            self.non_local = non_local.NonLocalBlock(name="g_non_local", factory=factory, **common)
+
+        # From features to colours.
+        self.bn = factory.batch_norm(
             config.bn_decay, group_size=group_size, relu=True, name="g_bn", **common
         )
-        self.snconv_last = ops.SNConv2D(3, 3, name="g_snconv_last", **common)
+        self.snconv_last = factory.conv(3, 3, name="g_snconv_last", **common)
 
     def _widths(self) -> list[int]:
         """Output channels of the blocks, from the 8x8 map to the image's own size."""
@@ -157,11 +199,15 @@ class Generator(keras.Model):
     def build(self, input_shape=None):
         self.snh0.build((None, self.config.z_dim))
         shape = (None, 4, 4, self._widths()[0])
+
+        # Blocks, and attention between two of them.
         for block in self.blocks:
             block.build(shape)
             shape = block.compute_output_shape(shape)
             if shape[1] == self.attention_side:
                 self.non_local.build(shape)
+
+        # From features to colours.
         self.bn.build(shape)
         self.snconv_last.build(shape)
         self.built = True
@@ -173,17 +219,49 @@ class Generator(keras.Model):
         training: bool = False,
         update_sn: Optional[bool] = None,
         return_attention: bool = False,
+        collection: Optional[Collection] = None,
     ):
-        update_sn = training if update_sn is None else update_sn
         if return_attention and self.non_local is None:
             raise ValueError("return_attention=True, but this generator has no attention block")
+        update_sn = training if update_sn is None else update_sn
+        spectral = {"update_sn": update_sn, "collection": collection}
+        norm = {"training": training, "collection": collection}
+        run = self.factory.run
+
+        # From z to the 4x4 map.
+        x = self.snh0(z, **spectral)
+        x = self.factory.reshape(x, (4, 4, self._widths()[0]))
+
+        # Each block doubles the size.
         attention = None
-        x = self.snh0(z, update_sn=update_sn)
-        x = tf.reshape(x, [-1, 4, 4, self._widths()[0]])
         for block in self.blocks:
-            x = block(x, labels, training=training, update_sn=update_sn)
+            x = run(block, x, labels, training=training, **spectral)
             if x.shape[1] == self.attention_side:
-                x, attention = self.non_local(x, update_sn=update_sn, return_attention=True)
-        x = self.snconv_last(self.bn(x, training=training), update_sn=update_sn)
-        images = tf.cast(tf.tanh(x), tf.float32)
+                x, attention = run(self.non_local, x, return_attention=True, **spectral)
+
+        # From features to colours.
+        x = self.bn(x, **norm)
+        x = self.snconv_last(x, **spectral)
+        images = self.factory.to_images(x)
         return (images, attention) if return_attention else images
+
+    def spectral_norm_layers(self) -> list[ops.SpectralNormLayer]:
+        """Every spectrally normalised layer, in a fixed order."""
+        found = [self.snh0]
+        for block in self.blocks:
+            found += block.spectral_norm_layers()
+        if self.non_local is not None:
+            found += self.non_local.spectral_norm_layers()
+        return [*found, self.snconv_last]
+
+    def batch_norm_layers(self) -> list[keras.layers.Layer]:
+        """Every batch norm, in a fixed order."""
+        found = []
+        for block in self.blocks:
+            found += block.batch_norm_layers()
+        return [*found, self.bn]
+
+    def states(self) -> list[State]:
+        """What a call with `training` and `update_sn` moves, in a fixed order."""
+        moving = [*self.spectral_norm_layers(), *self.batch_norm_layers()]
+        return [state for layer in moving for state in layer.states()]

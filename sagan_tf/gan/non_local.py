@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Optional
 
 import keras
-import tensorflow as tf
 
-from sagan_tf.gan import ops
+from sagan_tf.gan import layers, ops
+from sagan_tf.gan.optimizations import Optimizations
+from sagan_tf.gan.updates import Collection, State
 
 
 @keras.saving.register_keras_serializable("sagan_tf")
@@ -20,29 +21,39 @@ class NonLocalBlock(keras.layers.Layer):
 
     Args:
       optimizations: of `config.optimizations`, for the convolutions.
+      factory: makes the convolutions and the attention.
 
     Call arguments:
       x: [batch, height, width, C]; height and width even, C at least 8.
-      update_sn: whether the new u of the four convolutions is stored.
+      update_sn: whether u of the four convolutions moves.
       return_attention: whether to return the attention as well.
+      collection: takes the new u instead of the variables.
     Returns: [batch, height, width, C]; with `return_attention` a pair of that and the attention,
       float32 [batch, height * width, height * width / 4], rows summing to 1.
 
     Source: paper, section 3; reference `non_local.py:48-80`.
     """
 
-    def __init__(self, optimizations: Optional[Mapping[str, int]] = None, **kwargs):
+    def __init__(
+        self,
+        optimizations: Optional[Mapping[str, int]] = None,
+        *,
+        factory: layers.SpectralLayers = layers.SPECTRAL,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
-        self.optimizations = dict(optimizations or {})
+        self.optimizations = Optimizations(optimizations)
+        self.factory = factory
         self.sigma_ratio = None
 
     def build(self, input_shape):
         channels = input_shape[-1]
         if channels < 8:
             raise ValueError(f"attention needs at least 8 channels, the map has {channels}")
+        factory = self.factory.inside(self.name)
 
         def conv(filters, name, in_channels=channels):
-            layer = ops.SNConv2D(
+            layer = factory.conv(
                 filters,
                 1,
                 use_bias=False,
@@ -59,29 +70,35 @@ class NonLocalBlock(keras.layers.Layer):
         self.attn = conv(channels, "sn_conv_attn", channels // 2)
         self.sigma_ratio = self.add_weight(name="sigma_ratio", shape=(), initializer="zeros")
 
-    def call(self, x, update_sn: bool = False, return_attention: bool = False):
-        height, width = x.shape[1:3]
+    def call(
+        self,
+        x,
+        update_sn: bool = False,
+        return_attention: bool = False,
+        collection: Optional[Collection] = None,
+    ):
+        spectral = {"update_sn": update_sn, "collection": collection}
 
-        def places(features, count):
-            return tf.reshape(features, [-1, count, features.shape[-1]])
+        # Each place asks, the pooled places answer.
+        theta = self.theta(x, **spectral)
+        phi = self.factory.max_pool(self.phi(x, **spectral))
+        g = self.factory.max_pool(self.g(x, **spectral))
+        attended, attention = self.factory.attend(theta, phi, g)
 
-        theta = places(self.theta(x, update_sn=update_sn), height * width)
-        phi = places(_pool(self.phi(x, update_sn=update_sn)), height * width // 4)
-        g = places(_pool(self.g(x, update_sn=update_sn)), height * width // 4)
-        # Without 1/sqrt(d) they grow: float16 could not hold them, and bfloat16 has no digits left.
-        logits = tf.matmul(tf.cast(theta, tf.float32), tf.cast(phi, tf.float32), transpose_b=True)
-        attention = tf.nn.softmax(logits)
-        attended = tf.matmul(tf.cast(attention, x.dtype), g)
-        attended = tf.reshape(attended, [-1, height, width, attended.shape[-1]])
-        y = x + self.sigma_ratio * self.attn(attended, update_sn=update_sn)
+        # Add what was read.
+        y = self.factory.add(x, self.attn(attended, **spectral), scale=self.sigma_ratio)
         return (y, attention) if return_attention else y
+
+    def spectral_norm_layers(self) -> list[ops.SpectralNormLayer]:
+        """The four convolutions."""
+        return [self.theta, self.phi, self.g, self.attn]
+
+    def states(self) -> list[State]:
+        """What a call with `update_sn` moves."""
+        return [state for layer in self.spectral_norm_layers() for state in layer.states()]
 
     def compute_output_shape(self, input_shape):
         return input_shape
 
     def get_config(self):
-        return {**super().get_config(), "optimizations": self.optimizations}
-
-
-def _pool(x: tf.Tensor) -> tf.Tensor:
-    return tf.nn.max_pool2d(x, ksize=2, strides=2, padding="VALID")
+        return {**super().get_config(), "optimizations": dict(self.optimizations)}

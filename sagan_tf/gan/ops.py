@@ -2,21 +2,25 @@
 
 Weights carry the reference's names (`w`, `biases`, `Matrix`, `u`, `gamma`, ...), so that a
 variable's path is its name in a reference checkpoint.
+
+Each layer moves its state (`u`, moving statistics) only where its call arguments say so: it is
+stored at once, or handed over in the `collection` given.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Optional
 
 import keras
 import tensorflow as tf
 
-from sagan_tf.gan import batch_norm, resampling, spectral_norm, updates
+from sagan_tf.gan import batch_norm, resampling, spectral_norm
+from sagan_tf.gan.optimizations import Optimizations
+from sagan_tf.gan.updates import Collection, State, store_or_collect
 
 _GLOROT = "glorot_uniform"
 
 
-class _SpectralNormLayer(keras.layers.Layer):
+class SpectralNormLayer(keras.layers.Layer):
     """A layer with one spectrally normalised weight, `u`, and, mostly, a bias.
 
     Args:
@@ -32,7 +36,7 @@ class _SpectralNormLayer(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.use_bias = use_bias
-        self.optimizations = dict(optimizations or {})
+        self.optimizations = Optimizations(optimizations)
         self.weight = self.bias = self.u = None
 
     def _add_weights(self, weight_shape: tuple, u_size: int, bias_size: int = 0) -> None:
@@ -40,6 +44,8 @@ class _SpectralNormLayer(keras.layers.Layer):
         self.weight = self.add_weight(
             name=self._weight_name, shape=weight_shape, initializer=_GLOROT, autocast=False
         )
+
+        # One power iteration a step goes on from u, which therefore is state.
         self.u = self.add_weight(
             name="u",
             shape=(1, u_size),
@@ -48,19 +54,34 @@ class _SpectralNormLayer(keras.layers.Layer):
             autocast=False,
             aggregation="only_first_replica",
         )
+
+        # Add the bias.
         if self.use_bias:
             self.bias = self.add_weight(
                 name=self._bias_name, shape=(bias_size,), initializer="zeros"
             )
 
+    def states(self) -> list[State]:
+        """What a call with `update_sn` moves."""
+        return [State(self.u)]
+
     def oriented_weight(self) -> tf.Tensor:
         """The raw weight with the axis that `u` belongs to last."""
         return tf.convert_to_tensor(self.weight)
 
-    def normalized_weight(self, update_sn: bool, cast: bool = True) -> tf.Tensor:
-        """W_bar in the orientation of `oriented_weight`; stores u' if `update_sn`.
+    def normalized_weight(
+        self,
+        update_sn: bool = False,
+        *,
+        cast: bool = True,
+        collection: Optional[Collection] = None,
+    ) -> tf.Tensor:
+        """W_bar in the orientation of `oriented_weight`.
 
-        In the type that the layer computes in, or, without `cast`, in float32.
+        Args:
+          update_sn: whether u moves to u'.
+          cast: whether to give the type that the layer computes in instead of float32.
+          collection: takes u' instead of the variable.
         """
         w_bar, new_u = spectral_norm.spectral_normalize(
             self.oriented_weight(),
@@ -68,16 +89,14 @@ class _SpectralNormLayer(keras.layers.Layer):
             by_hand="spectral_norm" in self.optimizations,
         )
         if update_sn:
-            updates.store_or_collect(self.u, new_u)
+            store_or_collect(State(self.u), new_u, collection)
         return tf.cast(w_bar, self.compute_dtype) if cast else w_bar
 
     def sigma(self) -> float:
         """What W is divided by as u stands now."""
-        return float(
-            spectral_norm.power_iteration(
-                spectral_norm.as_matrix(self.oriented_weight()), tf.convert_to_tensor(self.u)
-            )[0]
-        )
+        matrix = spectral_norm.as_matrix(self.oriented_weight())
+        sigma, _ = spectral_norm.power_iteration(matrix, tf.convert_to_tensor(self.u))
+        return float(sigma)
 
     def settle(self) -> None:
         """Stores the u at which the power iteration ends.
@@ -98,28 +117,19 @@ class _SpectralNormLayer(keras.layers.Layer):
         return float(spectral_norm.largest_singular_value(w_bar, self._settled_u()))
 
     def _settled_u(self) -> tf.Tensor:
-        return spectral_norm.settled(
-            spectral_norm.as_matrix(self.oriented_weight()), tf.convert_to_tensor(self.u)
-        )
+        matrix = spectral_norm.as_matrix(self.oriented_weight())
+        return spectral_norm.settled(matrix, tf.convert_to_tensor(self.u))
 
     def get_config(self):
         return {
             **super().get_config(),
             "use_bias": self.use_bias,
-            "optimizations": self.optimizations,
+            "optimizations": dict(self.optimizations),
         }
 
 
-# A convolution with a map that doubles before or halves after it, as one: how its kernel is made of
-# the 3x3 one, and what takes it.
-_REWRITES = {
-    "up": (resampling.upsampled_conv_kernel, resampling.upsampled_conv),
-    "down": (resampling.downsampled_conv_kernel, resampling.downsampled_conv),
-}
-
-
 @keras.saving.register_keras_serializable("sagan_tf")
-class SNConv2D(_SpectralNormLayer):
+class SNConv2D(SpectralNormLayer):
     """Convolution with a spectrally normalised kernel: conv(x, w / sigma) + biases.
 
     Stride 1, padding SAME, channels last. Weights: w [k, k, in, filters] Glorot-uniform,
@@ -134,7 +144,8 @@ class SNConv2D(_SpectralNormLayer):
 
     Call arguments:
       x: [batch, height, width, in].
-      update_sn: whether the new u is stored.
+      update_sn: whether u moves.
+      collection: takes the new u instead of the variable.
     Returns: [batch, height, width, filters]; height and width doubled or halved by `resample`.
 
     Source: reference `ops.py:178-208` (with bias) and `non_local.py:33-46` (1x1 without).
@@ -158,39 +169,56 @@ class SNConv2D(_SpectralNormLayer):
         shape = (self.kernel_size, self.kernel_size, input_shape[-1], self.filters)
         self._add_weights(shape, self.filters, self.filters)
 
-    def call(self, x, update_sn: bool = False):
-        kernel = self.normalized_weight(update_sn, cast=False)
-        make_kernel, convolve, before, after = self._plan(x.shape[1])
-        # Taps are added up in float32.
-        x = self._convolve(convolve, before(x), tf.cast(make_kernel(kernel), self.compute_dtype))
-        if self.use_bias:
-            x = tf.nn.bias_add(x, tf.convert_to_tensor(self.bias))
-        return after(x)
+    def call(self, x, update_sn: bool = False, collection: Optional[Collection] = None):
+        kernel = self.normalized_weight(update_sn, cast=False, collection=collection)
+        if self.resample == "up":
+            return self._upsampled(x, kernel)
+        if self.resample == "down":
+            return self._downsampled(x, kernel)
+        return self._plain(x, kernel)
+
+    def _plain(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        return self._convolve(resampling.conv, x, kernel)
+
+    def _upsampled(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        """The map doubles, then the convolution."""
+        if not self._rewrites(2 * x.shape[1]):
+            return self._plain(resampling.upsample(x), kernel)
+        if self.kernel_size == 1:  # It commutes with the upsampling.
+            return resampling.upsample(self._plain(x, kernel))
+        kernel = resampling.upsampled_conv_kernel(kernel)
+        return self._convolve(resampling.upsampled_conv, x, kernel)
+
+    def _downsampled(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        """The convolution, then the map halves."""
+        if not self._rewrites(x.shape[1]):
+            return resampling.downsample(self._plain(x, kernel))
+        if self.kernel_size == 1:  # It commutes with the pooling.
+            return self._plain(resampling.downsample(x), kernel)
+        kernel = resampling.downsampled_conv_kernel(kernel)
+        return self._convolve(resampling.downsampled_conv, x, kernel)
+
+    def _rewrites(self, larger_side: int) -> bool:
+        """Whether to rewrite where the larger of the two maps has this side."""
+        if self.kernel_size == 1:
+            return self.optimizations.applies("shortcut", larger_side)
+        rewrite = f"{self.resample}_conv"
+        return self.kernel_size == 3 and self.optimizations.applies(rewrite, larger_side)
 
     def _convolve(self, convolve: Callable, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        """convolve(x, kernel) and the bias, in the type that the layer computes in."""
+        kernel = tf.cast(kernel, self.compute_dtype)
         if "wide_conv" in self.optimizations and x.dtype != tf.float32:
-            return resampling.in_float32(convolve, x, kernel=kernel)
-        return convolve(x, kernel)
-
-    def _plan(self, side: int) -> tuple[Callable, Callable, Callable, Callable]:
-        """For maps of this side: what makes the kernel, the convolution, what is done to the map
-        before it, and after."""
-        resample = {"up": resampling.upsample, "down": resampling.downsample}.get(
-            self.resample, _as_it_is
-        )
-        larger = 2 * side if self.resample == "up" else side
-        name = {1: "shortcut", 3: f"{self.resample}_conv"}.get(self.kernel_size)
-        rewrite = larger >= self.optimizations.get(name, math.inf)
-        if rewrite and self.resample and self.kernel_size == 3:
-            return (*_REWRITES[self.resample], _as_it_is, _as_it_is)
-        if (self.resample == "up") == rewrite:  # 1x1 convolutions commute with it.
-            return _as_it_is, resampling.conv, _as_it_is, resample
-        return _as_it_is, resampling.conv, resample, _as_it_is
+            x = resampling.in_float32(convolve, x, kernel=kernel)
+        else:
+            x = convolve(x, kernel)
+        return tf.nn.bias_add(x, tf.convert_to_tensor(self.bias)) if self.use_bias else x
 
     def compute_output_shape(self, input_shape):
         batch, *sides, _ = input_shape
         if self.resample:
-            sides = [side and (2 * side if self.resample == "up" else side // 2) for side in sides]
+            doubles = self.resample == "up"
+            sides = [side and (2 * side if doubles else side // 2) for side in sides]
         return (batch, *sides, self.filters)
 
     def get_config(self):
@@ -207,14 +235,15 @@ def _as_it_is(x: tf.Tensor) -> tf.Tensor:
 
 
 @keras.saving.register_keras_serializable("sagan_tf")
-class SNDense(_SpectralNormLayer):
+class SNDense(SpectralNormLayer):
     """Dense layer with a spectrally normalised matrix: x (Matrix / sigma) + bias.
 
     Weights: Matrix [in, units] Glorot-uniform, bias [units] zeros, u [1, units].
 
     Call arguments:
       x: [batch, in].
-      update_sn: whether the new u is stored.
+      update_sn: whether u moves.
+      collection: takes the new u instead of the variable.
     Returns: [batch, units].
 
     Source: reference `ops.py:211-236`.
@@ -230,8 +259,8 @@ class SNDense(_SpectralNormLayer):
     def build(self, input_shape):
         self._add_weights((input_shape[-1], self.units), self.units, self.units)
 
-    def call(self, x, update_sn: bool = False):
-        return tf.matmul(x, self.normalized_weight(update_sn)) + self.bias
+    def call(self, x, update_sn: bool = False, collection: Optional[Collection] = None):
+        return tf.matmul(x, self.normalized_weight(update_sn, collection=collection)) + self.bias
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.units)
@@ -241,14 +270,15 @@ class SNDense(_SpectralNormLayer):
 
 
 @keras.saving.register_keras_serializable("sagan_tf")
-class SNEmbedding(_SpectralNormLayer):
+class SNEmbedding(SpectralNormLayer):
     """Lookup in a spectrally normalised table. The table is transposed before SN.
 
     Weights: embedding_map [classes, units] Glorot-uniform, u [1, classes].
 
     Call arguments:
       labels: int [batch], 0 .. classes - 1.
-      update_sn: whether the new u is stored.
+      update_sn: whether u moves.
+      collection: takes the new u instead of the variable.
     Returns: [batch, units].
 
     Source: reference `ops.py:239-262`.
@@ -267,8 +297,9 @@ class SNEmbedding(_SpectralNormLayer):
     def oriented_weight(self) -> tf.Tensor:
         return tf.transpose(tf.convert_to_tensor(self.weight))
 
-    def call(self, labels, update_sn: bool = False):
-        return tf.gather(tf.transpose(self.normalized_weight(update_sn)), labels)
+    def call(self, labels, update_sn: bool = False, collection: Optional[Collection] = None):
+        table = tf.transpose(self.normalized_weight(update_sn, collection=collection))
+        return tf.gather(table, labels)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape, self.units)
@@ -278,32 +309,29 @@ class SNEmbedding(_SpectralNormLayer):
 
 
 def settle_spectral_norms(network: keras.layers.Layer) -> None:
-    """Settles u in every spectrally normalised layer inside `network`."""
-    for layer in _spectral_norm_layers(network):
+    """Settles u in every spectrally normalised layer of a network or block."""
+    for layer in network.spectral_norm_layers():
         layer.settle()
 
 
 def sigmas(network: keras.layers.Layer) -> dict[str, float]:
-    """What every spectrally normalised weight inside `network` is divided by, by layer.
+    """What every spectrally normalised weight of a network or block is divided by, by layer.
 
     Names are the reference's scopes ("g_block1/snconv1").
     """
-    return {
-        layer.weight.path.split("/", 1)[1].rsplit("/", 1)[0]: layer.sigma()
-        for layer in _spectral_norm_layers(network)
-    }
+    found = {}
+    for layer in network.spectral_norm_layers():
+        scope = layer.weight.path.split("/", 1)[1].rsplit("/", 1)[0]
+        found[scope] = layer.sigma()
+    return found
 
 
 def remaining_norms(network: keras.layers.Layer) -> dict[str, float]:
-    """The largest singular value of every W_bar inside `network`, by the layer's path.
+    """The largest singular value of every W_bar of a network or block, by the layer's path.
 
     1 where the running estimate of sigma is exact.
     """
-    return {layer.path: layer.remaining_norm() for layer in _spectral_norm_layers(network)}
-
-
-def _spectral_norm_layers(network: keras.layers.Layer) -> list[_SpectralNormLayer]:
-    return [layer for layer in network._flatten_layers() if isinstance(layer, _SpectralNormLayer)]
+    return {layer.path: layer.remaining_norm() for layer in network.spectral_norm_layers()}
 
 
 class _TowerBatchNorm(keras.layers.Layer):
@@ -335,7 +363,7 @@ class _TowerBatchNorm(keras.layers.Layer):
         self.decay = decay
         self.group_size = group_size
         self.relu = relu
-        self.optimizations = dict(optimizations or {})
+        self.optimizations = Optimizations(optimizations)
         self.gamma = self.beta = self.moving_mean = self.moving_variance = None
 
     def _add_weights(self, affine_shape: tuple, moving_shape: tuple) -> None:
@@ -346,23 +374,33 @@ class _TowerBatchNorm(keras.layers.Layer):
 
         self.gamma = add("gamma", affine_shape, "ones")
         self.beta = add("beta", affine_shape, "zeros")
+
+        # The moving statistics start as those of standard normal features.
         moving = {"trainable": False, "aggregation": "mean"}
         self.moving_mean = add(self._mean_name, moving_shape, "zeros", **moving)
         self.moving_variance = add(self._variance_name, moving_shape, "ones", **moving)
+
+    def states(self) -> list[State]:
+        """What a call in training moves."""
+        return [State(self.moving_mean, self.decay), State(self.moving_variance, self.decay)]
 
     def _scale_for_moving(self, count: tf.Tensor) -> tf.Tensor:
         """Factor from the biased variance of `count` numbers to what the moving variance takes."""
         del count
         return tf.constant(1.0)
 
-    def _normalize(self, x, gamma, beta, training: bool):
+    def _normalize(self, x, gamma, beta, *, training: bool, collection: Optional[Collection]):
         """gamma * (x - mean) / sqrt(variance + epsilon) + beta, and ReLU.
 
         `gamma` and `beta` are float32 [batch, c], or [1, c] for all images.
         """
-        grouped = batch_norm.in_groups(x, self.group_size if training else None)
-        gamma, beta = (self._per_image(rows, grouped) for rows in (gamma, beta))
+        # Split the batch into groups.
+        grouped = batch_norm.split_into_groups(x, self.group_size if training else None)
+        gamma = self._per_image(gamma, grouped)
+        beta = self._per_image(beta, grouped)
         replicas = self._replicas_of_group(grouped) if training else 1
+
+        # Normalise.
         if training and "batch_norm" in self.optimizations and replicas == 1:
             y, mean, variance = batch_norm.batch_norm(
                 grouped, gamma, beta=beta, epsilon=self.epsilon, relu=self.relu
@@ -370,13 +408,15 @@ class _TowerBatchNorm(keras.layers.Layer):
         else:
             mean, variance = self._statistics(grouped, training, replicas)
             scale = tf.math.rsqrt(variance + self.epsilon) * gamma
-            y = batch_norm.affine(grouped, scale, shift=beta - mean * scale, relu=self.relu)
+            shift = beta - mean * scale
+            y = batch_norm.scale_and_shift(grouped, scale, shift=shift, relu=self.relu)
+
+        # Move the moving statistics.
         if training:
-            self._update(self.moving_mean, mean)
-            self._update(
-                self.moving_variance,
-                variance * self._scale_for_moving(batch_norm.count_of_moments(grouped) * replicas),
-            )
+            count = batch_norm.values_per_moment(grouped) * replicas
+            variance = variance * self._scale_for_moving(count)
+            self._move(self.moving_mean, mean, collection)
+            self._move(self.moving_variance, variance, collection)
         return tf.reshape(y, tf.shape(x) if x.shape[0] is None else x.shape)
 
     def _per_image(self, rows: tf.Tensor, grouped: tf.Tensor) -> tf.Tensor:
@@ -391,18 +431,22 @@ class _TowerBatchNorm(keras.layers.Layer):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """(mean, variance), each broadcastable to `grouped`, float32."""
         if not training:
-            return (
-                tf.reshape(tf.convert_to_tensor(self.moving_mean), [-1]),
-                tf.reshape(tf.convert_to_tensor(self.moving_variance), [-1]),
-            )
-        moments = batch_norm.moments(grouped)
-        return batch_norm.moments_over_replicas(*moments, replicas) if replicas > 1 else moments
+            mean = tf.reshape(tf.convert_to_tensor(self.moving_mean), [-1])
+            variance = tf.reshape(tf.convert_to_tensor(self.moving_variance), [-1])
+            return mean, variance
+        mean, variance = batch_norm.moments(grouped)
+        if replicas > 1:
+            return batch_norm.combine_moments_of_replicas(mean, variance, replicas)
+        return mean, variance
 
     def _replicas_of_group(self, grouped: tf.Tensor) -> int:
         """How many replicas, with one group each here, make one group together."""
-        context, images = tf.distribute.get_replica_context(), grouped.shape[1]
+        context = tf.distribute.get_replica_context()
+        images = grouped.shape[1]
         if not context or self.group_size is None or images is None or images >= self.group_size:
             return 1
+
+        # So many of this size fill a group.
         replicas = min(-(-self.group_size // images), context.num_replicas_in_sync)
         if context.num_replicas_in_sync % replicas:
             raise ValueError(
@@ -411,10 +455,10 @@ class _TowerBatchNorm(keras.layers.Layer):
             )
         return replicas
 
-    def _update(self, moving, per_group: tf.Tensor) -> None:
+    def _move(self, moving, per_group: tf.Tensor, collection: Optional[Collection]) -> None:
         """moving <- decay * moving + (1 - decay) * mean over the towers."""
         value = tf.reshape(tf.reduce_mean(per_group, axis=0), moving.shape)
-        updates.store_or_collect(moving, value, decay=self.decay)
+        store_or_collect(State(moving, self.decay), value, collection)
 
     def compute_output_shape(self, input_shape, *_):
         return input_shape
@@ -425,7 +469,7 @@ class _TowerBatchNorm(keras.layers.Layer):
             "decay": self.decay,
             "group_size": self.group_size,
             "relu": self.relu,
-            "optimizations": self.optimizations,
+            "optimizations": dict(self.optimizations),
         }
 
 
@@ -442,6 +486,7 @@ class ConditionalBatchNorm(_TowerBatchNorm):
         below it, and then one group.
       labels: int [batch], 0 .. classes - 1.
       training: batch moments, and the moving statistics move; otherwise the moving statistics.
+      collection: takes the new moving statistics instead of the variables.
     Returns: as x.
 
     Source: reference `ops.py:304-360`.
@@ -458,11 +503,10 @@ class ConditionalBatchNorm(_TowerBatchNorm):
         channels = input_shape[-1]
         self._add_weights((self.number_classes, channels), (1, 1, 1, channels))
 
-    def call(self, x, labels, training: bool = False):
-        gamma, beta = (
-            tf.gather(tf.convert_to_tensor(table), labels) for table in (self.gamma, self.beta)
-        )
-        return self._normalize(x, gamma, beta, training)
+    def call(self, x, labels, training: bool = False, collection: Optional[Collection] = None):
+        gamma = tf.gather(tf.convert_to_tensor(self.gamma), labels)
+        beta = tf.gather(tf.convert_to_tensor(self.beta), labels)
+        return self._normalize(x, gamma, beta, training=training, collection=collection)
 
     def get_config(self):
         return {**super().get_config(), "number_classes": self.number_classes}
@@ -480,6 +524,7 @@ class BatchNorm(_TowerBatchNorm):
       x: [batch, height, width, channels]; in training batch is a multiple of `group_size`, or
         below it, and then one group.
       training: batch moments, and the moving statistics move; otherwise the moving statistics.
+      collection: takes the new moving statistics instead of the variables.
     Returns: as x.
 
     Source: reference `ops.py:362-376`.
@@ -494,6 +539,7 @@ class BatchNorm(_TowerBatchNorm):
     def _scale_for_moving(self, count: tf.Tensor) -> tf.Tensor:
         return count / tf.maximum(count - 1.0, 1.0)
 
-    def call(self, x, training: bool = False):
-        gamma, beta = (tf.convert_to_tensor(v)[None] for v in (self.gamma, self.beta))
-        return self._normalize(x, gamma, beta, training)
+    def call(self, x, training: bool = False, collection: Optional[Collection] = None):
+        gamma = tf.convert_to_tensor(self.gamma)[None]
+        beta = tf.convert_to_tensor(self.beta)[None]
+        return self._normalize(x, gamma, beta, training=training, collection=collection)

@@ -1,5 +1,6 @@
 """Adam as the reference runs it, and loss scaling for float16."""
 
+from collections.abc import Sequence
 from typing import Optional
 
 import keras
@@ -7,71 +8,129 @@ import tensorflow as tf
 
 from sagan_tf.gan import updates
 
-# Where the scales of float16 losses are.
+# Where the scales of float16 losses are, in the names of the model's state.
 LOSS_SCALE = "loss_scale/"
 # Adam's epsilon in TensorFlow 1 (Keras's default is 1e-7).
 ADAM_EPSILON = 1e-8
 
 
-class ReducedAdam(keras.optimizers.Adam):
+class Adam:
     """Adam for gradients that are the same on all replicas already.
 
     lr_t = lr sqrt(1 - beta2^t) / (1 - beta1^t); m <- beta1 m + (1 - beta1) g;
     v <- beta2 v + (1 - beta2) g^2; w <- w - lr_t m / (sqrt(v) + epsilon).
 
+    Make it in the scope of the strategy that the weights were made in.
+
     Args:
+      weights: what to train.
+      learning_rate: lr.
+      beta1, beta2, epsilon: as above.
       one_kernel: whether to take TensorFlow's own kernel, which the reference calls, in the place
-        of Keras's sequence of operations.
-      others: as in `keras.optimizers.Adam`.
+        of a sequence of operations.
+
+    Attributes:
+      iterations: int64 variable, steps taken.
 
     Source: Kingma and Ba, 2015, section 2, last paragraph.
     """
 
-    def __init__(self, *args, one_kernel: bool = True, **kwargs):
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        weights: Sequence[keras.Variable],
+        learning_rate: float,
+        *,
+        beta1: float,
+        beta2: float,
+        epsilon: float = ADAM_EPSILON,
+        one_kernel: bool = True,
+    ):
+        self.learning_rate = float(learning_rate)
+        self.beta1 = float(beta1)
+        self.beta2 = float(beta2)
+        self.epsilon = epsilon
         self.one_kernel = one_kernel
+        self._weights = list(weights)
 
-    def apply(self, gradients, trainable_variables, *, finite: Optional[tf.Tensor] = None) -> None:
+        # Make the moments of each weight, and the counter.
+        self._m = [_zeros_like(weight, "m") for weight in self._weights]
+        self._v = [_zeros_like(weight, "v") for weight in self._weights]
+        self.iterations = _scalar(0, tf.int64, "iterations")
+
+    def state(self) -> dict[str, tf.Variable]:
+        """Its variables: `iterations`, and `m/<path>` and `v/<path>` of each weight."""
+        state = {"iterations": self.iterations}
+        for weight, m, v in zip(self._weights, self._m, self._v):
+            state[f"m/{weight.path}"] = m
+            state[f"v/{weight.path}"] = v
+        return state
+
+    def apply(self, gradients: Sequence[tf.Tensor], *, finite: Optional[tf.Tensor] = None) -> None:
         """One step.
 
         Args:
-          gradients: of `trainable_variables`, to which `build` was called.
+          gradients: of the weights, in their order.
           finite: where it is False nothing changes, whatever the gradients. If it is given, which
             float16 does, the one kernel is taken in any case.
         """
-        if finite is None and not self.one_kernel:
-            super().apply(gradients, trainable_variables)
-            return
-        going = tf.constant(1.0) if finite is None else tf.cast(finite, tf.float32)
-        if finite is not None:
-            gradients = [tf.where(finite, gradient, 0.0) for gradient in gradients]
         step = tf.cast(tf.convert_to_tensor(self.iterations), tf.float32) + 1
-        betas = [1 - going * (1 - beta) for beta in (self.beta_1, self.beta_2)]
-        powers = [tf.pow(tf.constant(beta), step) for beta in (self.beta_1, self.beta_2)]
-        settings = (
-            *powers,
-            going * tf.convert_to_tensor(self.learning_rate),
-            *betas,
+        if finite is None and not self.one_kernel:
+            change, settings = _adam_in_operations, self._settings_of_operations(step)
+            counted = tf.constant(1, tf.int64)
+        else:
+            going = tf.constant(1.0) if finite is None else tf.cast(finite, tf.float32)
+            if finite is not None:
+                gradients = [tf.where(finite, gradient, 0.0) for gradient in gradients]
+            change, settings = _adam_in_one_kernel, self._settings_of_kernel(step, going)
+            counted = tf.cast(going, tf.int64)
+
+        # Change each weight with its moments, then the counter.
+        changes = [
+            (weight.value, change, (m, v, gradient, *settings))
+            for weight, m, v, gradient in zip(self._weights, self._m, self._v, gradients)
+        ]
+        changes.append((self.iterations, _count, (counted,)))
+        updates.on_every_device(changes)
+
+    def _settings_of_kernel(self, step: tf.Tensor, going: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Arguments of the kernel; with `going` 0 instead of 1 it changes nothing."""
+        return (
+            tf.pow(tf.constant(self.beta1), step),
+            tf.pow(tf.constant(self.beta2), step),
+            going * tf.constant(self.learning_rate),
+            1 - going * (1 - self.beta1),
+            1 - going * (1 - self.beta2),
             tf.constant(self.epsilon),
         )
-        slots = zip(trainable_variables, self._momentums, self._velocities, gradients)
-        updates.on_every_device(
-            [
-                (variable.value, _apply_adam, (m.value, v.value, gradient, *settings))
-                for variable, m, v, gradient in slots
-            ]
-            + [(self.iterations.value, _count, (tf.cast(going, self.iterations.dtype),))]
-        )
 
-    def _all_reduce_sum_gradients(self, grads_and_vars):
-        return grads_and_vars
+    def _settings_of_operations(self, step: tf.Tensor) -> tuple:
+        """lr_t, 1 - beta1, 1 - beta2 and epsilon."""
+        beta1_power = tf.pow(tf.constant(self.beta1), step)
+        beta2_power = tf.pow(tf.constant(self.beta2), step)
+        rate = tf.constant(self.learning_rate) * tf.sqrt(1 - beta2_power) / (1 - beta1_power)
+        return rate, 1 - self.beta1, 1 - self.beta2, self.epsilon
 
 
-def _apply_adam(
-    variable, m, v, gradient, beta1_power, beta2_power, rate, beta1, beta2, epsilon
+def _scalar(value, dtype: tf.DType, name: str) -> tf.Variable:
+    return tf.Variable(
+        value,
+        dtype=dtype,
+        trainable=False,
+        name=name,
+        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+    )
+
+
+def _zeros_like(weight: keras.Variable, name: str) -> tf.Variable:
+    return tf.Variable(tf.zeros(weight.shape), trainable=False, name=f"{weight.name}_{name}")
+
+
+def _adam_in_one_kernel(
+    weight, m, v, gradient, beta1_power, beta2_power, rate, beta1, beta2, epsilon
 ) -> None:
+    # Its arguments are the formula's; the powers are beta^t.
     tf.raw_ops.ResourceApplyAdam(
-        var=variable.handle,
+        var=weight.handle,
         m=m.handle,
         v=v.handle,
         beta1_power=beta1_power,
@@ -85,8 +144,14 @@ def _apply_adam(
     )
 
 
-def _count(variable, more) -> None:
-    variable.assign_add(more)
+def _adam_in_operations(weight, m, v, gradient, rate, one_minus_beta1, one_minus_beta2, epsilon):
+    m.assign_add((gradient - m) * one_minus_beta1)
+    v.assign_add((tf.square(gradient) - v) * one_minus_beta2)
+    weight.assign_sub(m * rate / (tf.sqrt(v) + epsilon))
+
+
+def _count(variable, steps) -> None:
+    variable.assign_add(steps)
 
 
 class LossScale:
@@ -105,18 +170,9 @@ class LossScale:
     initial, most, growth_steps = 2.0**15, 2.0**24, 2000
 
     def __init__(self, name: str):
-        def variable(value, dtype, what):
-            return tf.Variable(
-                value,
-                dtype=dtype,
-                trainable=False,
-                name=what,
-                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-            )
-
         self.name = name
-        self._scale = variable(self.initial, tf.float32, "loss_scale")
-        self._good_steps = variable(0, tf.int64, "good_steps")
+        self._scale = _scalar(self.initial, tf.float32, "loss_scale")
+        self._good_steps = _scalar(0, tf.int64, "good_steps")
 
     def value(self) -> tf.Tensor:
         """The scale, a float32 scalar."""
@@ -128,6 +184,10 @@ class LossScale:
             f"{LOSS_SCALE}{self.name}": self._scale,
             f"{LOSS_SCALE}{self.name}_good_steps": self._good_steps,
         }
+
+    def scaled(self, loss: tf.Tensor) -> tf.Tensor:
+        """The loss whose gradients `unscaled` takes."""
+        return loss * self.value()
 
     def unscaled(self, gradients: list) -> tuple[list, tf.Tensor, tf.Tensor]:
         """Gradients of the loss itself, their norm, and whether they are finite.
@@ -145,7 +205,28 @@ class LossScale:
         grow = good >= self.growth_steps
         grown = tf.minimum(self.value() * tf.where(grow, 2.0, 1.0), self.most)
         scale = tf.where(finite, grown, tf.maximum(self.value() / 2, 1.0))
+        good = tf.where(grow, tf.zeros_like(good), good)
         return [
-            updates.Update(self._scale, scale, 0.0),
-            updates.Update(self._good_steps, tf.where(grow, tf.zeros_like(good), good), 0.0),
+            updates.Update(self._scale, scale),
+            updates.Update(self._good_steps, good),
         ]
+
+
+def take_step(
+    optimizer: Adam, gradients: list[tf.Tensor], *, scale: Optional[LossScale] = None
+) -> tf.Tensor:
+    """One step of Adam, and what follows from it for the loss scale.
+
+    Args:
+      optimizer: of the weights of these gradients.
+      gradients: the same on all replicas; of a loss times `scale` where that is given.
+    Returns:
+      The norm of the gradients that Adam took, a float32 scalar.
+    """
+    if scale is None:
+        optimizer.apply(gradients)
+        return tf.linalg.global_norm(gradients)
+    gradients, norm, finite = scale.unscaled(gradients)
+    optimizer.apply(gradients, finite=finite)
+    updates.store_all(scale.updates(finite))
+    return norm

@@ -3,14 +3,15 @@
 import tensorflow as tf
 
 _L2_EPSILON = 1e-12
-
-
-def _l2_normalize(x: tf.Tensor) -> tf.Tensor:
-    return x / (tf.sqrt(tf.reduce_sum(tf.square(x))) + _L2_EPSILON)
+_MOST_ITERATIONS = 300
+_SETTLED = 1e-5
 
 
 def spectral_normalize(
-    w: tf.Tensor, u: tf.Tensor, *, by_hand: bool = False
+    w: tf.Tensor,
+    u: tf.Tensor,
+    *,
+    by_hand: bool = False,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Divides a weight by an estimate of its largest singular value.
 
@@ -46,16 +47,23 @@ def _spectral_normalize_by_hand(w: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, 
         v = _l2_normalize(u_w)
         v_w = tf.matmul(v, matrix)
         new_u = _l2_normalize(v_w)
-        sigma = tf.reshape(tf.matmul(v_w, new_u, transpose_b=True), [])
+        sigma = tf.matmul(v_w, new_u, transpose_b=True)
+        sigma = tf.reshape(sigma, [])
 
         def gradient(d_w_bar, _):
             d = as_matrix(d_w_bar)
-            share = tf.reduce_sum(d * matrix) / tf.square(sigma)
+            factor = tf.reduce_sum(d * matrix)
+            factor = factor / tf.square(sigma)
+
+            # What sigma takes through v.
             through_v = tf.matmul(new_u, matrix, transpose_b=True)
-            through_v = (through_v - tf.reduce_sum(through_v * v) * v) / tf.norm(u_w)
-            d_sigma = tf.matmul(
-                tf.concat([v, through_v], 0) * share, tf.concat([new_u, u], 0), transpose_a=True
-            )
+            along_v = tf.reduce_sum(through_v * v) * v
+            through_v = (through_v - along_v) / tf.norm(u_w)
+
+            # Both outer products in one.
+            left = tf.concat([v, through_v], 0) * factor
+            right = tf.concat([new_u, u], 0)
+            d_sigma = tf.matmul(left, right, transpose_a=True)
             return tf.reshape(d / sigma - d_sigma, w.shape)
 
         return (w / sigma, new_u), gradient
@@ -64,33 +72,45 @@ def _spectral_normalize_by_hand(w: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, 
 
 
 def power_iteration(matrix: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """sigma, a scalar, and u' [1, out]."""
+    """One power iteration from u [1, out].
+
+    Returns:
+      sigma, a scalar, and u' [1, out].
+    """
     v = _l2_normalize(tf.matmul(u, matrix, transpose_b=True))
     v_matrix = tf.matmul(v, matrix)
     new_u = _l2_normalize(v_matrix)
-    return tf.reshape(tf.matmul(v_matrix, new_u, transpose_b=True), []), new_u
+    sigma = tf.matmul(v_matrix, new_u, transpose_b=True)
+    return tf.reshape(sigma, []), new_u
 
 
 def as_matrix(w: tf.Tensor) -> tf.Tensor:
+    """[..., out] -> [-1, out]."""
     return tf.reshape(w, [-1, w.shape[-1]])
 
 
 @tf.function(reduce_retracing=True, autograph=False)
 def settled(matrix: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
-    """Iterates u until no element moves by more than 1e-5, at most 300 times."""
+    """Iterates u [1, out] until no element moves by more than 1e-5, at most 300 times."""
+
+    def moves(before, u):
+        return tf.reduce_max(tf.abs(u - before)) > _SETTLED
 
     def step(_, u):
-        return u, _l2_normalize(
-            tf.matmul(_l2_normalize(tf.matmul(u, matrix, transpose_b=True)), matrix)
-        )
+        v = _l2_normalize(tf.matmul(u, matrix, transpose_b=True))
+        return u, _l2_normalize(tf.matmul(v, matrix))
 
-    return tf.while_loop(
-        lambda before, u: tf.reduce_max(tf.abs(u - before)) > 1e-5,
-        step,
-        step(u, u),
-        maximum_iterations=299,
-    )[1]
+    first = step(u, u)
+    _, last = tf.while_loop(moves, step, first, maximum_iterations=_MOST_ITERATIONS - 1)
+    return last
 
 
 def largest_singular_value(w: tf.Tensor, settled_u: tf.Tensor) -> tf.Tensor:
-    return tf.norm(tf.matmul(settled_u, as_matrix(w), transpose_b=True))
+    """The largest singular value of w, a scalar, by a u of `settled`."""
+    stretched = tf.matmul(settled_u, as_matrix(w), transpose_b=True)
+    return tf.norm(stretched)
+
+
+def _l2_normalize(x: tf.Tensor) -> tf.Tensor:
+    norm = tf.sqrt(tf.reduce_sum(tf.square(x)))
+    return x / (norm + _L2_EPSILON)

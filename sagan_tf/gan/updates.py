@@ -1,15 +1,77 @@
 """State changes of layers: what a forward pass would store, and how it is stored."""
 
-import contextlib
-import threading
-from collections.abc import Iterator
-from typing import NamedTuple, Optional
+from collections.abc import Sequence
+from typing import NamedTuple, Optional, Union
 
+import keras
 import tensorflow as tf
 
 
-def on_every_device(changes: list[tuple]) -> None:
-    """Changes variables by what is the same on all replicas: no reduction.
+class State(NamedTuple):
+    """A variable that a forward pass moves: variable <- decay * variable + (1 - decay) * value.
+
+    A decay of 0 replaces it.
+    """
+
+    variable: keras.Variable
+    decay: float = 0.0
+
+
+class Update(NamedTuple):
+    """A change to make: variable <- decay * variable + (1 - decay) * value."""
+
+    variable: tf.Variable
+    value: tf.Tensor
+    decay: Union[float, tf.Tensor] = 0.0
+
+
+class Collection:
+    """New values of layers' state, kept for the caller of a forward pass instead of stored.
+
+    A training step stores them itself, after one reduction over all replicas. A step that runs
+    its towers one after the other must not store before the last one has begun.
+    """
+
+    def __init__(self):
+        self._values: dict[str, tf.Tensor] = {}
+
+    def add(self, state: State, value: tf.Tensor) -> None:
+        """Keeps the new value of a layer's state."""
+        self._values[state.variable.path] = value
+
+    def values(self, states: Sequence[State]) -> list[tf.Tensor]:
+        """The new values of these states, in their order.
+
+        Raises:
+          KeyError: the forward pass has not moved one of them.
+        """
+        return [self._values[state.variable.path] for state in states]
+
+
+def store_or_collect(state: State, value: tf.Tensor, collection: Optional[Collection]) -> None:
+    """Stores a layer's new value at once, or adds it to the collection if there is one."""
+    if collection is None:
+        store(state.variable, value, state.decay)
+    else:
+        collection.add(state, value)
+
+
+def store(variable, value: tf.Tensor, decay: Union[float, tf.Tensor] = 0.0) -> None:
+    """variable <- decay * variable + (1 - decay) * value."""
+    if not isinstance(decay, float) or decay:
+        value = tf.convert_to_tensor(variable) * decay + value * (1 - decay)
+    variable.assign(value)
+
+
+def store_all(updates: Sequence[Update]) -> None:
+    """Stores values that are the same on all replicas, on every device."""
+    on_every_device(
+        [(update.variable, store, (update.value, update.decay)) for update in updates],
+    )
+
+
+def on_every_device(changes: Sequence[tuple]) -> None:
+    """Changes variables by what is the same on all replicas, without a reduction.
 
     Args:
       changes: (variable, function of (this device's copy of it, *arguments), arguments) of each.
@@ -21,46 +83,3 @@ def on_every_device(changes: list[tuple]) -> None:
 
     arguments = [given for *_, given in changes]
     tf.distribute.get_replica_context().merge_call(change, args=(arguments,))
-
-
-class Update(NamedTuple):
-    """New state of a layer: variable <- decay * variable + (1 - decay) * value."""
-
-    variable: tf.Variable
-    value: tf.Tensor
-    decay: float
-
-
-def store(variable, value: tf.Tensor, decay=0.0) -> None:
-    """variable <- decay * variable + (1 - decay) * value."""
-    if not isinstance(decay, float) or decay:
-        value = tf.convert_to_tensor(variable) * decay + value * (1 - decay)
-    variable.assign(value)
-
-
-class _Collected(threading.local):  # MirroredStrategy runs each replica in a thread of its own.
-    updates: Optional[list[Update]] = None
-
-
-_collected = _Collected()
-
-
-@contextlib.contextmanager
-def collected_updates() -> Iterator[list[Update]]:
-    """Layers called inside add their updates to the list instead of storing them.
-
-    A training step stores them itself, after one reduction over all replicas; and a step that runs
-    towers one after the other must not store before the last one has begun.
-    """
-    before, _collected.updates = _collected.updates, []
-    try:
-        yield _collected.updates
-    finally:
-        _collected.updates = before
-
-
-def store_or_collect(variable, value: tf.Tensor, *, decay: float = 0.0) -> None:
-    if _collected.updates is None:
-        store(variable, value, decay=decay)
-    else:
-        _collected.updates.append(Update(variable.value, value, decay))

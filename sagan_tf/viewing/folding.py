@@ -3,19 +3,23 @@
 Spectral normalisation is done once (W / sigma becomes the kernel), batch norm's moving statistics
 go into the tables of each class, and `sigma_ratio` into the attention's last convolution. Such a
 model saves to `.keras` and loads without a line of ours.
+
+The topology is `generator.Generator`'s own, built with another factory of layers.
 """
+
+from typing import Optional
 
 import keras
 import numpy as np
 
-from sagan_tf.config import ModelConfig
 from sagan_tf.gan import generator as gan_generator
-from sagan_tf.gan import ops
+from sagan_tf.gan import layers, ops
 
 # Names of layers of a folded generator: the softmax of its attention; what its tables of classes
 # end with.
 ATTENTION = "attention"
-_TABLES = ("_scale", "_shift")
+_SCALE = "_scale"
+_SHIFT = "_shift"
 
 
 def fold(generator: gan_generator.Generator) -> keras.Model:
@@ -27,9 +31,18 @@ def fold(generator: gan_generator.Generator) -> keras.Model:
       A functional model of (z float32 [n, z_dim], labels int32 [n]) to float32 images
       [n, size, size, 3] in [-1, 1].
     """
-    folded = _architecture(generator.config)
-    for name, weights in _weights(generator).items():
-        folded.get_layer(name).set_weights(weights)
+    # Trace the generator's own code with Keras's layers.
+    z = keras.Input((generator.config.z_dim,), name="z", dtype="float32")
+    labels = keras.Input((), name="labels", dtype="int32")
+    plain = gan_generator.Generator(generator.config, factory=_PlainLayers())
+    folded = keras.Model([z, labels], plain.call(z, labels), name="generator")
+
+    # Fold the weights into them.
+    for layer, live in zip(_layers(plain), _layers(generator)):
+        layer.take(live)
+    if generator.non_local is not None:
+        ratio = generator.non_local.sigma_ratio.numpy()
+        plain.non_local.attn.take(generator.non_local.attn, factor=ratio)
     folded.trainable = False
     return folded
 
@@ -50,15 +63,18 @@ def with_mixed_classes(folded: keras.Model, shares: np.ndarray) -> keras.Model:
       folded: of `fold`, or a saved one.
       shares: float [new classes, classes]; a row has the share of each class in a new one.
     """
+    # The same model with tables of another length.
     config = folded.get_config()
     for layer in config["layers"]:
         if layer["class_name"] == "Embedding":
             layer["config"]["input_dim"] = len(shares)
             layer["build_config"] = None
     mixed = keras.Model.from_config(config)
+
+    # The same weights, with mixtures in the tables.
     for layer in folded.layers:
         weights = layer.get_weights()
-        if layer.name.endswith(_TABLES):
+        if layer.name.endswith((_SCALE, _SHIFT)):
             weights = [_mix(shares, weights[0])]
         mixed.get_layer(layer.name).set_weights(weights)
     return mixed
@@ -72,96 +88,185 @@ def _mix(shares: np.ndarray, table: np.ndarray) -> np.ndarray:
     return mixed.astype(np.float32)
 
 
-def _architecture(config: ModelConfig) -> keras.Model:
-    layers = keras.layers
-    widths = [config.gf_dim * 2**k for k in reversed(range(config.num_blocks))]
-    z = keras.Input((config.z_dim,), name="z", dtype="float32")
-    labels = keras.Input((), name="labels", dtype="int32")
+def _layers(generator: gan_generator.Generator) -> list:
+    """All layers with weights, in an order that does not depend on the factory."""
+    return [*generator.spectral_norm_layers(), *generator.batch_norm_layers()]
 
-    def normalized(x, name):
-        for suffix, join in zip(_TABLES, (layers.Multiply, layers.Add)):
-            table = layers.Embedding(
-                config.number_classes, x.shape[-1], name=name + suffix, dtype="float32"
-            )
-            row = layers.Reshape((1, 1, x.shape[-1]))(table(labels))
-            x = join()([x, row])
-        return layers.ReLU()(x)
 
-    x = layers.Dense(16 * widths[0], name="g_snh0", dtype="float32")(z)
-    x = layers.Reshape((4, 4, widths[0]))(x)
-    for number, width in enumerate(widths, start=1):
-        name = f"g_block{number}"
+class _PlainLayer:
+    """A layer of Keras's in the place of one of ours.
+
+    It is called with the arguments of ours. Those that say what moves (`training`, `update_sn`,
+    `collection`) mean nothing here.
+    """
+
+    def build(self, input_shape) -> None:
+        """Nothing: Keras's layers are built when they are called."""
+
+
+class _Conv(_PlainLayer):
+    """In the place of `ops.SNConv2D`."""
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int = 3,
+        *,
+        name: str,
+        use_bias: bool = True,
+        resample: Optional[str] = None,
+    ):
+        self.kernel_size = kernel_size
+        self.resample = resample
+        self.conv = keras.layers.Conv2D(
+            filters, kernel_size, padding="same", use_bias=use_bias, name=name, dtype="float32"
+        )
+
+    def __call__(self, x, **_):
+        if self.resample is None:
+            return self.conv(x)
+        double = keras.layers.UpSampling2D(2)
         # A 1x1 convolution commutes with the upsampling, and costs a quarter before it.
-        shortcut = layers.UpSampling2D(2)(_conv(width, 1, f"{name}_snconv3")(x))
-        x = layers.UpSampling2D(2)(normalized(x, f"{name}_cbn_0"))
-        x = normalized(_conv(width, 3, f"{name}_snconv1")(x), f"{name}_cbn_1")
-        x = layers.Add()([shortcut, _conv(width, 3, f"{name}_snconv2")(x)])
-        if x.shape[1] == config.attention_side("generator"):
-            x = _attend(x)
-    x = layers.BatchNormalization(epsilon=ops.BatchNorm.epsilon, name="g_bn", dtype="float32")(x)
-    x = _conv(3, 3, "g_snconv_last", activation="tanh")(layers.ReLU()(x))
-    return keras.Model([z, labels], x, name="generator")
+        return double(self.conv(x)) if self.kernel_size == 1 else self.conv(double(x))
+
+    def take(self, live: ops.SNConv2D, factor: Optional[np.ndarray] = None) -> None:
+        """Takes over the normalised weight, times `factor` if there is one."""
+        _set_normalized(self.conv, live, factor)
 
 
-def _attend(x):
-    layers, (side, _, channels) = keras.layers, x.shape[1:]
+class _Dense(_PlainLayer):
+    """In the place of `ops.SNDense`."""
 
-    def places(x, count):
-        return layers.Reshape((count, x.shape[-1]))(x)
+    def __init__(self, units: int, *, name: str):
+        self.dense = keras.layers.Dense(units, name=name, dtype="float32")
 
-    def pooled(filters, name):
-        features = _conv(filters, 1, f"g_non_local_{name}", use_bias=False)(x)
-        return places(layers.MaxPooling2D(2)(features), side * side // 4)
+    def __call__(self, x, **_):
+        return self.dense(x)
 
-    theta = places(
-        _conv(channels // 8, 1, "g_non_local_sn_conv_theta", use_bias=False)(x), side * side
-    )
-    phi, g = pooled(channels // 8, "sn_conv_phi"), pooled(channels // 2, "sn_conv_g")
-    attention = layers.Softmax(name=ATTENTION)(layers.Dot((2, 2))([theta, phi]))
-    attended = layers.Reshape((side, side, channels // 2))(layers.Dot((2, 1))([attention, g]))
-    return layers.Add()(
-        [x, _conv(channels, 1, "g_non_local_sn_conv_attn", use_bias=False)(attended)]
-    )
+    def take(self, live: ops.SNDense) -> None:
+        """Takes over the normalised weight."""
+        _set_normalized(self.dense, live)
 
 
-def _conv(filters: int, size: int, name: str, **options) -> keras.layers.Conv2D:
-    return keras.layers.Conv2D(filters, size, padding="same", name=name, dtype="float32", **options)
+class _ConditionalBatchNorm(_PlainLayer):
+    """In the place of `ops.ConditionalBatchNorm` with its ReLU: scale and shift of each class."""
+
+    def __init__(self, number_classes: int, *, name: str):
+        self.number_classes = number_classes
+        self.name = name
+
+    def build(self, input_shape) -> None:
+        """Makes the tables, [classes, channels]."""
+        self.scale = self._table(_SCALE, input_shape[-1])
+        self.shift = self._table(_SHIFT, input_shape[-1])
+
+    def __call__(self, x, labels, **_):
+        scale = keras.layers.Reshape((1, 1, x.shape[-1]))(self.scale(labels))
+        x = keras.layers.Multiply()([x, scale])
+        shift = keras.layers.Reshape((1, 1, x.shape[-1]))(self.shift(labels))
+        x = keras.layers.Add()([x, shift])
+        return keras.layers.ReLU()(x)
+
+    def _table(self, suffix: str, channels: int) -> keras.layers.Embedding:
+        return keras.layers.Embedding(
+            self.number_classes, channels, name=self.name + suffix, dtype="float32"
+        )
+
+    def take(self, live: ops.ConditionalBatchNorm) -> None:
+        """Takes over what the moving statistics make of gamma and beta, [classes, channels]."""
+        gamma, beta, mean, variance = (
+            np.asarray(v.numpy(), np.float64)
+            for v in (live.gamma, live.beta, live.moving_mean, live.moving_variance)
+        )
+        scale = gamma / np.sqrt(variance.reshape(-1) + live.epsilon)
+        shift = beta - mean.reshape(-1) * scale
+        self.scale.set_weights([scale.astype(np.float32)])
+        self.shift.set_weights([shift.astype(np.float32)])
 
 
-def _weights(generator: gan_generator.Generator) -> dict[str, list[np.ndarray]]:
-    """Layer of the folded model -> its weights."""
-    weights = {}
-    for block in generator.blocks:
-        for cbn in (block.cbn_0, block.cbn_1):
-            for suffix, table in zip(_TABLES, _tables(cbn)):
-                weights[f"{block.name}_{cbn.name}{suffix}"] = [table]
-        for conv in (block.snconv1, block.snconv2, block.snconv3):
-            weights[f"{block.name}_{conv.name}"] = _normalized(conv)
-    for layer in (generator.snh0, generator.snconv_last):
-        weights[layer.name] = _normalized(layer)
-    if generator.non_local is not None:
-        block = generator.non_local
-        for conv in (block.theta, block.phi, block.g):
-            weights[f"{block.name}_{conv.name}"] = _normalized(conv)
-        weights[f"{block.name}_{block.attn.name}"] = [
-            block.sigma_ratio.numpy() * _normalized(block.attn)[0]
-        ]
-    bn = generator.bn
-    weights[bn.name] = [v.numpy() for v in (bn.gamma, bn.beta, bn.moving_mean, bn.moving_variance)]
-    return weights
+class _BatchNorm(_PlainLayer):
+    """In the place of `ops.BatchNorm` with its ReLU."""
+
+    def __init__(self, *, name: str):
+        self.norm = keras.layers.BatchNormalization(
+            epsilon=ops.BatchNorm.epsilon, name=name, dtype="float32"
+        )
+
+    def __call__(self, x, **_):
+        return keras.layers.ReLU()(self.norm(x))
+
+    def take(self, live: ops.BatchNorm) -> None:
+        """Takes over all four weights."""
+        weights = [live.gamma, live.beta, live.moving_mean, live.moving_variance]
+        self.norm.set_weights([v.numpy() for v in weights])
 
 
-def _tables(cbn: ops.ConditionalBatchNorm) -> tuple[np.ndarray, np.ndarray]:
-    """Scale and shift of every class, [classes, channels]: what the moving statistics make of gamma
-    and beta."""
-    gamma, beta, mean, variance = (
-        np.asarray(v.numpy(), np.float64)
-        for v in (cbn.gamma, cbn.beta, cbn.moving_mean, cbn.moving_variance)
-    )
-    scale = gamma / np.sqrt(variance.reshape(-1) + cbn.epsilon)
-    return scale.astype(np.float32), (beta - mean.reshape(-1) * scale).astype(np.float32)
+class _PlainLayers(layers.SpectralLayers):
+    """Keras's own layers, for a functional model.
+
+    Args:
+      prefix: what names begin with.
+    """
+
+    def __init__(self, prefix: str = ""):
+        self._prefix = prefix
+
+    def inside(self, block_name):
+        return _PlainLayers(f"{block_name}_")
+
+    def run(self, block, x, *inputs, **options):
+        # `call`, because the block itself is one of our classes.
+        block.build(x.shape)
+        return block.call(x, *inputs, **options)
+
+    def conv(self, filters, kernel_size, *, name, use_bias=True, resample=None, **_):
+        name = self._prefix + name
+        return _Conv(filters, kernel_size, name=name, use_bias=use_bias, resample=resample)
+
+    def dense(self, units, *, name, **_):
+        return _Dense(units, name=self._prefix + name)
+
+    def batch_norm(self, *_, name, **__):
+        return _BatchNorm(name=self._prefix + name)
+
+    def conditional_batch_norm(self, number_classes, *_, name, **__):
+        return _ConditionalBatchNorm(number_classes, name=self._prefix + name)
+
+    def reshape(self, x, shape):
+        return keras.layers.Reshape(shape)(x)
+
+    def max_pool(self, x):
+        return keras.layers.MaxPooling2D(2)(x)
+
+    def add(self, x, y, scale=None):
+        """x + y; a scale is in the weights of the layer that made y."""
+        del scale
+        return keras.layers.Add()([x, y])
+
+    def attend(self, query, key, value):
+        sides = query.shape[1:3]
+        query = _places(query)
+        key = _places(key)
+        value = _places(value)
+        logits = keras.layers.Dot((2, 2))([query, key])
+        attention = keras.layers.Softmax(name=ATTENTION)(logits)
+        attended = keras.layers.Dot((2, 1))([attention, value])
+        return keras.layers.Reshape((*sides, value.shape[-1]))(attended), attention
+
+    def to_images(self, x):
+        return keras.layers.Activation("tanh")(x)
 
 
-def _normalized(layer) -> list[np.ndarray]:
-    kernel = layer.normalized_weight(update_sn=False).numpy().astype(np.float32)
-    return [kernel] + ([layer.bias.numpy()] if layer.use_bias else [])
+def _places(x):
+    """[n, h, w, c] -> [n, h w, c]."""
+    _, height, width, channels = x.shape
+    return keras.layers.Reshape((height * width, channels))(x)
+
+
+def _set_normalized(layer, live, factor: Optional[np.ndarray] = None) -> None:
+    """Gives a layer the normalised weight of another, times `factor`, and its bias."""
+    kernel = live.normalized_weight().numpy().astype(np.float32)
+    weights = [kernel if factor is None else factor * kernel]
+    if live.use_bias:
+        weights.append(live.bias.numpy())
+    layer.set_weights(weights)

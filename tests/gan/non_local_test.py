@@ -53,3 +53,23 @@ def test_attention_selects_the_planted_place(dtype):
 def test_too_few_channels_are_refused():
     with pytest.raises(ValueError, match="at least 8 channels, the map has 4"):
         non_local.NonLocalBlock().build((1, 4, 4, 4))
+
+
+def test_xla_computes_the_same_forward_and_backward():
+    block = non_local.NonLocalBlock()
+    block.build((2, 4, 4, 16))
+    block.sigma_ratio.assign(0.5)
+    x = tf.random.stateless_normal([2, 4, 4, 16], [0, 1])
+    cotangent = tf.random.stateless_normal([2, 4, 4, 16], [2, 3])
+
+    def gradients():
+        weights = [v.value for v in block.trainable_variables]
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = block(x)
+            loss = tf.reduce_sum(y * cotangent)
+        return [y, *tape.gradient(loss, [x, *weights])]
+
+    compiled = tf.function(gradients, jit_compile=True, autograph=False)()
+    for value, expected in zip(compiled, gradients()):
+        np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-4)

@@ -21,6 +21,14 @@ PAIRS = {
 }
 
 
+def test_upsample_repeats_and_downsample_averages():
+    x = tf.constant([[1.0, 2.0], [3.0, 4.0]])[None, :, :, None]
+    np.testing.assert_array_equal(
+        resampling.upsample(x)[0, :, :, 0], [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
+    )
+    np.testing.assert_array_equal(resampling.downsample(x)[0, :, :, 0], [[2.5]])
+
+
 def test_box_kernel_counts_the_places_it_covers():
     """All ones: a 3x3 kernel of ones counts 9 places, 6 at an edge and 4 in a corner."""
     ones, kernel = tf.ones([1, 2, 2, 1]), tf.ones([3, 3, 1, 1])
