@@ -21,7 +21,7 @@ def write_config(run_dir: str, **configs: Any) -> None:
       run_dir: directory of the run; made if it is not there.
       **configs: section name -> frozen dataclass.
     Raises:
-      config.UserError: the directory cannot be written.
+      errors.UserError: the directory cannot be written.
     """
     content = {
         "version": CONFIG_VERSION,
@@ -49,7 +49,7 @@ def read_config(run_dir: str, section: str, *, kind: type) -> Any:
     """A section of the run's `config.json` as a dataclass of type `kind`; None without a file.
 
     Raises:
-      config.UserError: the file is damaged, of a later version, or has not these fields.
+      errors.UserError: the file is damaged, of a later version, or has not these fields.
     """
     path = os.path.join(run_dir, "config.json")
     if not tf.io.gfile.exists(path):
@@ -72,31 +72,18 @@ def read_config(run_dir: str, section: str, *, kind: type) -> Any:
 
 
 def is_locked(path: str) -> bool:
-    """Whether a process of this machine holds a lock on a file.
+    """Whether a living process of this machine holds a lock on a file (`files.locked`).
 
-    Read off the system's own list. Asking for the lock instead would, for a moment, be in the way
-    of a run that starts, and it would refuse to. Files are told by their number only: file systems
-    in layers give the list another device than they give us.
+    Takes no lock, which would, for a moment, make a run that starts refuse to.
     """
-    try:
-        number = str(os.stat(path).st_ino)
-        with open("/proc/locks", encoding="ascii") as file:
-            return any(_is_lock_on(line, number) for line in file)
-    except OSError:  # None there, a remote one, or another system than Linux.
-        return False
-
-
-def _is_lock_on(line: str, number: str) -> bool:
-    """Whether a line of proc(5)'s locks, "1: FLOCK ADVISORY WRITE 708 00:13:42 0 EOF", names it."""
-    fields = line.split()
-    return fields[1:2] == ["FLOCK"] and fields[5].rsplit(":", 1)[-1] == number
+    return files.lock_holder(path) is not None
 
 
 def find_run(path: str) -> str:
     """The directory of a run: the path itself, or the only run in it.
 
     Raises:
-      config.UserError: there is none, or there are several.
+      errors.UserError: there is none, or there are several.
     """
     if _is_run(path):
         return path
