@@ -18,6 +18,10 @@ from sagan_tf.runtime import distribution
 
 # Where the moving average of the generator is, in the names of `SAGAN.state`.
 AVERAGE = "ema/"
+# Name of the training loop's own variable: how often it went back to an earlier checkpoint.
+ROLLBACKS = "rollbacks"
+# State that a checkpoint may lack, or hold without need, by how its names begin.
+OPTIONAL_STATE = (AVERAGE, ROLLBACKS, optimizers.LOSS_SCALE)
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 _G_METRICS = ("g_loss", "logit_fake")
 _D_METRICS = ("d_loss", "d_loss_real", "d_loss_fake", "logit_real", "logit_fake")

@@ -53,7 +53,8 @@ def test_strategies_by_name():
         ),
         (
             {"num_devices": 4, "bn_group": 128, "jit_compile": True},
-            "--bn_group=128: with --jit_compile groups cannot span devices, which run 64 images each",
+            "--bn_group=128: with --jit_compile groups cannot span devices, "
+            "which run 64 images each",
         ),
         (
             {"num_devices": 4, "num_towers": 12, "bn_group": 128},

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import psutil
@@ -67,11 +68,18 @@ def test_lock_is_held_by_one_process_and_dies_with_it(tmp_path):
 
 def test_lock_waits_for_its_turn_where_nothing_is_to_be_said(tmp_path):
     path = str(tmp_path / "lock")
-    holder = start_holder(path)
-    os.kill(holder.pid, signal.SIGSTOP)
-    os.kill(holder.pid, signal.SIGKILL)
-    with files.locked(path):
-        assert not holder.is_alive()
+    taken = threading.Event()
+
+    def take():
+        with files.locked(path):
+            taken.set()
+
+    waiting = threading.Thread(target=take)
+    with files.locked(path, "refused"):
+        waiting.start()
+        assert not taken.wait(0.3)
+    waiting.join(30)
+    assert taken.is_set()
 
 
 def test_process_of_an_older_release_keeps_us_out(tmp_path):
@@ -85,9 +93,12 @@ def test_process_of_an_older_release_keeps_us_out(tmp_path):
             files.locked(path, "somebody is there").__enter__()
         holder.kill()
         holder.wait()
-        with files.locked(path, "somebody is there"):
-            with open(path, "a") as file, pytest.raises(BlockingIOError):  # And we keep it out.
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with (  # And we keep it out.
+            files.locked(path, "somebody is there"),
+            open(path, "a") as file,
+            pytest.raises(BlockingIOError),
+        ):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @pytest.mark.parametrize(
@@ -142,12 +153,17 @@ def test_files_are_written_whole(tmp_path):
 def test_file_is_what_it_was_when_writing_fails(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(RuntimeError), files.replaced(str(path)) as written:
-        assert written.endswith("a.txt")
-        with open(written, "w") as file:
-            file.write("half")
-        assert path.read_text() == "old"
-        raise RuntimeError
+
+    def fail_halfway():
+        with files.replaced(str(path)) as written:
+            assert written.endswith("a.txt")
+            with open(written, "w") as file:
+                file.write("half")
+            assert path.read_text() == "old"
+            raise RuntimeError("halfway")
+
+    with pytest.raises(RuntimeError, match="halfway"):
+        fail_halfway()
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
 
