@@ -19,14 +19,14 @@ def import_run(path: str, model_config: ModelConfig, *, train_config: TrainConfi
     """
     # Refuse to write over a run.
     run_dir = train_config.run_dir
-    gan = model.SAGAN(model_config, train_config)
-    saved = checkpoints.Checkpoints(run_dir, gan.state(), keep=train_config.keep_checkpoints)
-    if saved.steps:
+    if checkpoints.Checkpoints(run_dir, {}).steps:
         raise errors.UserError(f"{run_dir}: holds a run already; choose another --checkpoint_dir")
 
     # Read the reference's checkpoint, write ours.
+    gan = model.SAGAN(model_config, train_config)
     reference_checkpoint.read(gan, path)
     directory.write_config(run_dir, model=model_config, data=DataConfig(), train=train_config)
+    saved = checkpoints.Checkpoints(run_dir, gan.state(), keep=train_config.keep_checkpoints)
     step = int(gan.step.numpy())
     saved.save(step)
     return step
