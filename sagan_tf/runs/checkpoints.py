@@ -1,4 +1,4 @@
-"""Checkpoints and `config.json` of a run: save, keep, restore; refuse another model's."""
+"""Checkpoints of a run: saved, kept, restored; those of another model are refused."""
 
 import hashlib
 import os
@@ -13,11 +13,9 @@ from sagan_tf import errors
 from sagan_tf.runs import keep_requests
 from sagan_tf.runtime import files
 
-# Beginnings of names that a checkpoint may have or not have, whatever the state has: the moving
-# average of the generator, which a flag switches on, and what later releases added.
-OPTIONAL = ("ema/", "rollbacks", "loss_scale/")
 _PREFIX = "ckpt"
 _UNFINISHED = "unfinished-ckpt-"
+_STATE = "state/"
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 # What TensorFlow raises for a checkpoint that is not whole.
 _READ_ERRORS = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
@@ -36,20 +34,30 @@ class Checkpoints:
     Args:
       run_dir: directory of the run.
       state: name -> variable, everything that a continued run needs.
-      keep: newest checkpoints that are kept.
+      keep: number of newest checkpoints that are kept.
+      optional: beginnings of names that a checkpoint may hold or lack, whatever the state holds.
 
     Attributes:
-      missing: names of the state that the restored checkpoint has not; they stayed as they were.
+      missing: names of the state that the restored checkpoint lacks; these variables stayed as
+        they were.
     """
 
-    def __init__(self, run_dir: str, state: Mapping[str, tf.Variable], *, keep: int = 5):
+    def __init__(
+        self,
+        run_dir: str,
+        state: Mapping[str, tf.Variable],
+        *,
+        keep: int = 5,
+        optional: Collection[str] = (),
+    ):
         self.run_dir = run_dir
+        self.missing: list[str] = []
         self._state = dict(state)
         self._checkpoint = tf.train.Checkpoint(state=self._state)
         self._keep = keep
-        self.missing: list[str] = []
+        self._optional = tuple(optional)
         self._digests: dict[int, tuple[list, str]] = {}
-        self._damaged: set[int] = set()  # steps that a restore passed over
+        self._damaged: set[int] = set()  # Steps that a restore skipped.
 
     def save(self, step: int) -> str:
         """Writes the checkpoint of `step`, reads it back, and only then drops the oldest ones.
@@ -57,33 +65,50 @@ class Checkpoints:
         Returns:
           Its path.
         Raises:
-          config.UserError: the directory cannot be written; earlier checkpoints stay.
+          errors.UserError: the directory cannot be written; earlier checkpoints stay.
         """
-        path, unfinished = self.path(step), os.path.join(self.run_dir, f"{_UNFINISHED}{step}")
         with files.writing(self.run_dir):
-            # TensorFlow itself writes an index under its final name, not at once.
-            try:
-                self._checkpoint.write(unfinished)
-                _check(unfinished)
-                written = self._files_named(f"{_UNFINISHED}{step}.")
-                files.sync(*written)
-                self.remove(step)  # A damaged one: its index would speak of other data.
-                for name in sorted(written):  # ".data-..." goes before ".index".
-                    tf.io.gfile.rename(name, path + name[len(unfinished) :])
-            except BaseException:
-                self.clear_unfinished()
-                raise
-            files.sync(self.run_dir)
-            # Newer ones than this are damaged: a restart has passed them over.
-            self._damaged.discard(step)
-            older = [other for other in self.steps if other <= step]
-            kept = [other for other in older if other not in self._damaged][-self._keep :]
-            wanted = keep_requests.first_step_to_keep(self.run_dir)
-            kept = [other for other in older if other in kept or other >= wanted]
-            self._point_to(path, kept)
-            for other in set(older) - set(kept):
-                self.remove(other)
-        return path
+            self._write(step)
+            self._drop_old(step)
+        return self.path(step)
+
+    def _write(self, step: int) -> None:
+        """Writes under another name first: TensorFlow makes an index by and by."""
+        unfinished = os.path.join(self.run_dir, f"{_UNFINISHED}{step}")
+        try:
+            # Write it, and read it back.
+            self._checkpoint.write(unfinished)
+            _check(unfinished)
+            written = self._files_named(f"{_UNFINISHED}{step}.")
+            files.sync(*written)
+
+            # Remove a damaged one of this step: its index would speak of other data.
+            self.remove(step)
+
+            # Give it its name: ".data-..." goes before ".index".
+            for name in sorted(written):
+                tf.io.gfile.rename(name, self.path(step) + name[len(unfinished) :])
+        except BaseException:
+            self.clear_unfinished()
+            raise
+        files.sync(self.run_dir)
+
+    def _drop_old(self, step: int) -> None:
+        """Removes the checkpoints before `step` that neither `keep` nor a request covers."""
+        # Newer ones than this are damaged: a restart has skipped them.
+        self._damaged.discard(step)
+        older = [other for other in self.steps if other <= step]
+
+        # Choose those to keep.
+        sound = [other for other in older if other not in self._damaged]
+        newest = sound[-self._keep :]
+        requested = keep_requests.first_step_to_keep(self.run_dir)
+        kept = [other for other in older if other in newest or other >= requested]
+
+        # Name them in TensorFlow's own file, then remove the others.
+        self._point_to(self.path(step), kept)
+        for other in set(older) - set(kept):
+            self.remove(other)
 
     def restore(
         self,
@@ -99,45 +124,51 @@ class Checkpoints:
           step: step of the checkpoint; -1: the newest.
           complete: whether a checkpoint that holds more than the state is refused; else only what
             the state needs is read.
-          note: told of each newer checkpoint that was damaged and passed over.
-          flag: the one that named the step.
+          note: told of each newer checkpoint that was damaged and skipped.
+          flag: name of the flag that gave the step.
         Returns:
           The step, or None when there is no checkpoint and none was named.
         Raises:
           Unreadable: there is none of that step, or all are damaged.
-          config.UserError: its variables are not this model's.
+          errors.UserError: its variables are not this model's.
         """
-        if step != -1 and step not in self.steps:
-            raise Unreadable(
-                f"--{flag}={step}: {self.run_dir} has no checkpoint of that step, but of "
-                + (", ".join(map(str, self.steps)) or "none")
-            )
+        # List the checkpoints to try, the newest first.
+        candidates = self.steps[::-1]
+        if step != -1:
+            if step not in candidates:
+                raise Unreadable(
+                    f"--{flag}={step}: {self.run_dir} has no checkpoint of that step, but of "
+                    + (", ".join(map(str, self.steps)) or "none")
+                )
+            candidates = [step]
+
+        # Take the first that can be read.
         faults = []
-        for candidate in [step] if step != -1 else reversed(self.steps):
+        for candidate in candidates:
+            path = self.path(candidate)
             try:
-                self._assign(self.path(candidate), complete)
+                self._assign(path, complete)
             except _READ_ERRORS as error:
                 self._damaged.add(candidate)
-                faults.append(
-                    f"{self.path(candidate)}: the checkpoint cannot be read "
-                    f"({files.first_line(error)})"
-                )
-                continue
-            for fault in faults:
-                note(f"{fault}; passed over")
-            return candidate
+                line = files.first_line(error)
+                faults.append(f"{path}: the checkpoint cannot be read ({line})")
+            else:
+                for fault in faults:
+                    note(f"{fault}; passed over")
+                return candidate
         if faults:
-            others = ", ".join(str(other) for other in self.steps if other != step)
-            raise Unreadable(
-                "; ".join(faults)
-                + (
-                    f"; there are checkpoints of steps {others or 'none other'}"
-                    if step != -1
-                    else f"; no checkpoint of {self.run_dir} is left: if the disk is well, move the "
-                    "directory away to begin again"
-                )
-            )
+            raise Unreadable("; ".join(faults) + "; " + self._advice(step))
         return None
+
+    def _advice(self, step: int) -> str:
+        """What to say when neither the named checkpoint nor, for -1, any other can be read."""
+        if step == -1:
+            return (
+                f"no checkpoint of {self.run_dir} is left: if the disk is well, move the "
+                "directory away to begin again"
+            )
+        others = ", ".join(str(other) for other in self.steps if other != step)
+        return f"there are checkpoints of steps {others or 'none other'}"
 
     @property
     def steps(self) -> list[int]:
@@ -163,18 +194,21 @@ class Checkpoints:
             tf.io.gfile.remove(name)
 
     def copy(self, step: int, directory: str) -> None:
-        """Puts a checkpoint into another directory too: the index last; a link where one can be.
+        """Copies a checkpoint into another directory, the index last; links where that works.
 
         Raises:
           OSError, tf.errors.OpError: it is gone, or the directory cannot be written.
         """
         for name in self._files_of(step):
+            # Remove what is there: copying onto a link would empty what it links to.
             target = os.path.join(directory, os.path.basename(name))
-            if tf.io.gfile.exists(target):  # Copying onto a link would empty what it links to.
+            if tf.io.gfile.exists(target):
                 tf.io.gfile.remove(target)
+
+            # Link, unless it is another file system, or one without links.
             try:
                 os.link(name, target)
-            except OSError:  # Another file system, or none that has links.
+            except OSError:
                 tf.io.gfile.copy(name, target + ".tmp", overwrite=True)
                 tf.io.gfile.rename(target + ".tmp", target, overwrite=True)
 
@@ -191,7 +225,8 @@ class Checkpoints:
         stamp = [(one.length, one.mtime_nsec) for one in found]
         if self._digests.get(step, (None,))[0] != stamp:
             joined = "".join(files.sha256(name) for name in names)
-            self._digests[step] = stamp, hashlib.sha256(joined.encode()).hexdigest()
+            digest = hashlib.sha256(joined.encode()).hexdigest()
+            self._digests[step] = (stamp, digest)
         return self._digests[step][1]
 
     def _files_of(self, step: int) -> list[str]:
@@ -202,14 +237,18 @@ class Checkpoints:
 
     def clear_unfinished(self) -> None:
         """Removes what a save left that was killed; for the run's only writer."""
-        whole = {f"{_PREFIX}-{step}" for step in self.steps}
+        # Remove files that never got their name.
         for name in self._files_named(_UNFINISHED):
             if tf.io.gfile.isdir(name):
                 tf.io.gfile.rmtree(name)
             else:
                 tf.io.gfile.remove(name)
+
+        # Remove data without an index.
+        whole = {f"{_PREFIX}-{step}" for step in self.steps}
         for name in self._files_named(f"{_PREFIX}-"):
-            if ".data-" in name and os.path.basename(name).split(".")[0] not in whole:
+            checkpoint = os.path.basename(name).split(".")[0]
+            if ".data-" in name and checkpoint not in whole:
                 tf.io.gfile.remove(name)
 
     def _files_named(self, beginning: str) -> list[str]:
@@ -217,36 +256,47 @@ class Checkpoints:
         return [os.path.join(self.run_dir, name) for name in names if name.startswith(beginning)]
 
     def _point_to(self, path: str, kept: list[int]) -> None:
-        """TensorFlow's own file, for tools that ask it for the latest checkpoint."""
+        """Writes TensorFlow's own file, for tools that ask it for the latest checkpoint."""
         lines = [f'model_checkpoint_path: "{os.path.basename(path)}"']
         lines += [f'all_model_checkpoint_paths: "{_PREFIX}-{step}"' for step in kept]
         files.write_whole(os.path.join(self.run_dir, "checkpoint"), "\n".join(lines) + "\n")
 
     def _assign(self, path: str, complete: bool) -> None:
-        """Sets the state; nothing is set when anything cannot be read."""
+        """Sets the state; sets nothing if anything cannot be read or does not fit."""
+        # Read the values.
         values = dict(_read(path, None if complete else self._state))
-        wanted = {name: tuple(v.shape) for name, v in self._state.items()}
+        self.missing = [name for name in self._state if name not in values]
 
-        self.missing = [name for name in wanted if name not in values]
-        faults = [f"no {name} there" for name in self.missing if not name.startswith(OPTIONAL)]
-        faults += [
-            f"{name} is {values[name].shape} there, {shape} here"
-            for name, shape in wanted.items()
-            if name in values and values[name].shape != shape
-        ]
+        # Refuse those of another model.
+        faults = [f"no {name} there" for name in self.missing if not self._is_optional(name)]
+        for name, variable in self._state.items():
+            shape = tuple(variable.shape)
+            if name in values and values[name].shape != shape:
+                faults.append(f"{name} is {values[name].shape} there, {shape} here")
         if complete:
-            faults += [
-                f"{name} there only"
-                for name in values
-                if name not in wanted and not name.startswith(OPTIONAL)
-            ]
+            more = [name for name in values if name not in self._state]
+            faults += [f"{name} there only" for name in more if not self._is_optional(name)]
         if faults:
             raise errors.UserError(
                 f"{path}: a checkpoint of another model; it differs in " + "; ".join(faults)
             )
+
+        # Set the variables.
         for name, variable in self._state.items():
             if name in values:
                 variable.assign(values[name])
+
+    def _is_optional(self, name: str) -> bool:
+        return name.startswith(self._optional)
+
+
+def unescaped(name: str) -> str:
+    """The name of a variable from its escaped form in a checkpoint: "a.Sb..c" -> "a/b.c".
+
+    The inverse of TensorFlow's `escape_local_name`, which writes "." as ".." and "/" as ".S":
+    https://github.com/tensorflow/tensorflow/blob/master/tensorflow/python/trackable/trackable_utils.py
+    """
+    return re.sub(r"\.([.S])", lambda found: {".": ".", "S": "/"}[found[1]], name)
 
 
 def _read(path: str, names: Optional[Collection[str]] = None) -> Iterator[tuple[str, np.ndarray]]:
@@ -258,11 +308,14 @@ def _read(path: str, names: Optional[Collection[str]] = None) -> Iterator[tuple[
     """
     reader = tf.train.load_checkpoint(path)
     for key in reader.get_variable_to_shape_map():
-        name = key[len("state/") : -len(_VALUE)].replace(".S", "/").replace("..", ".")
-        ours = key.startswith("state/") and key.endswith(_VALUE)
-        if names is None or (ours and name in names):
+        # Find out whether it is part of the state, and its name there.
+        in_state = key.startswith(_STATE) and key.endswith(_VALUE)
+        name = unescaped(key[len(_STATE) : -len(_VALUE)])
+
+        # Read it. What is not of the state is read for its checksum only.
+        if names is None or (in_state and name in names):
             value = reader.get_tensor(key)
-            if ours:
+            if in_state:
                 yield name, np.asarray(value)
 
 

@@ -1,4 +1,4 @@
-"""A run's directory: its settings, its name, and where it is found."""
+"""The directory of a run: its settings, its name, where it is found, whether it is in use."""
 
 import dataclasses
 import json
@@ -15,29 +15,29 @@ CONFIG_VERSION = 1
 
 
 def write_config(run_dir: str, **configs: Any) -> None:
-    """Writes `config.json`, whole or not at all; the run gets a name of its own, and keeps it.
+    """Writes `config.json`, whole or not at all. The run gets a name of its own, and keeps it.
 
     Args:
       run_dir: directory of the run; made if it is not there.
       **configs: section name -> frozen dataclass.
     Raises:
-      config.UserError: the directory cannot be written.
+      errors.UserError: the directory cannot be written.
     """
-    content = {
-        "version": CONFIG_VERSION,
-        "run": run_id(run_dir) or uuid.uuid4().hex,
-        **{name: dataclasses.asdict(value) for name, value in configs.items()},
-    }
+    # Collect the content.
+    content = {"version": CONFIG_VERSION, "run": run_id(run_dir) or uuid.uuid4().hex}
+    for name, value in configs.items():
+        content[name] = dataclasses.asdict(value)
+
+    # Write it.
+    text = json.dumps(content, indent=2) + "\n"
     with files.writing(run_dir):
         tf.io.gfile.makedirs(run_dir)
-        files.write_whole(
-            os.path.join(run_dir, "config.json"), json.dumps(content, indent=2) + "\n"
-        )
+        files.write_whole(_config_path(run_dir), text)
 
 
 def run_id(run_dir: str) -> Optional[str]:
     """The name that tells this run from another one in the same place; None for an old run's."""
-    path = os.path.join(run_dir, "config.json")
+    path = _config_path(run_dir)
     try:
         with tf.io.gfile.GFile(path) as file:
             return json.loads(file.read()).get("run")
@@ -49,18 +49,22 @@ def read_config(run_dir: str, section: str, *, kind: type) -> Any:
     """A section of the run's `config.json` as a dataclass of type `kind`; None without a file.
 
     Raises:
-      config.UserError: the file is damaged, of a later version, or has not these fields.
+      errors.UserError: the file is damaged, of a later version, or has not these fields.
     """
-    path = os.path.join(run_dir, "config.json")
+    path = _config_path(run_dir)
     if not tf.io.gfile.exists(path):
         return None
     try:
+        # Read the file.
         with tf.io.gfile.GFile(path) as file:
             content = json.loads(file.read())
-        if content["version"] > CONFIG_VERSION:
+
+        # Refuse what a later release wrote.
+        version = content["version"]
+        if version > CONFIG_VERSION:
             raise ValueError(
-                f"version {content['version']}, expected at most {CONFIG_VERSION}; it "
-                "was written by a later release"
+                f"version {version}, expected at most {CONFIG_VERSION}; it was written by a later "
+                "release"
             )
         return kind(**content[section])
     except KeyError as error:
@@ -72,48 +76,42 @@ def read_config(run_dir: str, section: str, *, kind: type) -> Any:
 
 
 def is_locked(path: str) -> bool:
-    """Whether a process of this machine holds a lock on a file.
+    """Whether a living process of this machine holds a lock on a file (`files.locked`).
 
-    Read off the system's own list. Asking for the lock instead would, for a moment, be in the way
-    of a run that starts, and it would refuse to. Files are told by their number only: file systems
-    in layers give the list another device than they give us.
+    Takes no lock, which would, for a moment, make a run that starts refuse to.
     """
-    try:
-        number = str(os.stat(path).st_ino)
-        with open("/proc/locks", encoding="ascii") as file:
-            return any(_is_lock_on(line, number) for line in file)
-    except OSError:  # None there, a remote one, or another system than Linux.
-        return False
-
-
-def _is_lock_on(line: str, number: str) -> bool:
-    """Whether a line of proc(5)'s locks, "1: FLOCK ADVISORY WRITE 708 00:13:42 0 EOF", names it."""
-    fields = line.split()
-    return fields[1:2] == ["FLOCK"] and fields[5].rsplit(":", 1)[-1] == number
+    return files.lock_holder(path) is not None
 
 
 def find_run(path: str) -> str:
     """The directory of a run: the path itself, or the only run in it.
 
     Raises:
-      config.UserError: there is none, or there are several.
+      errors.UserError: there is none, or there are several.
     """
     if _is_run(path):
         return path
+
+    # Look for runs in it.
     names = tf.io.gfile.listdir(path) if tf.io.gfile.isdir(path) else []
-    runs = [os.path.join(path, name.rstrip("/")) for name in sorted(names)]
-    runs = [run for run in runs if _is_run(run)]
+    inside = [os.path.join(path, name.rstrip("/")) for name in sorted(names)]
+    runs = [run for run in inside if _is_run(run)]
     if len(runs) == 1:
         return runs[0]
-    raise errors.UserError(
-        f"--run={path}: "
-        + (
-            f"several runs are there; name one of {', '.join(runs)}"
-            if runs
-            else "no run there (config.json is missing); expected <checkpoint_dir>/imagenet_<batch_size>"
+
+    # Say why it is not one.
+    if runs:
+        fault = f"several runs are there; name one of {', '.join(runs)}"
+    else:
+        fault = (
+            "no run there (config.json is missing); expected <checkpoint_dir>/imagenet_<batch_size>"
         )
-    )
+    raise errors.UserError(f"--run={path}: {fault}")
 
 
 def _is_run(path: str) -> bool:
-    return tf.io.gfile.exists(os.path.join(path, "config.json"))
+    return tf.io.gfile.exists(_config_path(path))
+
+
+def _config_path(run_dir: str) -> str:
+    return os.path.join(run_dir, "config.json")

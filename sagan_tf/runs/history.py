@@ -1,6 +1,6 @@
-"""What has happened to a run: `history.jsonl` in its directory, a line for each event.
+"""The event log of a run: `history.jsonl` in its directory, a line for each event.
 
-Losses walk some steps twice when a run was killed; this file does not: it is only ever added to.
+A line is never removed. The rows of `metrics.jsonl` are, when a killed run takes steps again.
 """
 
 import contextlib
@@ -15,8 +15,10 @@ from sagan_tf import errors
 from sagan_tf.runtime import files
 
 FILENAME = "history.jsonl"
-# Kinds of events. A START without an END before the next one was killed.
-START, END, WARNING = "start", "end", "warning"
+# Kinds of events. A run whose START has no END before the next one was killed.
+START = "start"
+END = "end"
+WARNING = "warning"
 
 
 class History:
@@ -30,7 +32,7 @@ class History:
         self._run_dir = run_dir
 
     def add(self, event: str, text: str = "", **facts: Any) -> None:
-        """An event, with the time in seconds since 1970.
+        """Adds an event, with the time in seconds since 1970.
 
         Args:
           event: `START`, `END` or `WARNING`.
@@ -43,10 +45,12 @@ class History:
 
 
 def read(run_dir: str) -> list[dict[str, Any]]:
-    """The events of a run, oldest first, without lines that are unfinished; [] without any."""
+    """The events of a run, the oldest first, without unfinished lines; [] if there are none."""
     path = os.path.join(run_dir, FILENAME)
     if not tf.io.gfile.exists(path):
         return []
+
+    # Keep the lines that are events.
     events = []
     for line in files.read_lines(path):
         with contextlib.suppress(ValueError):

@@ -1,4 +1,4 @@
-"""Rows of numbers of a run: metrics.jsonl and TensorBoard's events."""
+"""A writer and a reader of a run's numbers: metrics.jsonl and TensorBoard's events."""
 
 import contextlib
 import json
@@ -22,12 +22,12 @@ class MetricWriter:
     Args:
       directory: where `metrics.jsonl`, the TensorBoard events and `samples/` go; made if needed.
       start_step: rows of `metrics.jsonl` after this step are dropped, because a run that was
-        killed after its last checkpoint walks those steps again. None: keep all rows.
+        killed after its last checkpoint takes those steps again. None: keep all rows.
       summary_dir: where the events go, if not into `directory`.
-      warn: told, once, when something cannot be written, and again when it can: what is lost is
-        lost, and the caller goes on. None: an error.
+      warn: told, once, when something cannot be written, and again when it can. The caller goes
+        on without what was lost. None: an error.
 
-    Raises (all methods, without `warn`): config.UserError, when a directory cannot be written.
+    Raises (all methods, without `warn`): errors.UserError, when a directory cannot be written.
     """
 
     def __init__(
@@ -44,18 +44,26 @@ class MetricWriter:
         self._warn = warn
         self._failing: set[str] = set()
         self._events = None
+
+        # Make the directory, and drop the rows that will come again.
         with files.writing(directory):
             tf.io.gfile.makedirs(directory)
         if start_step is not None:
             self.drop_rows_after(start_step)
+
+        # Open TensorBoard's events.
         with self._writing(self._summary_dir):
             self._open_events()
 
     def write_scalars(self, step: int, scalars: Mapping[str, float], **record) -> None:
-        """Scalars to TensorBoard and, with `record`'s other facts, as a row of `metrics.jsonl`."""
-        row = {"step": step, **{k: float(v) for k, v in scalars.items()}, **record}
+        """Writes scalars to TensorBoard and, with the facts of `record`, to `metrics.jsonl`."""
+        # Add a row.
+        numbers = {name: float(value) for name, value in scalars.items()}
+        row = {"step": step, **numbers, **record}
         with self._writing(self.directory):
             files.append_line(self._rows, json.dumps(row))
+
+        # Add an event for each scalar.
         with self._writing(self._summary_dir), self._open_events().as_default():
             for name, value in scalars.items():
                 tf.summary.scalar(name, value, step=step)
@@ -64,20 +72,29 @@ class MetricWriter:
     def write_image(
         self, step: int, tag: str, *, image: np.ndarray, filename: Optional[str] = None
     ) -> Optional[str]:
-        """A picture, uint8 [height, width, 3], to TensorBoard and, if named, as a PNG file.
+        """Writes a picture to TensorBoard and, if it has a name, to a PNG file.
 
+        Args:
+          step: of the picture.
+          tag: name of the picture in TensorBoard.
+          image: uint8 [height, width, 3].
+          filename: of the PNG file, below the directory.
         Returns:
           The path of the PNG file, or None.
         """
-        path = filename and os.path.join(self.directory, filename)
+        # Add an event.
         with self._writing(self._summary_dir), self._open_events().as_default():
             tf.summary.image(tag, image[None], step=step)
             self._events.flush()
-        if path:
-            with self._writing(self.directory):
-                tf.io.gfile.makedirs(os.path.dirname(path))
-                with tf.io.gfile.GFile(path, "wb") as file:
-                    file.write(pixels.encode_png(image))
+
+        # Write the file.
+        if not filename:
+            return None
+        path = os.path.join(self.directory, filename)
+        with self._writing(self.directory):
+            tf.io.gfile.makedirs(os.path.dirname(path))
+            with tf.io.gfile.GFile(path, "wb") as file:
+                file.write(pixels.encode_png(image))
         return path
 
     def _open_events(self) -> tf.summary.SummaryWriter:
@@ -87,14 +104,19 @@ class MetricWriter:
 
     @contextlib.contextmanager
     def _writing(self, directory: str) -> Iterator[None]:
+        """Turns an error of writing into a warning, where there is somebody to warn."""
         try:
             with files.writing(directory):
                 yield
         except errors.UserError as error:
             if self._warn is None:
                 raise
+
+            # Open the events anew next time: a writer repeats what it could not write.
             if directory == self._summary_dir:
-                self._events = None  # What a writer could not write it tries again and again.
+                self._events = None
+
+            # Warn once.
             if directory not in self._failing:
                 self._warn(f"{error}; training goes on without what would be written there")
             self._failing.add(directory)
@@ -104,19 +126,22 @@ class MetricWriter:
             self._failing.discard(directory)
 
     def drop_rows_after(self, step: int) -> None:
-        """Forgets the rows of steps that are walked again."""
+        """Drops the rows after a step, and those that a killed run left unfinished."""
         with self._writing(self.directory):
             if not tf.io.gfile.exists(self._rows):
                 return
             lines = files.read_lines(self._rows)
-            rows = zip(lines, map(_row_of, lines))
-            kept = [line for line, row in rows if row is not None and row["step"] <= step]
+            kept = []
+            for line in lines:
+                row = _row_of(line)
+                if row is not None and row["step"] <= step:
+                    kept.append(line + "\n")
             if len(kept) < len(lines):
-                files.write_whole(self._rows, "".join(line + "\n" for line in kept))
+                files.write_whole(self._rows, "".join(kept))
 
 
 def read_rows(directory: str) -> list[dict[str, Any]]:
-    """The rows of a directory's `metrics.jsonl`, without one that is unfinished; [] without any."""
+    """The finished rows of a directory's `metrics.jsonl`; [] if there are none."""
     path = os.path.join(directory, _ROWS)
     if not tf.io.gfile.exists(path):
         return []

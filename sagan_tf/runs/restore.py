@@ -1,4 +1,4 @@
-"""One network of a run with the weights of a checkpoint: the one way in which a run is opened."""
+"""Networks of a run with the weights of a checkpoint: the one way in which a run is opened."""
 
 from collections.abc import Callable
 from typing import Optional
@@ -56,10 +56,11 @@ class RestoredNetwork:
         flag: str = "step",
         note: Callable[[str], None] = lambda _: None,
     ):
+        # Name the weights as a checkpoint does.
         prefix = model.AVERAGE if use_ema else ""
         state = {prefix + weight.path: weight.value for weight in network.weights}
         self.network = network
-        self.checkpoints = checkpoints.Checkpoints(run_dir, state)
+        self.checkpoints = checkpoints.Checkpoints(run_dir, state, optional=model.OPTIONAL_STATE)
         self.step: Optional[int] = None
         self.sha256: Optional[str] = None
         self._flag = flag
@@ -87,7 +88,7 @@ class RestoredNetwork:
                 "or leave the flag out"
             )
 
-        # Tell which files they came from.
+        # Take the digest of the files that they came from.
         try:
             self.sha256 = saved.sha256(found)
         except (OSError, tf.errors.OpError) as error:
@@ -107,13 +108,15 @@ def open_generator(
 ) -> RestoredNetwork:
     """The generator of a run, a `generator.Generator` with the weights of a checkpoint.
 
+    Args:
+      run_dir: directory of the run.
+      step: of the checkpoint; -1: the newest that can be read.
+      use_ema: whether to take the moving average of the generator.
+      note: told of damaged checkpoints that were skipped.
     Raises:
       errors.UserError: there is no run, or as `RestoredNetwork.load`.
     """
-    network = generator.Generator(
-        read_model_config(run_dir), optimizations=distribution.optimizations()
-    )
-    network.build()
+    network = _built(generator.Generator, run_dir)
     restored = RestoredNetwork(run_dir, network, use_ema=use_ema, note=note)
     restored.load(step)
     return restored
@@ -124,13 +127,16 @@ def open_discriminator(
 ) -> RestoredNetwork:
     """The discriminator of a run, a `discriminator.Discriminator` with a checkpoint's weights.
 
-    Raises:
-      errors.UserError: there is no run, or as `RestoredNetwork.load`.
+    Args and raises as `open_generator`.
     """
-    network = discriminator.Discriminator(
-        read_model_config(run_dir), optimizations=distribution.optimizations()
-    )
-    network.build()
+    network = _built(discriminator.Discriminator, run_dir)
     restored = RestoredNetwork(run_dir, network, note=note)
     restored.load(step)
     return restored
+
+
+def _built(kind: type, run_dir: str) -> tf.Module:
+    """A network of a run, with weights that mean nothing yet."""
+    network = kind(read_model_config(run_dir), optimizations=distribution.optimizations())
+    network.build()
+    return network

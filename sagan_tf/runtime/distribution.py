@@ -1,21 +1,21 @@
-"""From flags to a `tf.distribute.Strategy`, and what its workers agree on."""
+"""The `tf.distribute.Strategy` that the flags ask for, and what its workers share."""
 
 import contextlib
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf import config as config_lib
 from sagan_tf import errors
-from sagan_tf.config import ScoringConfig, TrainConfig
-from sagan_tf.runtime import files, memory
+from sagan_tf.config import ScoringConfig, TrainConfig, optimization_names
+from sagan_tf.runtime import files, memory, watchdog
 
 _CPU_BATCH = 20
+# Jobs of a cluster whose processes train together.
+_TRAINING_JOBS = ("chief", "worker")
 # What TensorFlow raises when a worker has died, hangs, or was started anew without the others.
 _WORKER_ERRORS = (
     tf.errors.UnavailableError,
@@ -35,11 +35,12 @@ def make_strategy(config: TrainConfig) -> tf.distribute.Strategy:
     worker that the environment variable TF_CONFIG names. `tpu` takes all cores.
 
     Raises:
-      config.UserError: there are fewer devices than asked for, their number does not divide
+      errors.UserError: there are fewer devices than asked for, their number does not divide
         `num_towers`, or TF_CONFIG is not what TensorFlow expects.
 
     A process whose other workers do not appear within `worker_timeout` is killed.
     """
+    # Find out which strategy it is.
     memory.keep_freed_memory()
     kind = _kind(config)
     if kind in ("multi_worker", "tpu") and config.num_devices:
@@ -47,12 +48,15 @@ def make_strategy(config: TrainConfig) -> tf.distribute.Strategy:
             f"--num_devices={config.num_devices}: expected 0 with --strategy={kind}, which takes "
             "all devices; CUDA_VISIBLE_DEVICES limits the GPUs of a worker"
         )
-    strategy = {
+
+    # Make it.
+    make = {
         "one_device": _one_device,
         "mirrored": _mirrored,
         "multi_worker": _multi_worker,
         "tpu": _tpu,
-    }[kind](config)
+    }
+    strategy = make[kind](config)
     _check_towers(config, strategy.num_replicas_in_sync)
     return strategy
 
@@ -61,18 +65,21 @@ def make_evaluation_strategy(config: ScoringConfig) -> tf.distribute.Strategy:
     """The strategy of an evaluation: as `make_strategy`'s, of this machine alone.
 
     Raises:
-      config.UserError: there are fewer devices than asked for.
+      errors.UserError: there are fewer devices than asked for.
     """
-    # The record says float32: no TensorFloat-32, which TensorFlow takes by default where it can.
+    # Compute in float32, as the record says: TensorFlow's default is TensorFloat-32 if it can.
     tf.config.experimental.enable_tensor_float_32_execution(False)
     for gpu in tf.config.list_physical_devices("GPU"):
         with contextlib.suppress(RuntimeError):  # Devices have started: too late to choose.
-            # A run may be training beside this.
+            # Leave memory to a run that may be training beside this.
             tf.config.experimental.set_memory_growth(gpu, True)
+
+    # Take the devices of this machine alone.
     kind = config.strategy
     if kind == "auto":
         kind = "tpu" if os.environ.get("TPU_NAME") else "mirrored"
-    return {"one_device": _one_device, "mirrored": _mirrored, "tpu": _tpu}[kind](config)
+    make = {"one_device": _one_device, "mirrored": _mirrored, "tpu": _tpu}
+    return make[kind](config)
 
 
 def device_kind() -> str:
@@ -85,7 +92,7 @@ def device_kind() -> str:
 
 def optimizations(text: str = "auto") -> dict[str, int]:
     """What --optimizations asks for on the devices of `device_kind` (`config.optimizations`)."""
-    return config_lib.optimizations(text, device_kind())
+    return optimization_names.optimizations(text, device_kind())
 
 
 def fitting_batch(images: int) -> int:
@@ -113,11 +120,14 @@ def number_of_workers(strategy: tf.distribute.Strategy) -> int:
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return 1
     cluster = strategy.cluster_resolver.cluster_spec().as_dict()
-    return sum(len(cluster.get(job, [])) for job in ("chief", "worker"))
+    return sum(len(cluster.get(job, [])) for job in _TRAINING_JOBS)
 
 
-def agree(strategy: tf.distribute.Strategy, values: Sequence[float]) -> np.ndarray:
-    """Means over the workers of a few numbers, float64; every worker must ask at the same point."""
+def mean_over_workers(strategy: tf.distribute.Strategy, values: Sequence[float]) -> np.ndarray:
+    """Means over the workers of a few numbers, float64 [numbers].
+
+    Every worker must call it at the same point: it waits for all of them.
+    """
     if number_of_workers(strategy) == 1:
         return np.array(values, np.float64)
     own = strategy.experimental_distribute_values_from_function(
@@ -128,17 +138,20 @@ def agree(strategy: tf.distribute.Strategy, values: Sequence[float]) -> np.ndarr
 
 @contextlib.contextmanager
 def workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Turns TensorFlow's error about a lost worker, or TPU, into a `config.WorkerLost`."""
+    """Turns TensorFlow's error about a lost worker, or TPU, into an `errors.WorkerLost`."""
     try:
         yield
     except _WORKER_ERRORS as error:
+        # Without other workers only a TPU can be lost.
         alone = number_of_workers(strategy) == 1
         if alone and not isinstance(strategy, tf.distribute.TPUStrategy):
             raise
+
+        # Say who was lost, and what to do.
+        lost = "the TPU" if alone else "another worker"
         raise errors.WorkerLost(
-            f"{'the TPU' if alone else 'another worker'} has died or does not answer "
-            f"({files.first_line(error)}); start the same command on all workers again, and they "
-            "continue from the last checkpoint"
+            f"{lost} has died or does not answer ({files.first_line(error)}); start the same "
+            "command on all workers again, and they continue from the last checkpoint"
         ) from error
 
 
@@ -151,27 +164,38 @@ def _kind(config: TrainConfig) -> str:
 
 
 def _cluster_size() -> int:
-    """Workers that TF_CONFIG names; 0 without it."""
+    """Workers that TF_CONFIG names; 0 without it.
+
+    Raises:
+      errors.UserError: it is not what TensorFlow expects.
+    """
     text = os.environ.get("TF_CONFIG", "")
     if not text:
         return 0
     try:
-        content = json.loads(text)
-        cluster, task = content.get("cluster", {}), content.get("task", {})
-        if not all(isinstance(names, list) for names in cluster.values()):
-            raise ValueError("the addresses of a job are no list")
-        names = [*cluster.get("chief", []), *cluster.get("worker", [])]
-        if cluster and not (
-            task["type"] in cluster and 0 <= task["index"] < len(cluster[task["type"]])
-        ):
-            raise ValueError("the task is not one of the cluster")
-        return len(names)
+        return _count_workers(json.loads(text))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise errors.UserError(
             f"TF_CONFIG={text}: expected JSON as in "
             '{"cluster": {"worker": ["host0:port", "host1:port"]}, "task": {"type": "worker", '
             f'"index": 0}}}} ({files.first_line(error)})'
         ) from error
+
+
+def _count_workers(content: dict[str, Any]) -> int:
+    """Workers in the parsed TF_CONFIG; ValueError, KeyError, ... if it is not one."""
+    # Read the addresses of each job.
+    cluster = content.get("cluster", {})
+    if not all(isinstance(names, list) for names in cluster.values()):
+        raise ValueError("the addresses of a job are no list")
+
+    # Find this process among them.
+    task = content.get("task", {})
+    if cluster:
+        job = cluster.get(task["type"], [])
+        if not 0 <= task["index"] < len(job):
+            raise ValueError("the task is not one of the cluster")
+    return sum(len(cluster.get(job, [])) for job in _TRAINING_JOBS)
 
 
 def _one_device(config: TrainConfig) -> tf.distribute.Strategy:
@@ -198,24 +222,24 @@ def _mirrored(config: TrainConfig) -> tf.distribute.Strategy:
 
 
 def _multi_worker(config: TrainConfig) -> tf.distribute.Strategy:
+    # Count the workers.
     count = _cluster_size()
     if not count:
         raise errors.UserError(
             "--strategy=multi_worker: expected the environment variable TF_CONFIG to name the "
             'workers, another on each (README, "Several machines")'
         )
-    with _limited(
-        config.worker_timeout,
+
+    # Wait for them, but not for ever: TensorFlow itself would.
+    timeout = config.worker_timeout
+    missing = (
         f"TF_CONFIG names {count} workers, and not all have appeared within "
-        f"--worker_timeout={config.worker_timeout} seconds; start the same command on "
-        "all of them",
-    ):
+        f"--worker_timeout={timeout} seconds; start the same command on all of them"
+    )
+    options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=timeout)
+    with watchdog.limited(timeout, missing):
         try:
-            return tf.distribute.MultiWorkerMirroredStrategy(
-                communication_options=tf.distribute.experimental.CommunicationOptions(
-                    timeout_seconds=config.worker_timeout
-                )
-            )
+            return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
         except (ValueError, TypeError, RuntimeError, tf.errors.OpError) as error:
             raise errors.UserError(
                 f"TF_CONFIG={os.environ['TF_CONFIG']}: the workers cannot be joined "
@@ -236,35 +260,8 @@ def _tpu(config: TrainConfig) -> tf.distribute.Strategy:
         ) from error
 
 
-# A process of its own: TensorFlow waits without limit, and lets nothing else of its process run.
-_WATCHER = """
-import os, sys, time
-parent, seconds, line = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
-end = time.monotonic() + seconds
-while os.getppid() == parent:
-    if time.monotonic() > end:
-        print(line, file=sys.stderr, flush=True)
-        os.kill(parent, 9)
-        break
-    time.sleep(0.1)
-"""
-
-
-@contextlib.contextmanager
-def _limited(seconds: float, line: str) -> Iterator[None]:
-    """Kills this process, after a line on standard error, when the body takes longer."""
-    with subprocess.Popen(
-        [sys.executable, "-c", _WATCHER, str(os.getpid()), str(seconds), line],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    ) as watcher:
-        try:
-            yield
-        finally:
-            watcher.kill()
-
-
 def _check_towers(config: TrainConfig, replicas: int) -> None:
+    """Refuses towers that the devices cannot share evenly."""
     if config.num_towers % replicas:
         raise errors.UserError(
             f"--num_towers={config.num_towers}: the towers do not divide evenly over {replicas} "
@@ -277,7 +274,12 @@ def _check_towers(config: TrainConfig, replicas: int) -> None:
             f"--accumulate={config.accumulate}: expected a divisor of the {towers} towers that "
             "each device runs"
         )
-    at_once = towers // config.accumulate * config.batch_size
+    _check_groups(config, replicas, at_once=towers // config.accumulate * config.batch_size)
+
+
+def _check_groups(config: TrainConfig, replicas: int, *, at_once: int) -> None:
+    """Refuses groups of batch norm that do not fit the images that a device runs at once."""
+    # Groups that span devices exchange their moments, which some settings exclude.
     wide = config.group_size > at_once
     if wide and config.accumulate > 1:
         raise errors.UserError(
@@ -289,8 +291,14 @@ def _check_towers(config: TrainConfig, replicas: int) -> None:
             f"--bn_group={config.bn_group}: with --jit_compile groups cannot span devices, which "
             f"run {at_once} images each; give at most that, or --nojit_compile"
         )
-    whole, part = (config.group_size, at_once) if wide else (at_once, config.group_size)
-    if whole % part or (wide and replicas % (whole // part)):
+
+    # A group is a whole number of devices, or a device's images a whole number of groups.
+    if wide:
+        devices = config.group_size // at_once
+        fits = config.group_size % at_once == 0 and replicas % devices == 0
+    else:
+        fits = at_once % config.group_size == 0
+    if not fits:
         raise errors.UserError(
             f"--bn_group={config.bn_group}: groups do not fit the {at_once} images that each of "
             f"{replicas} devices runs"
@@ -304,15 +312,15 @@ def _gpus() -> list[str]:
 
 
 def _cpu_devices(count: int) -> list[str]:
+    # Split the CPU, unless TensorFlow has started (an error) or somebody has split it before.
     if count > 1:
         cpu = tf.config.list_physical_devices("CPU")[0]
-        # Where TensorFlow has started already (an error), or somebody has chosen (a
-        # configuration), what there is, is counted below.
         if not tf.config.get_logical_device_configuration(cpu):
+            parts = [tf.config.LogicalDeviceConfiguration()] * count
             with contextlib.suppress(RuntimeError):
-                tf.config.set_logical_device_configuration(
-                    cpu, [tf.config.LogicalDeviceConfiguration()] * count
-                )
+                tf.config.set_logical_device_configuration(cpu, parts)
+
+    # Count what there is.
     devices = tf.config.list_logical_devices("CPU")
     if len(devices) < count:
         raise errors.UserError(

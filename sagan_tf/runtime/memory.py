@@ -1,9 +1,10 @@
-"""What the operating system knows of this process: age and memory. Linux; elsewhere 0."""
+"""Age and memory of this process, and how its C library treats freed memory."""
 
 import contextlib
 import ctypes
-import os
 import time
+
+import psutil
 
 
 def keep_freed_memory() -> None:
@@ -28,28 +29,39 @@ def give_back_freed_memory() -> None:
 
 
 def age() -> float:
-    """Seconds since this process began."""
-    try:
-        with open("/proc/self/stat", encoding="ascii") as file:
-            began = int(file.read().rsplit(")", 1)[1].split()[19])  # proc(5): starttime, in ticks
-    except OSError:
+    """Seconds since this process began; 0 where the system is not Linux."""
+    if not hasattr(time, "CLOCK_BOOTTIME"):
         return 0.0
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - began / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - start_after_boot(psutil.Process())
+
+
+def start_after_boot(process: psutil.Process) -> float:
+    """Seconds from the start of the machine to that of a process.
+
+    psutil gives a time of day, from a boot time in whole seconds that moves with the clock. The
+    difference is what the system recorded, to a hundredth of a second.
+    """
+    return process.create_time() - psutil.boot_time()
 
 
 def memory_mb(peak: bool = False) -> float:
-    """Megabytes of memory that this process holds now, or has held at most."""
-    name = "VmHWM:" if peak else "VmRSS:"
-    try:
-        with open("/proc/self/status", encoding="ascii") as file:
-            return next(
-                float(line.split()[1]) * 1024 / 1e6 for line in file if line.startswith(name)
-            )
-    except (OSError, StopIteration):
-        return 0.0
+    """Megabytes of memory that this process holds now, or has held at most since `forget_peak`.
+
+    Args:
+      peak: the most; 0 where the system is not Linux. Neither psutil nor `resource.getrusage`
+        has it: the latter's also holds the peak of the process that started this one.
+    """
+    if not peak:
+        return psutil.Process().memory_info().rss / 1e6
+    with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("VmHWM:"):
+                kibibytes = int(line.split()[1])
+                return kibibytes * 1024 / 1e6
+    return 0.0
 
 
 def forget_peak() -> None:
-    """Lets the peak that `memory_mb` tells begin anew; does nothing where Linux does not allow it."""
+    """Begins the peak of `memory_mb` anew; does nothing where the system does not allow it."""
     with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w", encoding="ascii") as file:
         file.write("5")

@@ -9,15 +9,16 @@ From a run to a checkpoint that the reference restores:
 """
 
 from sagan_tf import cli, config
-from sagan_tf.runs import conversion
 
 
 def main() -> None:
-    options, train_config = cli.make(config.ConvertConfig), cli.make(config.TrainConfig)
+    options = cli.make(config.ConvertConfig)
+    train_config = cli.make(config.TrainConfig)
+    model_config = cli.make(config.ModelConfig)
+    from sagan_tf.runs import conversion  # TensorFlow starts here, after the flags were checked
+
     if options.direction == "import":
-        step = conversion.import_run(
-            options.path, cli.make(config.ModelConfig), train_config=train_config
-        )
+        step = conversion.import_run(options.path, model_config, train_config=train_config)
         print(f"step {step}: {options.path} -> {train_config.run_dir}")
     else:
         step = conversion.export_run(options.path, train_config, step=options.checkpoint_step)

@@ -101,7 +101,7 @@ class Trainer:
             if self._chief:
                 found = self.saved.restore(note=self._warn)
             own = workers * (found + 1) if found is not None else 0
-            step = round(float(distribution.agree(self.gan.strategy, [own])[0])) - 1
+            step = round(float(distribution.mean_over_workers(self.gan.strategy, [own])[0])) - 1
             if not self._chief and step >= 0:
                 self.saved.restore(step)
             if any(name.startswith(model.AVERAGE) for name in self.saved.missing):
@@ -162,7 +162,7 @@ class Trainer:
 
             # Save, and leave if asked to. All workers do the same.
             due = time.monotonic() - saved_at >= self.config.save_checkpoint_secs
-            stopping, due, per_step = distribution.agree(
+            stopping, due, per_step = distribution.mean_over_workers(
                 self.gan.strategy, [stop.number, due and self._chief, seconds]
             )
             if due or step == end or stopping:
@@ -225,7 +225,7 @@ class Trainer:
         self._refuse_nonfinite_weights(step)
         if self._chief:
             self.saved.save(step)
-        distribution.agree(self.gan.strategy, [0])
+        distribution.mean_over_workers(self.gan.strategy, [0])
 
     def _refuse_nonfinite_weights(self, step: int) -> None:
         """A variable's last update may be newer than the losses."""

@@ -94,11 +94,14 @@ def _open_run(
             0,
             dtype=tf.int64,
             trainable=False,
-            name="rollbacks",
+            name=model.ROLLBACKS,
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
     saved = checkpoints.Checkpoints(
-        run_dir, {**gan.state(), "rollbacks": rollbacks}, keep=config.keep_checkpoints
+        run_dir,
+        {**gan.state(), model.ROLLBACKS: rollbacks},
+        keep=config.keep_checkpoints,
+        optional=model.OPTIONAL_STATE,
     )
     if chief:
         saved.clear_unfinished()

@@ -1,27 +1,61 @@
+import os
+
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from sagan_tf import config, errors, model, reference_checkpoint
-from sagan_tf.runs import conversion
-from tests.testing import TINY_MODEL
+from sagan_tf.runs import conversion, directory
+from tests.testing import PLAIN_MODEL, TINY_MODEL
+
+
+def fill(gan):
+    """Gives every variable a value of its own, as after a thousand steps."""
+    rng = np.random.default_rng(0)
+    for variable in gan.state().values():
+        if variable.dtype.is_floating:
+            variable.assign(rng.uniform(0.5, 2.0, variable.shape))
+        else:
+            variable.assign(1234)
 
 
 def test_reference_checkpoint_becomes_a_run_and_comes_back(tmp_path):
     train = config.TrainConfig(checkpoint_dir=str(tmp_path), batch_size=2, num_towers=1)
     gan = model.SAGAN(TINY_MODEL, train)
-    gan.g_step(np.ones((2, 8), np.float32), [0, 1])
-    gan.step.assign(1234)
+    fill(gan)
     source, back = str(tmp_path / "a.ckpt"), str(tmp_path / "b.ckpt")
     reference_checkpoint.write(gan, source)
+    expected = reference_checkpoint.variables(gan, optimizer=True)
+
     assert conversion.import_run(source, TINY_MODEL, train_config=train) == 1234
     assert conversion.export_run(back, train) == 1234
-    copy = model.SAGAN(TINY_MODEL, train)
-    reference_checkpoint.read(copy, back)
-    expected = reference_checkpoint.variables(gan, optimizer=True)
-    for name, value in reference_checkpoint.variables(copy, optimizer=True).items():
+
+    for variable in gan.state().values():
+        variable.assign(tf.zeros_like(variable))
+    reference_checkpoint.read(gan, back)
+    found = reference_checkpoint.variables(gan, optimizer=True)
+    assert found.keys() == expected.keys()
+    for name, value in found.items():
         np.testing.assert_array_equal(value, expected[name], err_msg=name)
     with pytest.raises(errors.UserError, match="imagenet_2: holds a run already"):
         conversion.import_run(source, TINY_MODEL, train_config=train)
+
+
+def test_what_the_reference_has_no_place_for_is_left_out(tiny_run, tmp_path):
+    """The run has a moving average, which the model here has not."""
+    train = config.TrainConfig(checkpoint_dir=os.path.dirname(tiny_run), batch_size=2, num_towers=1)
+    path = str(tmp_path / "a.ckpt")
+    assert conversion.export_run(path, train) == 5
+    names = [name for name, _ in tf.train.list_variables(path)]
+    assert names
+    assert not [name for name in names if name.startswith("ema")]
+
+
+def test_export_of_a_run_without_a_checkpoint_is_one_line(tmp_path):
+    train = config.TrainConfig(checkpoint_dir=str(tmp_path), batch_size=2, num_towers=1)
+    directory.write_config(train.run_dir, model=PLAIN_MODEL)
+    with pytest.raises(errors.UserError, match="imagenet_2: holds no checkpoint$"):
+        conversion.export_run("x", train)
 
 
 def test_export_without_a_run_is_one_line(tmp_path):

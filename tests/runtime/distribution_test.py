@@ -36,7 +36,7 @@ def test_strategies_by_name():
     assert isinstance(both, tf.distribute.MirroredStrategy)
     assert all(distribution.is_chief(strategy) for strategy in (one, both))
     assert [distribution.number_of_workers(strategy) for strategy in (one, both)] == [1, 1]
-    assert distribution.agree(both, [3, 0.5]).tolist() == [3, 0.5]
+    assert distribution.mean_over_workers(both, [3, 0.5]).tolist() == [3, 0.5]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,8 @@ def test_strategies_by_name():
         ),
         (
             {"num_devices": 4, "bn_group": 128, "jit_compile": True},
-            "--bn_group=128: with --jit_compile groups cannot span devices, which run 64 images each",
+            "--bn_group=128: with --jit_compile groups cannot span devices, "
+            "which run 64 images each",
         ),
         (
             {"num_devices": 4, "num_towers": 12, "bn_group": 128},
