@@ -117,6 +117,7 @@ def test_attention_comes_with_it(signatures, network):
     np.testing.assert_allclose(found["attention"], expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_average_without_attention(plain_run, tmp_path):
     export(plain_run, tmp_path / "M", use_ema=True)
     found = trained.open_model(str(tmp_path / "M"))
@@ -155,6 +156,7 @@ def test_size_difference_and_speed_are_said(exported):
     assert second.endswith(" ms on this CPU")
 
 
+@pytest.mark.slow
 def test_tools_take_an_exported_model(exported, tiny_run, tmp_path):
     found = []
     for source in (tiny_run, exported[0], exported[0] + "/generator.keras"):
