@@ -7,9 +7,8 @@ from sagan_tf import cli, config
 
 def main() -> None:
     attention_config = cli.make(config.AttentionConfig)
-    from sagan_tf.viewing import (
-        attention_maps,  # TensorFlow starts here, after the flags were checked
-    )
+    # TensorFlow starts here, after the flags have been checked.
+    from sagan_tf.viewing import attention_maps
 
     attention_maps.draw(attention_config)
 

@@ -1,8 +1,7 @@
 """Figures of attention maps of a trained network, and their values."""
 
-import functools
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Optional, TextIO
 
 import numpy as np
@@ -13,31 +12,40 @@ from sagan_tf.config import MAX_ROWS, AttentionConfig, numbers_of
 from sagan_tf.data import preprocessing, records
 from sagan_tf.gan import noise
 from sagan_tf.images import attention_figure
-from sagan_tf.images import pixels as images_pixels
 from sagan_tf.runs import directory
 from sagan_tf.runtime import files
-from sagan_tf.viewing import trained
+from sagan_tf.viewing import trained, words
 
 
-class Looked(NamedTuple):
-    """Images and a network's attention over them.
+class Rows(NamedTuple):
+    """Images, the rows of the figure.
 
     Attributes:
-      title: network, step, sigma_ratio.
-      images: uint8 [n, size, size, 3].
+      pixels: uint8 [n, size, size, 3].
       captions: one for each.
-      attention: float32 [n, side * side, (side / 2)^2], rows summing to 1.
       labels, seeds: int [n], of generated images; else None.
-      sigma_ratio: of the attention block.
     """
 
-    title: str
-    images: np.ndarray
+    pixels: np.ndarray
     captions: Sequence[str]
-    attention: np.ndarray
-    labels: Optional[np.ndarray]
-    seeds: Optional[np.ndarray]
+    labels: Optional[np.ndarray] = None
+    seeds: Optional[np.ndarray] = None
+
+
+class NetworkAttention(NamedTuple):
+    """A network's attention over some images.
+
+    Attributes:
+      step: iterations that the network was trained.
+      sigma_ratio: factor of the attention block.
+      rows: the images.
+      attention: float32 [n, side * side, (side / 2)^2], rows summing to 1.
+    """
+
+    step: int
     sigma_ratio: float
+    rows: Rows
+    attention: np.ndarray
 
 
 def draw(config: AttentionConfig, stream: Optional[TextIO] = None) -> str:
@@ -51,84 +59,91 @@ def draw(config: AttentionConfig, stream: Optional[TextIO] = None) -> str:
     Returns:
       The figure's path.
     Raises:
-      config.UserError: no such model, picture or place, or the output cannot be written.
+      errors.UserError: no such model, picture or place, or the output cannot be written.
     """
-    say = functools.partial(print, file=stream, flush=True)
+    say = words.printer(stream)
+
+    # Find out whether the files can be written before the work is done.
     values = config.out.removesuffix(".png") + ".npz"
     for path in (config.out, values):
         with files.writing(f"--out={path}"):
             files.require_writable(path)
-    looked = _look(config, say)
-    if looked.sigma_ratio == 0:
+
+    # Compute the attention.
+    if config.network == "discriminator":
+        found = _attend_with_discriminator(config, say)
+    else:
+        found = _attend_with_generator(config, say)
+    title = trained.attention_title(
+        f"attention of the {config.network}", found.step, sigma_ratio=found.sigma_ratio
+    )
+    if found.sigma_ratio == 0:
+        title += ", not used yet"
         say("sigma_ratio is 0: attention is not used yet, its maps are those of fresh weights")
-    panels = _panels(config, looked)
+
+    # Draw the figure, and write it with its values.
+    panels = _panels(config, found)
     with files.writing(f"--out={config.out}"):
-        files.write_bytes(
-            config.out,
-            attention_figure.draw(panels, looked.title, arrows=config.arrows, smooth=config.smooth),
-        )
-        files.write_bytes(values, _values(looked, panels))
-    say(f"{looked.title}: {config.out}, {values}")
+        figure = attention_figure.draw(panels, title, arrows=config.arrows, smooth=config.smooth)
+        files.write_bytes(config.out, figure)
+        files.write_bytes(values, _values(found, panels))
+    say(f"{title}: {config.out}, {values}")
     return config.out
 
 
-def _look(config: AttentionConfig, say) -> Looked:
-    if config.network == "discriminator":
-        return _look_with_discriminator(config, say)
-    network = trained.open_model(config.run, config.step, use_ema=config.use_ema, note=say)
-    if network.sigma_ratio is None:
+def _attend_with_generator(
+    config: AttentionConfig, note: Callable[[str], None]
+) -> NetworkAttention:
+    """Generated images and the generator's attention over them."""
+    network = trained.open_model(config.run, config.step, use_ema=config.use_ema, note=note)
+    card = network.card
+    if card.sigma_ratio is None:
         raise _no_attention(config)
-    z, labels, seeds = _generated(config, network)
-    images, maps = network.attention(z, labels)
-    return _looked(
-        config,
-        network.step,
-        network.sigma_ratio,
-        images_pixels.to_uint8(images),
-        _captions(network, labels, seeds),
-        maps,
-        labels,
-        seeds,
-    )
+
+    # Make the images.
+    labels, seeds = _labels_and_seeds(config, network)
+    z, _ = network.draw(seeds, config.truncation)
+    pixels, attention = network.attention(z, labels)
+    rows = Rows(pixels, _captions(network, labels, seeds=seeds), labels, seeds)
+    return NetworkAttention(card.step, card.sigma_ratio, rows, attention)
 
 
-def _look_with_discriminator(config: AttentionConfig, say) -> Looked:
+def _attend_with_discriminator(
+    config: AttentionConfig, note: Callable[[str], None]
+) -> NetworkAttention:
+    """Pictures or generated images and the discriminator's attention over them."""
+    # Load the discriminator.
     if trained.is_exported(config.run):
         raise errors.UserError(
             f"--network=discriminator: {config.run} is an exported model, "
             "which has a generator alone; give the run"
         )
     run_dir = directory.find_run(config.run)
-    judge, step = trained.open_discriminator(run_dir, config.step, note=say)
-    if judge.non_local is None:
+    network, step = trained.open_discriminator(run_dir, config.step, note=note)
+    if network.non_local is None:
         raise _no_attention(config)
-    labels = seeds = None
+
+    # Read pictures, or generate images.
     if config.images:
         names = [name.strip() for name in config.images.split(",")]
-        pixels = np.stack([read_picture(name, judge.config.image_size) for name in names])
-        images, captions = records.to_float(pixels), names
+        size = network.config.image_size
+        rows = Rows(np.stack([read_picture(name, size) for name in names]), names)
+        images = records.to_float(rows.pixels)
     else:
-        network = trained.open_model(run_dir, step, use_ema=config.use_ema, note=say)
-        z, labels, seeds = _generated(config, network)
-        images, captions = network.generate(z, labels), _captions(network, labels, seeds)
-        pixels = images_pixels.to_uint8(images)
-    # The map does not depend on the label.
-    _, maps = judge(
-        tf.convert_to_tensor(images),
-        np.zeros(len(images), np.int32),
-        update_sn=False,
-        return_attention=True,
+        generator = trained.open_model(run_dir, step, use_ema=config.use_ema, note=note)
+        labels, seeds = _labels_and_seeds(config, generator)
+        z, _ = generator.draw(seeds, config.truncation)
+        images = generator.generate(z, labels)
+        captions = _captions(generator, labels, seeds=seeds)
+        rows = Rows(trained.to_uint8(images).numpy(), captions, labels, seeds)
+
+    # Compute the attention; it does not depend on the label.
+    no_labels = np.zeros(len(images), np.int32)
+    _, attention = network(
+        tf.convert_to_tensor(images), no_labels, update_sn=False, return_attention=True
     )
-    ratio = float(judge.non_local.sigma_ratio.numpy())
-    return _looked(config, step, ratio, pixels, captions, maps.numpy(), labels, seeds)
-
-
-def _looked(
-    config: AttentionConfig, step: int, ratio: float, pixels, captions, maps, labels, seeds
-) -> Looked:
-    unused = ", not used yet" if ratio == 0 else ""
-    title = f"attention of the {config.network}, step {step}, sigma_ratio {ratio:.4g}{unused}"
-    return Looked(title, pixels, captions, maps, labels, seeds, ratio)
+    ratio = float(network.non_local.sigma_ratio.numpy())
+    return NetworkAttention(step, ratio, rows, attention.numpy())
 
 
 def _no_attention(config: AttentionConfig) -> errors.UserError:
@@ -138,32 +153,39 @@ def _no_attention(config: AttentionConfig) -> errors.UserError:
     )
 
 
-def _generated(config: AttentionConfig, network: trained.Trained):
-    """z, labels and seeds of the rows of the figure."""
-    seeds = numbers_of("seeds", config.seeds, limit=MAX_ROWS)
-    labels = (
-        network.classes.find(config.classes)
-        if config.classes
-        else noise.spread_classes(network.model_config.number_classes, len(seeds))
-    )
+def _labels_and_seeds(
+    config: AttentionConfig, network: trained.Trained
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and seeds of the rows of the figure, int [rows]; the shorter list is repeated."""
+    # Find the classes and seeds that are asked for.
+    seeds = _seed_numbers(config)
+    if config.classes:
+        labels = network.card.classes.find(config.classes)
+    else:
+        labels = noise.spread_classes(network.card.model_config.number_classes, len(seeds))
+
+    # Make them equally many.
     rows = max(len(seeds), len(labels))
     if rows > MAX_ROWS:
         raise errors.UserError(
             f"--classes={config.classes}: {rows} rows; expected at most {MAX_ROWS}"
         )
-    seeds, labels = np.resize(seeds, rows), np.resize(labels, rows)
-    return network.draw(seeds, config.truncation)[0], labels, seeds
+    return np.resize(labels, rows), np.resize(seeds, rows)
 
 
-def _captions(network: trained.Trained, labels, seeds) -> list[str]:
-    return [f"{network.classes.text(label)}\nseed {seed}" for label, seed in zip(labels, seeds)]
+def _seed_numbers(config: AttentionConfig) -> Sequence[int]:
+    return numbers_of("seeds", config.seeds, limit=MAX_ROWS)
+
+
+def _captions(network: trained.Trained, labels: np.ndarray, *, seeds: np.ndarray) -> list[str]:
+    return [network.caption(label, seed, two_lines=True) for label, seed in zip(labels, seeds)]
 
 
 def read_picture(name: str, size: int) -> np.ndarray:
     """The middle square of a picture, uint8 [size, size, 3].
 
     Raises:
-      config.UserError: it is no picture.
+      errors.UserError: the file is not a picture.
     """
     try:
         with tf.io.gfile.GFile(name, "rb") as file:
@@ -175,60 +197,80 @@ def read_picture(name: str, size: int) -> np.ndarray:
         ) from error
 
 
-def _panels(config: AttentionConfig, looked: Looked) -> list[attention_figure.Panel]:
-    size, side = looked.images.shape[1], attention_figure.side_of(looked.attention)
-    chosen = _asked_queries(config, size, side)
+def _panels(config: AttentionConfig, found: NetworkAttention) -> list[attention_figure.Panel]:
+    """A panel for each image, with the queries that the config asks for."""
+    rows = found.rows
+    size = rows.pixels.shape[1]
+    side = attention_figure.side_of(found.attention)
+    shared = _shared_queries(config, size, side=side)
+
     panels = []
-    for image, caption, maps in zip(looked.images, looked.captions, looked.attention):
-        queries = chosen or attention_figure.most_spread(maps, config.num_queries)
-        panels.append(
-            attention_figure.Panel(image, caption, queries, attention_figure.maps_of(maps, queries))
-        )
+    for image, caption, attention in zip(rows.pixels, rows.captions, found.attention):
+        queries = shared or attention_figure.most_spread(attention, config.num_queries)
+        maps = attention_figure.maps_of(attention, queries)
+        panels.append(attention_figure.Panel(image, caption, queries, maps))
     return panels
 
 
-def _asked_queries(config: AttentionConfig, size: int, side: int) -> list[int]:
-    """Places that are the same in all images; [] where each image has its own."""
+def _shared_queries(config: AttentionConfig, size: int, *, side: int) -> list[int]:
+    """Queries that are the same in all images; [] where each image has its own."""
     if config.queries == "spread":
         return []
     if config.queries == "grid":
         return attention_figure.queries_in_grid(config.num_queries, side)
-    points = []
-    for part in config.queries.split(";"):
-        try:
-            x, y = (float(number) for number in part.split(","))
-        except ValueError:
-            x = y = -1.0
-        if not (0 <= x < size and 0 <= y < size):
-            raise errors.UserError(
-                f"--queries={config.queries}: expected spread, grid, or pixels x,y from 0 to "
-                f"{size - 1} with semicolons between them"
-            )
-        points.append((x, y))
+
+    # Read the pixels.
+    points = [_point(part, config, size=size) for part in config.queries.split(";")]
     if len(points) > attention_figure.MAX_QUERIES:
         raise errors.UserError(
             f"--queries={config.queries}: {len(points)} places; expected at "
             f"most {attention_figure.MAX_QUERIES}"
         )
-    return list(dict.fromkeys(attention_figure.query_at(x, y, size, side) for x, y in points))
+
+    # Find the places under them, each once.
+    queries = [attention_figure.query_at(x, y, size, side) for x, y in points]
+    return list(dict.fromkeys(queries))
 
 
-def _values(looked: Looked, panels: Sequence[attention_figure.Panel]) -> bytes:
-    size, side = looked.images.shape[1], attention_figure.side_of(looked.attention)
+def _point(text: str, config: AttentionConfig, *, size: int) -> tuple[float, float]:
+    """The pixel (x, y) that one part of --queries names."""
+    try:
+        x, y = map(float, text.split(","))
+    except ValueError:
+        x = y = -1.0
+    if not (0 <= x < size and 0 <= y < size):
+        raise errors.UserError(
+            f"--queries={config.queries}: expected spread, grid, or pixels x,y from 0 to "
+            f"{size - 1} with semicolons between them"
+        )
+    return x, y
+
+
+def _values(found: NetworkAttention, panels: Sequence[attention_figure.Panel]) -> bytes:
+    """What is drawn, as an .npz file."""
+    rows = found.rows
+    size = rows.pixels.shape[1]
+    side = attention_figure.side_of(found.attention)
+
+    # Find the pixels in the middle of the queries.
+    points = []
+    for panel in panels:
+        points.append(
+            [attention_figure.centre_of(query, size, side=side) for query in panel.queries]
+        )
+
+    # Name the arrays.
     arrays = {
-        "images": looked.images,
+        "images": rows.pixels,
         "maps": np.stack([panel.maps for panel in panels]),
         "queries": np.array([panel.queries for panel in panels]),
-        "points": np.array(
-            [
-                [attention_figure.centre_of(query, size, side=side) for query in panel.queries]
-                for panel in panels
-            ]
-        ),
-        "sigma_ratio": np.float32(looked.sigma_ratio),
+        "points": np.array(points),
+        "sigma_ratio": np.float32(found.sigma_ratio),
     }
-    if looked.labels is not None:
-        arrays.update(labels=looked.labels, seeds=looked.seeds)
+    if rows.labels is not None:
+        arrays.update(labels=rows.labels, seeds=rows.seeds)
+
+    # Write them.
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()

@@ -18,12 +18,12 @@ class Card:
     Attributes:
       model_config: the networks' settings.
       classes: names of the classes.
-      step: iterations it was trained.
-      use_ema: whether it is the moving average.
-      sigma_ratio: of its attention block; None without one.
+      step: iterations that the network was trained.
+      use_ema: whether the weights are the moving average.
+      sigma_ratio: factor of the attention block; None without one.
       run: the run's own name.
-      checkpoint_sha256: of the checkpoint it was read from.
-      made_with: versions.
+      checkpoint_sha256: SHA-256 of the checkpoint that the weights were read from.
+      made_with: name of a library -> version.
     """
 
     model_config: config.ModelConfig
@@ -37,28 +37,25 @@ class Card:
 
     def to_json(self) -> str:
         """The card as text, with what a user of the weights has to know in words."""
-        words = {
+        protocol = {
             "inputs": f"z: float32 [n, {self.model_config.z_dim}], standard normal; labels: int32 "
             f"[n], 0 to {self.model_config.number_classes - 1}",
             "images": "float in [-1, 1]; as uint8 round((x + 1) * 127.5)",
             "batch_norm": "moving statistics",
             "spectral_norm": "folded into the weights",
         }
-        return (
-            json.dumps(
-                {"version": CARD_VERSION, "protocol": words, **dataclasses.asdict(self)},
-                indent=1,
-                ensure_ascii=False,
-            )
-            + "\n"
-        )
+        content = {"version": CARD_VERSION, "protocol": protocol, **dataclasses.asdict(self)}
+        return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
 def card_from_json(text: str) -> Card:
     """The inverse of `Card.to_json`. Raises ValueError, KeyError or TypeError for anything else."""
+    # Check the version.
     content = json.loads(text)
     if content["version"] > CARD_VERSION:
         raise ValueError(f"version {content['version']}, expected at most {CARD_VERSION}")
+
+    # Make the parts that are objects of their own.
     values = {field.name: content[field.name] for field in dataclasses.fields(Card)}
     values["model_config"] = config.ModelConfig(**values["model_config"])
     values["classes"] = class_names.from_json(values["classes"])

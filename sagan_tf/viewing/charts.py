@@ -1,4 +1,4 @@
-"""Numbers of a run against the step: scores beside the paper's points, and curves as SVG."""
+"""Curves of a run's numbers against the step, as SVG, and the published points."""
 
 import io
 import re
@@ -14,6 +14,19 @@ MAX_POINTS = 500
 COLOURS = ("#3a86c8", "#d9822b", "#1a9c74", "#c062a0", "#b8960c", "#d0482e")
 _INK = "#010203"  # Stands for the page's own colour of text.
 _SIZE = (4.2, 2.6)  # inches: text of 9 points is 9.7 pixels high where a chart is 328 wide.
+_STYLE = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "axes.edgecolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "axes.linewidth": 0.6,
+    "axes.formatter.useoffset": False,
+    "path.simplify_threshold": 0.2,
+}
 
 
 class Curve(NamedTuple):
@@ -48,26 +61,17 @@ def published(field: str) -> list[Curve]:
     """
 
     def curve(label, points, colour, style):
-        return Curve(
-            label,
-            np.array([p.step for p in points], float),
-            np.array([getattr(p, field) for p in points], float),
-            colour=colour,
-            style=style,
-        )
+        steps = np.array([point.step for point in points], float)
+        values = np.array([getattr(point, field) for point in points], float)
+        return Curve(label, steps, values, colour=colour, style=style)
 
-    return [
-        curve("TF-GAN's example", evaluation_curves.TFGAN, "#888888", "s--"),
-        *(
-            curve(label, [point], colour, "*")
-            for (label, point), colour in zip(
-                evaluation_curves.PAPER.items(), (COLOURS[1], COLOURS[5])
-            )
-        ),
-    ]
+    found = [curve("TF-GAN's example", evaluation_curves.TFGAN, "#888888", "s--")]
+    for (label, point), colour in zip(evaluation_curves.PAPER.items(), (COLOURS[1], COLOURS[5])):
+        found.append(curve(label, [point], colour, "*"))
+    return found
 
 
-def thin(label: str, steps: np.ndarray, values: np.ndarray, most: int = MAX_POINTS) -> Curve:
+def thin(label: str, steps: np.ndarray, values: np.ndarray, *, most: int = MAX_POINTS) -> Curve:
     """A curve of at most `most` points: means of as many neighbours each, with least and largest.
 
     What is not finite counts for nothing; a point of such values only is not a number.
@@ -80,23 +84,26 @@ def thin(label: str, steps: np.ndarray, values: np.ndarray, most: int = MAX_POIN
     count = len(steps)
     if not count:
         return Curve(label, np.zeros(0), np.zeros(0))
-    good = np.abs(values) < evaluation_curves.LARGEST  # false for NaN too
-    starts = np.arange(min(count, most)) * count // min(count, most)
-    found = np.add.reduceat(good.astype(int), starts)
-    sizes = np.diff([*starts, count])
 
-    def reduce(how, filling):
-        reduced = how.reduceat(np.where(good, values, filling), starts)
+    # Find where the points begin, and how many good values each has.
+    good = np.abs(values) < evaluation_curves.LARGEST  # false for NaN too
+    points = min(count, most)
+    starts = np.arange(points) * count // points
+    sizes = np.diff([*starts, count])
+    found = np.add.reduceat(good.astype(int), starts)
+
+    # Reduce the good values of each point.
+    def reduce(function, filling):
+        reduced = function.reduceat(np.where(good, values, filling), starts)
         return np.where(found > 0, reduced, np.nan)
 
-    means = reduce(np.add, 0.0) / np.maximum(found, 1)
     return Curve(
         label,
-        np.add.reduceat(steps, starts) / sizes,
-        means,
-        reduce(np.minimum, np.inf),
-        reduce(np.maximum, -np.inf),
-        values[good][-1] if good.any() else np.nan,
+        steps=np.add.reduceat(steps, starts) / sizes,
+        values=reduce(np.add, 0.0) / np.maximum(found, 1),
+        low=reduce(np.minimum, np.inf),
+        high=reduce(np.maximum, -np.inf),
+        last=values[good][-1] if good.any() else np.nan,
     )
 
 
@@ -116,43 +123,29 @@ def draw_svg(
     import matplotlib  # slow to import, and needed here only
     from matplotlib import figure
 
-    with matplotlib.rc_context(
-        {
-            "svg.fonttype": "none",
-            "svg.hashsalt": name,
-            "font.family": "sans-serif",
-            "font.size": 9,
-            "text.color": _INK,
-            "axes.labelcolor": _INK,
-            "axes.edgecolor": _INK,
-            "xtick.color": _INK,
-            "ytick.color": _INK,
-            "axes.linewidth": 0.6,
-            "axes.formatter.useoffset": False,
-            "path.simplify_threshold": 0.2,
-        }
-    ):
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
+        # Draw the curves.
         canvas = figure.Figure(figsize=_SIZE, layout="constrained")
         axes = canvas.subplots()
         for curve in reversed(curves):
             _plot(axes, curve)
-        _set_axes(axes, log, from_zero)
+        _set_axes(axes, log=log, from_zero=from_zero)
+
+        # Write them, without what would differ from one time to the next.
         text = io.StringIO()
-        canvas.savefig(
-            text,
-            format="svg",
-            transparent=True,
-            metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")),
-        )
+        metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        canvas.savefig(text, format="svg", transparent=True, metadata=metadata)
     return _embeddable(text.getvalue(), name)
 
 
 def _plot(axes, curve: Curve) -> None:
+    # Draw the range behind the curve.
     if curve.low is not None:
         axes.fill_between(
             curve.steps, curve.low, curve.high, color=curve.colour, alpha=0.18, linewidth=0
         )
-    # A line through one point would not be seen.
+
+    # Draw the curve; a line through one point would not be seen.
     style = "o-" if curve.style == "-" and len(curve.steps) <= 30 else curve.style
     axes.plot(
         curve.steps,
@@ -164,26 +157,30 @@ def _plot(axes, curve: Curve) -> None:
     )
 
 
-def _set_axes(axes, log: bool, from_zero: bool) -> None:
+def _set_axes(axes, *, log: bool, from_zero: bool) -> None:
     from matplotlib import ticker
 
+    # Count steps in thousands and millions.
     axes.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
     axes.set_xlabel("step")
+    axes.set_xlim(left=0)
+
+    # Choose the scale of the values and its ticks.
     if log and axes.dataLim.y1 > 0:
         axes.set_yscale("log")
         bottom, top = axes.get_ylim()
-        axes.yaxis.set_major_locator(
-            ticker.LogLocator(subs=(1, 2, 5) if top < 100 * bottom else (1,), numticks=8)
-        )
+        subs = (1, 2, 5) if top < 100 * bottom else (1,)
+        axes.yaxis.set_major_locator(ticker.LogLocator(subs=subs, numticks=8))
         axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(ticker.NullFormatter())
     else:
         axes.yaxis.set_major_locator(ticker.MaxNLocator(6))
-    axes.set_xlim(left=0)
     if from_zero:
         highest = axes.dataLim.y1
         axes.set_ylim(0, 1.08 * highest if 0 < highest < np.inf else 1)
+
+    # Draw a grid in place of a frame.
     axes.grid(alpha=0.2, color=_INK, linewidth=0.5)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

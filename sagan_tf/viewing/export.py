@@ -1,9 +1,9 @@
 """A trained generator for programs that know nothing of this project."""
 
-import functools
 import os
 import statistics
 import time
+from collections.abc import Callable
 from typing import Optional, TextIO
 
 import keras
@@ -13,10 +13,10 @@ import tensorflow as tf
 from sagan_tf import errors
 from sagan_tf.config import ExportConfig
 from sagan_tf.gan import generator, noise
-from sagan_tf.runs import directory as runs_directory
+from sagan_tf.runs import directory
 from sagan_tf.runtime import files
 from sagan_tf.viewing import card as viewing_card
-from sagan_tf.viewing import folding, trained
+from sagan_tf.viewing import folding, trained, words
 
 # What is read back gives images that differ by at most this from what was written, in [-1, 1].
 TOLERANCE = 1e-5
@@ -38,7 +38,7 @@ def export(config: ExportConfig, stream: Optional[TextIO] = None) -> str:
     | `from_seeds` | seeds int64 [n], labels [n], -1: the one that the seed draws | images, labels |
     | `floats` | z, labels | images float32 in [-1, 1] |
     | `attention` | z, labels | images uint8, attention [n, side^2, side^2 / 4] |
-    | `card` | | json: `trained.Card`; class_names, class_titles [classes] |
+    | `card` | | json: `card.Card`; class_names, class_titles [classes] |
 
     The `.keras` file is made of Keras's own layers, (z, labels) to floats in [-1, 1], and has the
     card inside. Both are read back, and compared with the checkpoint.
@@ -46,35 +46,60 @@ def export(config: ExportConfig, stream: Optional[TextIO] = None) -> str:
     Returns:
       The directory.
     Raises:
-      config.UserError: no such checkpoint, or the output is in the way or cannot be written.
+      errors.UserError: no such checkpoint, or the output is in the way or cannot be written.
     """
-    say = functools.partial(print, file=stream, flush=True)
+    say = words.printer(stream)
+
+    # Find the run, and out whether the output can be written.
     out = config.out.rstrip("/")
     if trained.is_exported(config.run):
         raise errors.UserError(f"--run={config.run}: it is an exported model; expected a run")
-    run_dir = runs_directory.find_run(config.run)
+    run_dir = directory.find_run(config.run)
     with files.writing(f"--out={out}"):
         _require_free(out)
         os.makedirs(os.path.dirname(out) or ".", exist_ok=True)
+
+    # Load the generator and fold it.
     original, card = trained.open_generator(run_dir, config.step, use_ema=config.use_ema, note=say)
     network = trained.Trained(folding.fold(original), card, source=run_dir)
-    folding_difference = _check_folding(network, original)
-    with files.writing(f"--out={out}"), files.replaced(out) as directory:
-        os.mkdir(directory)
-        _write(network, directory)
-        difference, seconds = _try_out(network, directory)
+    folding_difference = check_folding(network, original)
+
+    # Write the model, and read it back before it takes its name.
+    with files.writing(f"--out={out}"), files.replaced(out) as written:
+        os.mkdir(written)
+        _write(network, written)
+        difference, seconds = check_export(network, written)
+
+    # Say what has been written.
     difference = max(difference, folding_difference)
+    _report(network, out, difference=difference, seconds=seconds, say=say)
+    return out
+
+
+def _report(
+    network: trained.Trained,
+    out: str,
+    *,
+    difference: float,
+    seconds: float,
+    say: Callable[[str], None],
+) -> None:
+    """Says how large the model is, how far it is from the checkpoint, and how quick."""
+    # Say the sizes.
+    total = _megabytes(out)
+    keras_file = _megabytes(os.path.join(out, trained.KERAS_FILE))
+    say(
+        f"step {network.card.step} of {network.source}: {out}, {total:.1f} MB, of which "
+        f"{trained.KERAS_FILE} {keras_file:.1f} MB"
+    )
+
+    # Say the difference and the time.
+    reason = " (the order of float32 sums)" if difference > TOLERANCE else ""
     device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
     say(
-        f"step {network.step} of {network.source}: {out}, {_megabytes(out):.1f} MB, of which "
-        f"{trained.KERAS_FILE} {_megabytes(os.path.join(out, trained.KERAS_FILE)):.1f} MB"
+        f"read back, images differ by at most {difference:.1e} from the checkpoint's{reason}"
+        f"; one image takes {1000 * seconds:.1f} ms on this {device}"
     )
-    say(
-        f"read back, images differ by at most {difference:.1e} from the checkpoint's"
-        + (" (the order of float32 sums)" if difference > TOLERANCE else "")
-        + f"; one image takes {1000 * seconds:.1f} ms on this {device}"
-    )
-    return out
 
 
 def _require_free(out: str) -> None:
@@ -82,95 +107,111 @@ def _require_free(out: str) -> None:
         raise errors.UserError(f"--out={out}: expected a new or empty directory")
 
 
-def _write(network: trained.Trained, directory: str) -> None:
+def _write(network: trained.Trained, out: str) -> None:
+    """Writes the SavedModel, the .keras file and the card into a directory."""
     module = _Module(network)
-    signatures = {name: getattr(module, name) for name in module.names}
-    tf.saved_model.save(module, directory, signatures)
-    trained.write_keras(network, os.path.join(directory, trained.KERAS_FILE))
-    files.write_whole(os.path.join(directory, viewing_card.CARD_FILE), network.card.to_json())
+    tf.saved_model.save(module, out, module.signatures())
+    trained.write_keras(network, os.path.join(out, trained.KERAS_FILE))
+    files.write_whole(os.path.join(out, viewing_card.CARD_FILE), network.card.to_json())
 
 
 class _Module(tf.Module):
-    """The signatures; `names` are those that this model has."""
+    """The functions of the SavedModel: each a signature, under its own name."""
 
     def __init__(self, network: trained.Trained):
         super().__init__()
-        config, card = network.model_config, network.card
-        attends = card.sigma_ratio is not None
-        self._network = folding.with_attention(network.network) if attends else network.network
-        z = tf.TensorSpec([None, config.z_dim], tf.float32, name="z")
+        self._card = network.card
+        self._attends = network.card.sigma_ratio is not None
+        self._network = network.network
+        if self._attends:
+            self._network = folding.with_attention(network.network)
+
+        # Compile; the network is traced once, for all signatures.
+        z = tf.TensorSpec([None, network.card.model_config.z_dim], tf.float32, name="z")
         labels = tf.TensorSpec([None], tf.int32, name="labels")
         seeds = tf.TensorSpec([None], tf.int64, name="seeds")
+        self._run = _compiled(self._run_network, z, labels)
+        self.serving_default = _compiled(self._make_pixels, z, labels)
+        self.floats = _compiled(self._make_floats, z, labels)
+        self.from_seeds = _compiled(self._make_from_seeds, seeds, labels)
+        self.card = _compiled(self._make_card)
+        if self._attends:
+            self.attention = _compiled(self._make_attention, z, labels)
 
-        def signature(function, *specs):
-            return tf.function(function, specs, autograph=False)
+    def signatures(self) -> dict[str, Callable]:
+        """Name -> function."""
+        names = ["serving_default", "floats", "from_seeds", "card"]
+        if self._attends:
+            names.append("attention")
+        return {name: getattr(self, name) for name in names}
 
-        def checked(z, labels):
-            with tf.control_dependencies(
-                [
-                    tf.debugging.assert_equal(
-                        tf.shape(z)[0], tf.shape(labels)[0], "expected a label for each z"
-                    ),
-                    tf.debugging.assert_non_negative(labels, "expected labels from 0 on"),
-                    tf.debugging.assert_less(
-                        labels, config.number_classes, "expected labels below the number of classes"
-                    ),
-                ]
-            ):
-                return tf.nest.flatten(self._network([z, tf.identity(labels)], training=False))
+    def _run_network(self, z, labels):
+        """[images], or [images, attention]; labels that are not of a class are an error."""
+        # Check the labels.
+        number_classes = self._card.model_config.number_classes
+        checks = [
+            tf.debugging.assert_equal(
+                tf.shape(z)[0], tf.shape(labels)[0], "expected a label for each z"
+            ),
+            tf.debugging.assert_non_negative(labels, "expected labels from 0 on"),
+            tf.debugging.assert_less(
+                labels, number_classes, "expected labels below the number of classes"
+            ),
+        ]
 
-        # Traced once, for all signatures.
-        everything = signature(checked, z, labels)
+        # Run the network after the checks.
+        with tf.control_dependencies(checks):
+            return tf.nest.flatten(self._network([z, tf.identity(labels)], training=False))
 
-        def from_seeds(seeds, labels):
-            z, drawn = noise.draw_seeds(seeds, config.z_dim, number_classes=config.number_classes)
-            with tf.control_dependencies(
-                [
-                    tf.debugging.assert_equal(
-                        tf.shape(seeds), tf.shape(labels), "expected a label for each seed"
-                    )
-                ]
-            ):
-                labels = tf.where(tf.equal(labels, -1), drawn, labels)
-            return {"images": _pixels(everything(z, labels)[0]), "labels": labels}
+    def _make_pixels(self, z, labels):
+        return {"images": trained.to_uint8(self._run(z, labels)[0])}
 
-        def attention(z, labels):
-            images, found = everything(z, labels)
-            return {"images": _pixels(images), "attention": found}
+    def _make_floats(self, z, labels):
+        return {"images": self._run(z, labels)[0]}
 
-        self.serving_default = signature(
-            lambda z, labels: {"images": _pixels(everything(z, labels)[0])}, z, labels
+    def _make_from_seeds(self, seeds, labels):
+        # Draw z, and the labels that are not given.
+        config = self._card.model_config
+        z, drawn = noise.draw_seeds(seeds, config.z_dim, number_classes=config.number_classes)
+        check = tf.debugging.assert_equal(
+            tf.shape(seeds), tf.shape(labels), "expected a label for each seed"
         )
-        self.floats = signature(lambda z, labels: {"images": everything(z, labels)[0]}, z, labels)
-        self.from_seeds = signature(from_seeds, seeds, labels)
-        self.card = signature(
-            lambda: {
-                "json": tf.constant(card.to_json()),
-                "class_names": tf.constant(card.classes.names),
-                "class_titles": tf.constant(card.classes.titles),
-            }
-        )
-        self.names = ["serving_default", "floats", "from_seeds", "card"]
-        if attends:
-            self.attention = signature(attention, z, labels)
-            self.names.append("attention")
+        with tf.control_dependencies([check]):
+            labels = tf.where(tf.equal(labels, -1), drawn, labels)
+
+        # Make the images.
+        images = self._run(z, labels)[0]
+        return {"images": trained.to_uint8(images), "labels": labels}
+
+    def _make_attention(self, z, labels):
+        images, attention = self._run(z, labels)
+        return {"images": trained.to_uint8(images), "attention": attention}
+
+    def _make_card(self):
+        return {
+            "json": tf.constant(self._card.to_json()),
+            "class_names": tf.constant(self._card.classes.names),
+            "class_titles": tf.constant(self._card.classes.titles),
+        }
 
 
-def _pixels(images: tf.Tensor) -> tf.Tensor:
-    """As `images.to_uint8`, to the last bit."""
-    values = tf.round((tf.cast(images, tf.float64) + 1.0) * 127.5)
-    return tf.cast(tf.clip_by_value(values, 0.0, 255.0), tf.uint8)
+def _compiled(function: Callable, *specs: tf.TensorSpec) -> Callable:
+    return tf.function(function, specs, autograph=False)
 
 
-def _check_folding(network: trained.Trained, original: generator.Generator) -> float:
+def check_folding(network: trained.Trained, original: generator.Generator) -> float:
     """The largest difference between images of the folded generator and of the original.
 
     Raises:
-      config.UserError: it is too large.
+      errors.UserError: the difference is too large.
     """
+    # Compare the images of a few seeds.
     z, labels = network.draw(range(_CHECKED_IMAGES))
     expected = original(z, labels, training=False, update_sn=False).numpy()
-    difference = float(np.abs(network.generate(z, labels) - expected).max())
+    found = network.generate(z, labels)
+    difference = _largest_difference(found, expected)
+
+    # Refuse a model that makes other images, or NaN.
     if not difference <= _FOLDING_TOLERANCE:
         raise errors.UserError(
             f"{network.source}: with sigma and the statistics folded into its weights the "
@@ -180,41 +221,57 @@ def _check_folding(network: trained.Trained, original: generator.Generator) -> f
     return difference
 
 
-def _try_out(network: trained.Trained, directory: str) -> tuple[float, float]:
-    """Reads back what was written.
+def check_export(network: trained.Trained, out: str) -> tuple[float, float]:
+    """Reads an exported model back.
 
+    Args:
+      network: the generator that was exported.
+      out: the directory that was written.
     Returns:
       The largest difference from the images of `network`, and seconds for one image.
     Raises:
       OSError: the difference is too large.
     """
+    # Make images with all three.
     z, labels = network.draw(range(_CHECKED_IMAGES))
     expected = network.generate(z, labels)
-    signatures = tf.saved_model.load(directory).signatures
-    z, labels = tf.constant(z), tf.constant(labels)
-    found = [
-        signatures["floats"](z=z, labels=labels)["images"].numpy(),
-        keras.saving.load_model(os.path.join(directory, trained.KERAS_FILE), compile=False)(
-            [z, labels], training=False
-        ).numpy(),
-    ]
-    difference = max(float(np.abs(images - expected).max()) for images in found)
+    signatures = tf.saved_model.load(out).signatures
+    of_saved_model = signatures["floats"](z=z, labels=labels)["images"].numpy()
+    keras_file = os.path.join(out, trained.KERAS_FILE)
+    keras_model = keras.saving.load_model(keras_file, compile=False)
+    of_keras_model = keras_model([z, labels], training=False).numpy()
+
+    # Refuse a model that makes other images, or NaN.
+    difference = max(
+        _largest_difference(of_saved_model, expected),
+        _largest_difference(of_keras_model, expected),
+    )
     if not difference <= TOLERANCE:
         raise OSError(f"what was read back makes images that differ by {difference:.1e}")
+    return difference, _seconds_of_one_image(
+        signatures["serving_default"], z[:1], labels=labels[:1]
+    )
 
-    def seconds() -> float:
+
+def _largest_difference(images: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.abs(images - expected).max())
+
+
+def _seconds_of_one_image(signature: Callable, z: tf.Tensor, *, labels: tf.Tensor) -> float:
+    """The median time of a call."""
+    times = []
+    for _ in range(1 + _TIMED_IMAGES):
         began = time.perf_counter()
-        signatures["serving_default"](z=z[:1], labels=labels[:1])["images"].numpy()
-        return time.perf_counter() - began
-
-    seconds()  # It warms up.
-    return difference, statistics.median(seconds() for _ in range(_TIMED_IMAGES))
+        signature(z=z, labels=labels)["images"].numpy()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times[1:])  # The first call warms up.
 
 
 def _megabytes(path: str) -> float:
-    paths = (
-        [path]
-        if os.path.isfile(path)
-        else [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
-    )
-    return sum(map(os.path.getsize, paths)) / 1e6
+    """Size of a file, or of all files below a directory."""
+    if os.path.isfile(path):
+        return os.path.getsize(path) / 1e6
+    size = 0
+    for folder, _, names in os.walk(path):
+        size += sum(os.path.getsize(os.path.join(folder, name)) for name in names)
+    return size / 1e6

@@ -132,6 +132,7 @@ def picture(one: Picture, alt: str, *, kind: str = "") -> str:
     """An `<img>` that holds the picture; a small "grid" is enlarged pixel by pixel."""
     kind += " small" if kind == "grid" and one.width < 600 else ""
     encoded = base64.b64encode(one.jpeg).decode()
+
     return (
         f'<img class="{kind}" width="{one.width}" height="{one.height}" alt="{text(alt)}" '
         f'src="data:image/jpeg;base64,{encoded}">'

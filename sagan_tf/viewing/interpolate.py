@@ -8,12 +8,12 @@ import numpy as np
 
 from sagan_tf import errors
 from sagan_tf.config import MAX_SEEDS, SampleConfig, numbers_of
-from sagan_tf.images import grids
-from sagan_tf.images import pixels as images_pixels
+from sagan_tf.images import grids, pixels
 from sagan_tf.runtime import files
 from sagan_tf.viewing import trained
 
-_STRIP_FRAMES, _ANIMATION_FRAMES = 8, 48
+_STRIP_FRAMES = 8
+_ANIMATION_FRAMES = 48
 _FRAMES_PER_SECOND = 16
 _ANIMATION_SIDE = 128  # pixels, at least
 NO_VIDEO = (
@@ -23,9 +23,9 @@ NO_VIDEO = (
 
 
 def slerp(first: np.ndarray, second: np.ndarray, *, shares: np.ndarray) -> np.ndarray:
-    """The way from one z to another along the arc between them (Shoemake, 1985).
+    """Spherical interpolation: z along the arc from one z to another (Shoemake, 1985).
 
-    Normal z lie near a sphere; a straight way would cut through its inside, where no z is.
+    Normal z lie near a sphere; a straight line would cut through its inside, where no z is.
 
     Args:
       first, second: float [z_dim].
@@ -33,15 +33,23 @@ def slerp(first: np.ndarray, second: np.ndarray, *, shares: np.ndarray) -> np.nd
     Returns:
       float32 [n, z_dim].
     """
-    cosine = np.dot(first, second) / (np.linalg.norm(first) * np.linalg.norm(second))
-    angle, shares = np.arccos(np.clip(cosine, -1.0, 1.0)), np.asarray(shares)[:, None]
-    if np.sin(angle) < 1e-6:  # The same direction, or the opposite one: no arc.
+    # Find the angle between the two.
+    lengths = np.linalg.norm(first) * np.linalg.norm(second)
+    cosine = np.dot(first, second) / lengths
+    angle = np.arccos(np.clip(cosine, -1.0, 1.0))
+    shares = np.asarray(shares)[:, None]
+
+    # Go straight where the directions are the same or opposite: there is no arc.
+    if np.sin(angle) < 1e-6:
         return (first + shares * (second - first)).astype(np.float32)
-    ends = np.sin((1 - shares) * angle) * first + np.sin(shares * angle) * second
-    return (ends / np.sin(angle)).astype(np.float32)
+
+    # Go along the arc.
+    of_first = np.sin((1 - shares) * angle) * first
+    of_second = np.sin(shares * angle) * second
+    return ((of_first + of_second) / np.sin(angle)).astype(np.float32)
 
 
-def way(
+def interpolate(
     network: trained.Trained,
     labels: Sequence[int],
     *,
@@ -49,61 +57,87 @@ def way(
     frames: int,
     truncation: float = 0.0,
 ) -> np.ndarray:
-    """Images on the way between two classes, two seeds, or both: uint8 [frames, size, size, 3].
+    """Images between two classes, two seeds, or both: uint8 [frames, size, size, 3].
 
     z goes along the arc (`slerp`); the tables of conditional batch norm go straight.
 
     Args:
-      network: makes them.
+      network: makes the images.
       labels, seeds: first and last.
       frames: how many, both ends among them.
       truncation: as of `Trained.draw`.
     """
-    z, _ = network.draw([seeds[0], seeds[-1]], truncation)
-    z = slerp(z[0], z[1], shares=np.linspace(0, 1, frames))
+    # Interpolate z.
+    ends, _ = network.draw([seeds[0], seeds[-1]], truncation)
+    first, last = ends.numpy()
+    z = slerp(first, last, shares=np.linspace(0, 1, frames))
+
+    # Interpolate the classes where they differ.
     if labels[0] != labels[-1]:
         between = network.between_classes(labels[0], labels[-1], frames=frames)
-        return images_pixels.to_uint8(between.generate(z, np.arange(frames)))
-    return images_pixels.to_uint8(network.generate(z, np.full(frames, labels[0])))
+        return between.generate_pixels(z, np.arange(frames))
+    return network.generate_pixels(z, np.full(frames, labels[0]))
 
 
-def interpolate(config: SampleConfig, network: trained.Trained) -> list[str]:
-    labels, seeds = _ends(config, network)
-    stem, ending = os.path.splitext(config.out.rstrip("/") or "interpolation")
-    endings = [ending] if ending else [".png", ".gif", *([".mp4"] if has_video() else [])]
-    for one in endings:
-        require_writable(stem + one)
+def write_interpolation(config: SampleConfig, network: trained.Trained) -> list[str]:
+    """Writes the interpolation that a config asks for, in one or more formats.
+
+    Returns:
+      The paths of the files.
+    Raises:
+      errors.UserError: a class is not there, there is nothing to interpolate between, or a file
+        cannot be written.
+    """
+    # Find out what to write before the work is done.
+    labels, seeds = _find_ends(config, network)
+    paths = _paths(config.out)
+    for path in paths:
+        require_writable(path)
+
     made: dict[int, np.ndarray] = {}
-    for one in endings:
-        frames = config.frames or (_STRIP_FRAMES if one == ".png" else _ANIMATION_FRAMES)
-        if frames not in made:  # A GIF and an MP4 show the same.
-            made[frames] = way(
+    for path in paths:
+        # Make the images; a GIF and an MP4 show the same.
+        is_strip = path.endswith(".png")
+        frames = config.frames or (_STRIP_FRAMES if is_strip else _ANIMATION_FRAMES)
+        if frames not in made:
+            made[frames] = interpolate(
                 network, labels, seeds=seeds, frames=frames, truncation=config.truncation
             )
-        pixels = made[frames]
-        if one == ".png":
-            captions = [f"{share:.0%}" for share in np.linspace(0, 1, frames)]
-            captions[0] = caption(network, labels[0], seed=seeds[0])
-            captions[-1] = caption(network, labels[-1], seed=seeds[-1])
-            write(
-                stem + one,
-                images_pixels.encode_png(
-                    grids.labelled_grid(pixels, captions, columns=min(frames, _STRIP_FRAMES))
-                ),
-            )
+
+        # Write them.
+        if is_strip:
+            first = network.caption(labels[0], seeds[0])
+            last = network.caption(labels[-1], seeds[-1])
+            _write_strip(path, made[frames], ends=(first, last))
         else:
-            _write_animation(stem + one, pixels)
-    return [stem + one for one in endings]
+            _write_animation(path, made[frames])
+    return paths
 
 
-def _ends(config: SampleConfig, network: trained.Trained) -> tuple[list[int], list[int]]:
-    seeds = numbers_of("seeds", config.seeds or "0", limit=MAX_SEEDS)
-    labels = network.classes.find(config.classes or "0")
-    for name, found, asked in (("seeds", seeds, config.seeds), ("classes", labels, config.classes)):
+def _paths(out: str) -> list[str]:
+    """The files of `--out`: one, or of a name without an ending one of every format."""
+    stem, ending = os.path.splitext(out.rstrip("/") or "interpolation")
+    if ending:
+        return [stem + ending]
+    paths = [stem + ".png", stem + ".gif"]
+    if has_video():
+        paths.append(stem + ".mp4")
+    return paths
+
+
+def _find_ends(config: SampleConfig, network: trained.Trained) -> tuple[list[int], list[int]]:
+    """The one or two labels, and the one or two seeds, to interpolate between."""
+    seeds = _seed_numbers(config)
+    labels = network.card.classes.find(config.classes or "0")
+
+    # Refuse more than two.
+    for name, found, value in (("seeds", seeds, config.seeds), ("classes", labels, config.classes)):
         if len(found) > 2:
             raise errors.UserError(
-                f"--{name}={asked}: {len(found)} of them; expected one or two with --interpolate"
+                f"--{name}={value}: {len(found)} of them; expected one or two with --interpolate"
             )
+
+    # Refuse one of each.
     if len(seeds) == len(labels) == 1:
         raise errors.UserError(
             "--interpolate: expected two --seeds or two --classes with it, "
@@ -112,46 +146,68 @@ def _ends(config: SampleConfig, network: trained.Trained) -> tuple[list[int], li
     return labels, seeds
 
 
-def caption(network: trained.Trained, label: int, *, seed: int) -> str:
-    return f"seed {seed}, {network.classes.text(label)}"
+def _seed_numbers(config: SampleConfig) -> Sequence[int]:
+    return numbers_of("seeds", config.seeds or "0", limit=MAX_SEEDS)
 
 
-def _write_animation(path: str, pixels: np.ndarray) -> None:
-    """There and back again, as a GIF or an MP4."""
-    side = pixels.shape[1] * -(-_ANIMATION_SIDE // pixels.shape[1])
-    frames = [np.asarray(grids.enlarge(image, side)) for image in pixels]
+def _write_strip(path: str, images: np.ndarray, *, ends: tuple[str, str]) -> None:
+    """The images side by side, uint8 [n, size, size, 3]; `ends` are captions of first and last."""
+    captions = [f"{share:.0%}" for share in np.linspace(0, 1, len(images))]
+    captions[0] = ends[0]
+    captions[-1] = ends[1]
+    columns = min(len(images), _STRIP_FRAMES)
+    strip = grids.labelled_grid(images, captions, columns=columns)
+    write(path, pixels.encode_png(strip))
+
+
+def _write_animation(path: str, images: np.ndarray) -> None:
+    """The images there and back again, as a GIF or an MP4."""
+    size = images.shape[1]
+    side = size * -(-_ANIMATION_SIDE // size)
+    frames = [np.asarray(grids.enlarge(image, side)) for image in images]
     frames += frames[-2:0:-1]
     if path.endswith(".gif"):
         write(path, grids.animation_gif(frames, 1 / _FRAMES_PER_SECOND))
-        return
+    else:
+        _write_video(path, frames)
+
+
+def _write_video(path: str, frames: Sequence[np.ndarray]) -> None:
+    """Writes an MP4 of frames, uint8 [side, side, 3] each."""
     import imageio_ffmpeg  # Not everybody has it.
 
     with files.writing(f"--out={path}"), files.replaced(path) as written:
         try:
+            # Start the encoder.
             video = imageio_ffmpeg.write_frames(
                 written,
-                (side, side),
+                frames[0].shape[1::-1],
                 fps=_FRAMES_PER_SECOND,
                 macro_block_size=1,
                 ffmpeg_log_level="quiet",
             )
             video.send(None)
+
+            # Encode the frames.
             for frame in frames:
                 video.send(np.ascontiguousarray(frame))
             video.close()
-        except RuntimeError as error:  # It has no ffmpeg.
+        except RuntimeError as error:  # The package has no ffmpeg.
             raise OSError(files.first_line(error)) from error
 
 
 def has_video() -> bool:
+    """Whether an MP4 can be written."""
     return importlib.util.find_spec("imageio_ffmpeg") is not None
 
 
 def require_writable(path: str) -> None:
+    """Raises errors.UserError if a file of `--out` cannot be written."""
     with files.writing(f"--out={path}"):
         files.require_writable(path)
 
 
 def write(path: str, content: bytes) -> None:
+    """Writes a file of `--out` whole or not at all. Raises errors.UserError."""
     with files.writing(f"--out={path}"):
         files.write_bytes(path, content)

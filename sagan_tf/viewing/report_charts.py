@@ -1,18 +1,23 @@
-"""Charts of the report."""
+"""Charts of the report: which quantities are drawn, in which order, and what is said of them."""
 
-from collections.abc import Sequence
+import types
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
 from sagan_tf.evaluation import curves
 from sagan_tf.runs import health
-from sagan_tf.viewing import charts as viewing_charts
-from sagan_tf.viewing import html, run_summary, words
+from sagan_tf.viewing import charts, html, run_summary, words
+from sagan_tf.viewing.charts import COLOURS, Curve
 
-_LAYER_POINTS, _NAMED_LAYERS = 150, 4
+_LAYER_POINTS = 150
+_NAMED_LAYERS = 4
+_LOOKED_AT = 50  # rows that are searched for names of layers
 _GREY = "#888888"
-EVENTS, SCORES = 200, 50  # newest ones that are listed
+_SIGMA = "What a weight is divided by: the estimate of its largest singular value."
+EVENTS = 200  # newest ones that are listed
+SCORES = 50  # likewise
 
 
 def score_title(name: str) -> str:
@@ -25,8 +30,9 @@ class _Chart(NamedTuple):
 
     Attributes:
       title: of the panel.
-      lines: name in the rows -> name in the legend.
       note: what the quantity is.
+      lines: name in the rows -> name in the legend.
+      layers: what the names of all layers' sigma begin with, in place of `lines`.
       log: logarithmic axis.
       scale: values are multiplied by it.
       mark: a value to draw a line at, and what it is.
@@ -34,8 +40,9 @@ class _Chart(NamedTuple):
     """
 
     title: str
-    lines: dict[str, str]
     note: str
+    lines: Mapping[str, str] = types.MappingProxyType({})
+    layers: str = ""
     log: bool = False
     scale: float = 1.0
     mark: Optional[tuple[float, str]] = None
@@ -48,163 +55,173 @@ _LOSSES = {
 }
 
 
-def _chart_list(run: run_summary.Run) -> list[_Chart]:
-    loss = _LOSSES[run.train.loss_type]
-    return [
-        _Chart(
-            "Losses",
-            {"g_loss": "generator", "d_loss": "discriminator"},
-            f"G's loss is -mean D(generated); {loss}.",
-        ),
-        _Chart(
-            "Parts of the discriminator's loss",
-            {"d_loss_real": "real images", "d_loss_fake": "generated images"},
-            "The two terms of the sum.",
-        ),
-        _Chart(
-            "Logits",
-            {"logit_real": "D(real)", "logit_fake": "D(generated)"},
-            "Mean output of D over the batch; it tells them apart as far as they lie apart.",
-        ),
-        _Chart(
-            "Gradient norms",
-            {"g_gradient_norm": "generator", "d_gradient_norm": "discriminator"},
-            "L2 norm of all gradients of a network that Adam took.",
-            log=True,
-        ),
-        _Chart(
-            "sigma_ratio",
-            {
-                "model/g_non_local/sigma_ratio": "generator",
-                "model/d_non_local/sigma_ratio": "discriminator",
-            },
-            "The learned factor of attention: output = input + sigma_ratio * attention. It "
-            "begins at 0.",
-        ),
-        _Chart(
-            "Largest singular value of normalised weights",
-            {
-                "health/generator_largest_norm": "generator",
-                "health/discriminator_largest_norm": "discriminator",
-            },
-            "Of any W / sigma of the network; 1 where the estimate of sigma is exact.",
-            mark=(health.HIGH_NORM, "warning above"),
-        ),
-        _Chart(
-            "Variety of samples",
-            {"health/variety_within_class": "generated images"},
-            "Variance of pixels within a class as a share of real images' variance over the "
-            "whole set, in %.",
-            scale=100.0,
-            mark=(100 * health.LOW_VARIETY, "warning below"),
-            from_zero=True,
-        ),
-        _Chart(
-            "Speed",
-            {"images_per_second": "images/s"},
-            "Real images trained on per second since the row before.",
-            from_zero=True,
-        ),
-        _Chart(
-            "Input stall",
-            {"input_stall": "% of the time"},
-            "Share of the training time in which the loop waited for images.",
-            scale=100.0,
-            from_zero=True,
-        ),
-        _Chart(
-            "Memory",
-            {"memory_mb": "now", "peak_memory_mb": "at most so far"},
-            "Main memory of the training process in MB, without that of devices.",
-            from_zero=True,
-        ),
-    ]
+_CHARTS_OF_LOSSES = [
+    _Chart(
+        "Parts of the discriminator's loss",
+        "The two terms of the sum.",
+        lines={"d_loss_real": "real images", "d_loss_fake": "generated images"},
+    ),
+    _Chart(
+        "Logits",
+        "Mean output of D over the batch; it tells them apart as far as they lie apart.",
+        lines={"logit_real": "D(real)", "logit_fake": "D(generated)"},
+    ),
+    _Chart(
+        "Gradient norms",
+        "L2 norm of all gradients of a network that Adam took.",
+        lines={"g_gradient_norm": "generator", "d_gradient_norm": "discriminator"},
+        log=True,
+    ),
+]
+
+_CHARTS_OF_NETWORKS = [
+    _Chart(
+        "sigma_ratio",
+        "The learned factor of attention: output = input + sigma_ratio * attention. It "
+        "begins at 0.",
+        lines={
+            "model/g_non_local/sigma_ratio": "generator",
+            "model/d_non_local/sigma_ratio": "discriminator",
+        },
+    ),
+    _Chart(
+        "Largest singular value of normalised weights",
+        "Of any W / sigma of the network; 1 where the estimate of sigma is exact.",
+        lines={
+            "health/generator_largest_norm": "generator",
+            "health/discriminator_largest_norm": "discriminator",
+        },
+        mark=(health.HIGH_NORM, "warning above"),
+    ),
+    _Chart("sigma of the layers of the generator", _SIGMA, layers="sigma/g_"),
+    _Chart("sigma of the layers of the discriminator", _SIGMA, layers="sigma/d_"),
+    _Chart(
+        "Variety of samples",
+        "Variance of pixels within a class as a share of real images' variance over the "
+        "whole set, in %.",
+        lines={"health/variety_within_class": "generated images"},
+        scale=100.0,
+        mark=(100 * health.LOW_VARIETY, "warning below"),
+        from_zero=True,
+    ),
+]
+
+_CHARTS_OF_THE_MACHINE = [
+    _Chart(
+        "Speed",
+        "Real images trained on per second since the row before.",
+        lines={"images_per_second": "images/s"},
+        from_zero=True,
+    ),
+    _Chart(
+        "Input stall",
+        "Share of the training time in which the loop waited for images.",
+        lines={"input_stall": "% of the time"},
+        scale=100.0,
+        from_zero=True,
+    ),
+    _Chart(
+        "Memory",
+        "Main memory of the training process in MB, without that of devices.",
+        lines={"memory_mb": "now", "peak_memory_mb": "at most so far"},
+        from_zero=True,
+    ),
+]
 
 
 def charts_of_run(run: run_summary.Run) -> list[str]:
+    """All that the rows of losses have recorded, a chart each; HTML."""
     if not run.rows:
         return [html.paragraph("No row of losses has been recorded yet.")]
-    charts = [(chart, _lines(run.rows, chart)) for chart in _chart_list(run)]
-    for letter, network in (("d", "discriminator"), ("g", "generator")):  # each goes before it
-        chart = _Chart(
-            f"sigma of the layers of the {network}",
-            {},
-            "What a weight is divided by: the estimate of its largest singular value.",
+
+    # Draw what was recorded.
+    losses = _Chart(
+        "Losses",
+        f"G's loss is -mean D(generated); {_LOSSES[run.train.loss_type]}.",
+        lines={"g_loss": "generator", "d_loss": "discriminator"},
+    )
+    panels = [losses, *_CHARTS_OF_LOSSES, *_CHARTS_OF_NETWORKS, *_CHARTS_OF_THE_MACHINE]
+    figures = []
+    missing = []
+    for number, chart in enumerate(panels):
+        lines = _layer_lines(run.rows, chart.layers) if chart.layers else _lines(run.rows, chart)
+        if not lines:
+            missing.append(chart.title)
+            continue
+        figures.append(
+            _figure(
+                f"chart{number}",
+                chart.title,
+                lines=lines,
+                note=chart.note,
+                log=chart.log,
+                from_zero=chart.from_zero,
+            )
         )
-        charts.insert(6, (chart, _layer_lines(run.rows, f"sigma/{letter}_")))
-    found = [
-        _figure(
-            f"chart{number}",
-            chart.title,
-            lines,
-            chart.note,
-            log=chart.log,
-            from_zero=chart.from_zero,
-        )
-        for number, (chart, lines) in enumerate(charts)
-        if lines
-    ]
-    missing = [chart.title for chart, lines in charts if not lines]
+
+    # Say what is shown, and what is not.
     return [
         html.paragraph(
             f"{len(run.rows):,} rows up to step {run.rows[-1]['step']:,}, each of the values at "
-            f"its step; numbers are the newest values. More than {viewing_charts.MAX_POINTS} rows are "
-            "drawn as means of neighbours, with the range of these behind them."
+            f"its step; numbers are the newest values. More than {charts.MAX_POINTS} rows "
+            "are drawn as means of neighbours, with the range of these behind them."
         ),
-        '<div class="charts">' + "\n".join(found) + "</div>",
+        '<div class="charts">' + "\n".join(figures) + "</div>",
         html.paragraph(f"Not recorded: {', '.join(missing)}.") if missing else "",
     ]
 
 
-def _lines(rows: Sequence[dict[str, Any]], chart: _Chart) -> list[viewing_charts.Curve]:
+def _lines(rows: Sequence[dict[str, Any]], chart: _Chart) -> list[Curve]:
     """The curves of a panel; [] where none was recorded."""
+    # Draw the quantities that were recorded.
     lines = []
-    for (name, label), colour in zip(chart.lines.items(), viewing_charts.COLOURS):
+    for (name, label), colour in zip(chart.lines.items(), COLOURS):
         steps, values = run_summary.column(rows, name)
         if len(steps):
-            lines.append(
-                viewing_charts.thin(label, steps, chart.scale * values)._replace(colour=colour)
-            )
+            curve = charts.thin(label, steps, chart.scale * values)
+            lines.append(curve._replace(colour=colour))
+
+    # Draw the mark as long as the first of them.
     if lines and chart.mark:
         value, label = chart.mark
         ends = np.array([lines[0].steps[0], lines[0].steps[-1]])
-        lines.append(
-            viewing_charts.Curve(
-                label, ends, np.full(2, value), last=value, colour=_GREY, style="--"
-            )
-        )
+        values = np.full(2, value)
+        lines.append(Curve(label, ends, values, last=value, colour=_GREY, style="--"))
     return lines
 
 
-def _layer_lines(rows: Sequence[dict[str, Any]], beginning: str) -> list[viewing_charts.Curve]:
+def _layer_lines(rows: Sequence[dict[str, Any]], beginning: str) -> list[Curve]:
     """sigma of every layer, the largest first; these have names, the others are thin and grey."""
-    names = dict.fromkeys(
-        name for row in words.spread(rows, 50) for name in row if name.startswith(beginning)
-    )
-    lines = [
-        viewing_charts.thin(name[len("sigma/") :], *run_summary.column(rows, name), _LAYER_POINTS)
-        for name in names
-    ]
+    # Find the layers.
+    names: dict[str, None] = {}
+    for row in words.spread(rows, _LOOKED_AT):
+        names.update(dict.fromkeys(name for name in row if name.startswith(beginning)))
+
+    # Draw each without its range.
+    lines = []
+    for name in names:
+        steps, values = run_summary.column(rows, name)
+        label = name.removeprefix("sigma/")
+        curve = charts.thin(label, steps, values, most=_LAYER_POINTS)
+        lines.append(curve._replace(low=None, high=None))
     lines.sort(key=lambda line: -np.nan_to_num(line.last, nan=-np.inf))
-    named = [
-        line._replace(low=None, high=None, colour=colour)
-        for line, colour in zip(lines[:_NAMED_LAYERS], viewing_charts.COLOURS)
-    ]
-    others = [
-        line._replace(low=None, high=None, label="", colour=_GREY, width=0.6)
-        for line in lines[_NAMED_LAYERS:]
-    ]
+
+    # Name the largest.
+    named = []
+    for line, colour in zip(lines[:_NAMED_LAYERS], COLOURS):
+        named.append(line._replace(colour=colour))
+    others = []
+    for line in lines[_NAMED_LAYERS:]:
+        others.append(line._replace(label="", colour=_GREY, width=0.6))
     if others:
         others[0] = others[0]._replace(label=f"the other {len(others)}", last=np.nan)
     return named + others
 
 
-def _figure(
-    name: str, title: str, lines: Sequence[viewing_charts.Curve], note: str, **options
-) -> str:
-    """A panel with its legend, which gives the newest values."""
+def _figure(name: str, title: str, *, lines: Sequence[Curve], note: str, **options) -> str:
+    """A panel with its legend, which gives the newest values; HTML."""
     legend = "".join(_legend_entry(line) for line in lines if line.label)
-    svg = viewing_charts.draw_svg(lines, name, **options)
+    svg = charts.draw_svg(lines, name, **options)
     svg = svg.replace("<svg", f'<svg role="img" aria-label="{html.text(title)}"', 1)
     return (
         f'<figure class="chart"><h3>{html.text(title)}</h3>'
@@ -213,26 +230,47 @@ def _figure(
     )
 
 
-def _legend_entry(line: viewing_charts.Curve) -> str:
+def _legend_entry(line: Curve) -> str:
     last = f" <b>{words.number(line.last)}</b>" if np.isfinite(line.last) else ""
     return f'<li><i style="background:{line.colour}"></i>{html.text(line.label)}{last}</li>'
 
 
 def score_chart(
-    run: run_summary.Run, rows: list[dict[str, Any]], name: str, field: str, note: str, number: int
+    run: run_summary.Run,
+    rows: list[dict[str, Any]],
+    name: str,
+    *,
+    field: str,
+    note: str,
+    number: int,
 ) -> str:
-    points = [(row["step"], run_summary.score(row, name)[1]) for row in rows]
-    steps, values = np.array(points, np.float64).T
-    lines = [viewing_charts.Curve("this run", steps, values, last=values[-1], style="o-")]
+    """A chart of one score against the step; HTML.
+
+    Args:
+      run: which the rows are of.
+      rows: of one protocol, steps ascending.
+      name: of the score in the rows, "fid" or "incscore".
+      field: of the score among the published points.
+      note: what the score is.
+      number: of the protocol on the page.
+    """
+    # Draw the run's own scores.
+    steps = np.array([row["step"] for row in rows], np.float64)
+    values = np.array([run_summary.score(row, name)[1] for row in rows], np.float64)
+    lines = [Curve("this run", steps, values, last=values[-1], style="o-")]
+
+    # Draw the published ones beside them, if they are of the same images.
     if curves.are_published_of(run.model.image_size, run.model.number_classes):
-        lines += viewing_charts.published(field)
+        lines += charts.published(field)
         note += " The others are as published, of 50,000 images."
+
+    newest_name, _ = run_summary.score(rows[-1], name)
     log = curves.spans_decades(values.tolist())
     return _figure(
         f"{name}{number}",
-        score_title(run_summary.score(rows[-1], name)[0]),
-        lines,
-        note,
+        score_title(newest_name),
+        lines=lines,
+        note=note,
         log=log,
         from_zero=not log,
     )

@@ -1,4 +1,4 @@
-"""What a run has left in its directory and beside it, and how the run is."""
+"""A summary of a run: its files and scores, and its state (running, done, stopped or killed)."""
 
 import dataclasses
 import os
@@ -12,10 +12,9 @@ import tensorflow as tf
 
 from sagan_tf import config, errors
 from sagan_tf.evaluation import protocol
-from sagan_tf.runs import checkpoints, history, metric_writer
-from sagan_tf.runs import directory as runs_directory
+from sagan_tf.runs import checkpoints, directory, history, metric_writer
 from sagan_tf.runtime import files
-from sagan_tf.viewing import words as viewing_words
+from sagan_tf.viewing import words
 
 RUNNING, DONE, STOPPED, KILLED = "running", "done", "stopped", "killed"
 UNKNOWN = "not recorded"
@@ -86,19 +85,24 @@ class Run:
     @property
     def name(self) -> str:
         """The last two parts of the directory's name."""
-        return os.path.join(*os.path.normpath(self.directory).split(os.sep)[-2:])
+        parts = os.path.normpath(self.directory).split(os.sep)
+        return os.path.join(*parts[-2:])
 
     @property
     def rate(self) -> Optional[float]:
         """Images per second, the median of the last rows; None where no row says it."""
-        rates = [row.get("images_per_second") for row in self.rows[-5:]]
-        rates = [rate for rate in rates if viewing_words.is_number(rate) and 0 < rate < np.inf]
+        rates = []
+        for row in self.rows[-5:]:
+            rate = row.get("images_per_second")
+            if words.is_number(rate) and 0 < rate < np.inf:
+                rates.append(rate)
         return float(np.median(rates)) if rates else None
 
     def seconds_left(self) -> Optional[float]:
         """Time to `max_steps` at `rate`."""
         images = (self.train.max_steps - self.step) * self.train.batch_size * self.train.num_towers
-        return max(images, 0) / self.rate if self.rate else None
+        rate = self.rate
+        return max(images, 0) / rate if rate else None
 
 
 def read(run_dir: str, eval_dir: str = "", *, now: Optional[float] = None) -> Run:
@@ -109,40 +113,56 @@ def read(run_dir: str, eval_dir: str = "", *, now: Optional[float] = None) -> Ru
       eval_dir: where its scores are; empty: where the evaluation puts them.
       now: seconds since 1970; the clock's by default.
     Raises:
-      config.UserError: there is no run, or its config.json is damaged.
+      errors.UserError: there is no run, or its config.json is damaged.
     """
+    # Find the directories.
     run_dir = run_dir.rstrip("/") if files.is_remote(run_dir) else os.path.abspath(run_dir)
-    configs = [
-        runs_directory.read_config(run_dir, section, kind=kind)
-        for section, kind in (
-            ("model", config.ModelConfig),
-            ("data", config.DataConfig),
-            ("train", config.TrainConfig),
-        )
-    ]
-    if None in configs:
-        raise errors.UserError(f"--run={run_dir}: no run there (config.json is missing)")
     parent, base = os.path.split(run_dir)
     eval_dir = eval_dir or os.path.join(parent, "eval", base)
-    rows = [row for row in metric_writer.read_rows(run_dir) if viewing_words.is_finite(row["step"])]
+
+    # Read the settings.
+    model = directory.read_config(run_dir, "model", kind=config.ModelConfig)
+    data = directory.read_config(run_dir, "data", kind=config.DataConfig)
+    train = directory.read_config(run_dir, "train", kind=config.TrainConfig)
+    if model is None or data is None or train is None:
+        raise errors.UserError(f"--run={run_dir}: no run there (config.json is missing)")
+
+    # Read the numbers, the events and the scores.
+    rows = [row for row in metric_writer.read_rows(run_dir) if words.is_finite(row["step"])]
     rows.sort(key=lambda row: row["step"])
-    events, now = history.read(run_dir), time.time() if now is None else now
-    scores, foreign = protocol.own_scores(
-        metric_writer.read_rows(eval_dir), runs_directory.run_id(run_dir)
+    events = history.read(run_dir)
+    scores, foreign_scores = protocol.own_scores(
+        metric_writer.read_rows(eval_dir), directory.run_id(run_dir)
     )
-    marks = [
-        int(entry["step"])
-        for entry in (*rows[-1:], *events[-1:])
-        if viewing_words.is_finite(entry.get("step"))
-    ]
-    step = max([*marks, *checkpoints.Checkpoints(run_dir, {}).steps], default=0)
-    state = state_of(
-        events,
-        step,
-        max_steps=configs[2].max_steps,
-        locked=runs_directory.is_locked(os.path.join(run_dir, "lock")),
+
+    # Find out how the run is.
+    step = _last_step(run_dir, rows, events=events)
+    locked = directory.is_locked(os.path.join(run_dir, "lock"))
+    return Run(
+        directory=run_dir,
+        model=model,
+        data=data,
+        train=train,
+        rows=rows,
+        events=events,
+        scores=scores,
+        eval_dir=eval_dir,
+        foreign_scores=foreign_scores,
+        step=step,
+        state=state_of(events, step, max_steps=train.max_steps, locked=locked),
+        written=time.time() if now is None else now,
     )
-    return Run(run_dir, *configs, rows, events, scores, eval_dir, foreign, step, state, now)
+
+
+def _last_step(
+    run_dir: str, rows: Sequence[dict[str, Any]], *, events: Sequence[dict[str, Any]]
+) -> int:
+    """The last step that a row, an event or a checkpoint tells of; 0 where none does."""
+    steps = [0, *checkpoints.Checkpoints(run_dir, {}).steps]
+    for entry in (*rows[-1:], *events[-1:]):
+        if words.is_finite(entry.get("step")):
+            steps.append(int(entry["step"]))
+    return max(steps)
 
 
 def state_of(events: Sequence[dict[str, Any]], step: int, *, max_steps: int, locked: bool) -> State:
@@ -154,24 +174,32 @@ def state_of(events: Sequence[dict[str, Any]], step: int, *, max_steps: int, loc
       max_steps: where it ends.
       locked: whether a process of this machine holds the run's lock.
     """
+    # A process that holds the lock is at work.
     if locked:
         return State(RUNNING, f"step {step:,} of {max_steps:,}")
-    turns = [event for event in events if event["event"] in (history.START, history.END)]
-    if not turns:
+
+    # Without a start or an end, only the step tells.
+    starts_and_ends = [event for event in events if event["event"] in (history.START, history.END)]
+    if not starts_and_ends:
         if step >= max_steps:
             return State(DONE, f"step {step:,}, by its numbers: it has no history")
         return State(UNKNOWN, "the run has no history, and no process of this machine is at it")
-    last = turns[-1]
+
+    # A start without an end was killed.
+    last = starts_and_ends[-1]
+    moment = words.moment(last["time"])
     if last["event"] == history.START:
         return State(
             KILLED,
-            f"after a start on {viewing_words.moment(last['time'])}: no end was recorded, and "
+            f"after a start on {moment}: no end was recorded, and "
             "no process of this machine is at it",
         )
+
+    # An end has a reason.
     reason = last.get("reason", "")
     if reason == "done":
-        return State(DONE, f"step {step:,}, {viewing_words.moment(last['time'])}")
-    return State(STOPPED, f"{viewing_words.moment(last['time'])}: {last.get('text') or reason}")
+        return State(DONE, f"step {step:,}, {moment}")
+    return State(STOPPED, f"{moment}: {last.get('text') or reason}")
 
 
 def score(row: dict[str, Any], name: str) -> tuple[str, float]:
@@ -181,61 +209,74 @@ def score(row: dict[str, Any], name: str) -> tuple[str, float]:
       Its name there without the tag ("fid5k"), and the value; NaN where it is not there.
     """
     for key, value in row.items():
-        if re.fullmatch(rf"eval/{name}(\d+k?)?", key) and viewing_words.is_number(value):
+        if re.fullmatch(rf"eval/{name}(\d+k?)?", key) and words.is_number(value):
             return key.split("/")[1], float(value)
     return name, float("nan")
 
 
-def told(events: Sequence[dict[str, Any]], state: State) -> list[Event]:
+def describe_events(events: Sequence[dict[str, Any]], state: State) -> list[Event]:
     """The history for people, oldest first, with the ends that nobody could record.
 
     Args:
       events: the history, oldest first.
       state: of the run.
     """
-    found, begun = [], False
     killed = Event(
         "", KILLED, "", "no end was recorded: the process was killed, or the machine stopped"
     )
+
+    # Put an end before each start that follows a start.
+    found = []
+    started = False
     for event in events:
-        if event["event"] == history.START and begun:
+        if event["event"] == history.START and started:
             found.append(killed)
         if event["event"] in (history.START, history.END):
-            begun = event["event"] == history.START
-        found.append(_told(event))
-    return [*found, killed] if begun and state.name == KILLED else found
+            started = event["event"] == history.START
+        found.append(_describe_event(event))
+
+    # Put one after the last start, unless the run is at work.
+    if started and state.name == KILLED:
+        found.append(killed)
+    return found
 
 
-def _told(event: dict[str, Any]) -> Event:
-    reason, step, kind = event.get("reason"), event.get("step"), str(event["event"])
+def _describe_event(event: dict[str, Any]) -> Event:
+    # Tell faults from ends that somebody wanted.
+    kind = str(event["event"])
+    reason = event.get("reason")
     if event["event"] == history.END and reason not in _NO_FAULTS:
         kind = FAULT
-    words = str(event.get("text", ""))
-    if reason and reason not in ("done", words):
-        words = f"{reason}: {words}"
-    return Event(
-        viewing_words.moment(event["time"]),
-        kind,
-        f"{step:,}" if viewing_words.is_number(step) else "",
-        words,
-    )
+
+    # Name the reason where the text does not.
+    text = str(event.get("text", ""))
+    if reason and reason not in ("done", text):
+        text = f"{reason}: {text}"
+
+    step = event.get("step")
+    step_text = f"{step:,}" if words.is_number(step) else ""
+    return Event(words.moment(event["time"]), kind, step_text, text)
 
 
 def column(rows: Sequence[dict[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
     """Steps and values, float64, of the rows that have a quantity; what is not finite stays."""
-    found = [(row["step"], row[name]) for row in rows if viewing_words.is_number(row.get(name))]
-    steps, values = np.array(found, np.float64).reshape(-1, 2).T
+    found = [row for row in rows if words.is_number(row.get(name))]
+    steps = np.array([row["step"] for row in found], np.float64)
+    values = np.array([row[name] for row in found], np.float64)
     return steps, values
 
 
 def grids_of(run_dir: str) -> list[tuple[int, str]]:
     """Step and path of the run's sample grids, ascending, without those that are half written."""
-    directory = os.path.join(run_dir, "samples")
-    names = tf.io.gfile.listdir(directory) if tf.io.gfile.isdir(directory) else []
-    found = (
-        (re.fullmatch(r"step-(\d+)\.png", name), os.path.join(directory, name)) for name in names
-    )
-    return sorted((int(match[1]), path) for match, path in found if match and _is_whole(path))
+    folder = os.path.join(run_dir, "samples")
+    names = tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []
+    found = []
+    for name in names:
+        match = re.fullmatch(r"step-(\d+)\.png", name)
+        path = os.path.join(folder, name)
+        if match and _is_whole(path):
+            found.append((int(match[1]), path))
+    return sorted(found)
 
 
 def _is_whole(path: str) -> bool:

@@ -1,9 +1,8 @@
-"""Images of chosen classes and seeds: grids, files, and what lies between two of them."""
+"""Images of chosen classes and seeds: grids, files, and interpolations between two of them."""
 
-import functools
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Optional, TextIO
 
 import numpy as np
@@ -12,23 +11,21 @@ import tqdm
 from sagan_tf import errors
 from sagan_tf.config import MAX_SEEDS, SampleConfig, numbers_of
 from sagan_tf.gan import noise
-from sagan_tf.images import grids, sets
-from sagan_tf.images import pixels as images_pixels
-from sagan_tf.viewing import interpolate, trained
+from sagan_tf.images import grids, pixels, sets
+from sagan_tf.viewing import interpolate, trained, words
 
 _SEEDS = "0-7"
 _CLASSES = 10
-# Images of one picture.
-_MAX_GRID = 2500
+_MAX_GRID = 2500  # images of one picture
 
 
-class Asked(NamedTuple):
-    """Images that somebody wants: a seed and a label for each, classes one after the other.
+class SampleRequest(NamedTuple):
+    """Images to make: a seed and a label for each, classes one after the other.
 
     Attributes:
       seeds: int64 [n].
       labels: int32 [n]; None: those that the seeds draw.
-      columns: of a grid of them.
+      columns: of a grid of the images.
     """
 
     seeds: np.ndarray
@@ -36,93 +33,126 @@ class Asked(NamedTuple):
     columns: int
 
 
-def sample(config: SampleConfig, stream: Optional[TextIO] = None) -> list[str]:
-    """Makes the images that the config asks for.
-
-    Returns:
-      What was written.
-    Raises:
-      config.UserError: no such model, class or seed, or the output cannot be written.
-    """
-    say = functools.partial(print, file=stream, flush=True)
-    if config.out.endswith(".mp4") and not interpolate.has_video():
-        raise errors.UserError(f"--out={config.out}: {interpolate.NO_VIDEO}")
-    network = trained.open_model(
-        config.run, config.step, use_ema=config.use_ema, note=say, batch_size=config.batch_size
-    )
-    if config.interpolate:
-        written = interpolate.interpolate(config, network)
-    else:
-        written = _write_images(config, network, choose(config, network))
-    for path in written:
-        say(f"step {network.step} of {network.source}: {path}")
-    return written
-
-
-def choose(config: SampleConfig, network: trained.Trained) -> Asked:
-    """Which images a config asks for.
-
-    Raises:
-      config.UserError: a class is not there.
-    """
-    if config.count:
-        labels = (
-            np.resize(np.array(network.classes.find(config.classes), np.int32), config.count)
-            if config.classes
-            else None
-        )
-        return Asked(np.arange(config.count), labels, math.ceil(math.sqrt(config.count)))
-    labels = (
-        network.classes.find(config.classes)
-        if config.classes
-        else noise.spread_classes(network.model_config.number_classes, _CLASSES)
-    )
-    seeds = numbers_of("seeds", config.seeds or _SEEDS, limit=MAX_SEEDS)
-    columns = len(seeds) if len(labels) > 1 or config.sheet else math.ceil(math.sqrt(len(seeds)))
-    return Asked(
-        np.tile(seeds, len(labels)), np.repeat(np.array(labels, np.int32), len(seeds)), columns
-    )
-
-
 class _Batch(NamedTuple):
-    """uint8 [n, size, size, 3] and their seeds and labels."""
+    """Images that were made.
+
+    Attributes:
+      pixels: uint8 [n, size, size, 3].
+      seeds, labels: int [n].
+    """
 
     pixels: np.ndarray
     seeds: np.ndarray
     labels: np.ndarray
 
 
-def _batches(network: trained.Trained, asked: Asked, truncation: float) -> Iterator[_Batch]:
-    """In order, in constant memory, with a progress bar on a terminal."""
-    with tqdm.tqdm(total=len(asked.seeds), unit="image", disable=None) as shown:
-        for start in range(0, len(asked.seeds), network.batch_size):
+def sample(config: SampleConfig, stream: Optional[TextIO] = None) -> list[str]:
+    """Makes the images that the config asks for.
+
+    Returns:
+      The paths of the files and directories that were written.
+    Raises:
+      errors.UserError: no such model, class or seed, or the output cannot be written.
+    """
+    say = words.printer(stream)
+    if config.out.endswith(".mp4") and not interpolate.has_video():
+        raise errors.UserError(f"--out={config.out}: {interpolate.NO_VIDEO}")
+
+    # Load the generator.
+    network = trained.open_model(
+        config.run, config.step, use_ema=config.use_ema, note=say, batch_size=config.batch_size
+    )
+
+    # Make the images and write them.
+    if config.interpolate:
+        written = interpolate.write_interpolation(config, network)
+    else:
+        written = _write_images(config, network, request=make_request(config, network))
+
+    # Name the files.
+    for path in written:
+        say(f"step {network.card.step} of {network.source}: {path}")
+    return written
+
+
+def make_request(config: SampleConfig, network: trained.Trained) -> SampleRequest:
+    """Which images a config asks for.
+
+    Raises:
+      errors.UserError: a class is not there.
+    """
+    # With --count, the seeds are 0, 1, 2, ..., and the classes take turns.
+    if config.count:
+        labels = None
+        if config.classes:
+            classes = np.array(network.card.classes.find(config.classes), np.int32)
+            labels = np.resize(classes, config.count)
+        columns = math.ceil(math.sqrt(config.count))
+        return SampleRequest(np.arange(config.count), labels, columns)
+
+    # Otherwise every class has every seed.
+    if config.classes:
+        classes = network.card.classes.find(config.classes)
+    else:
+        classes = noise.spread_classes(network.card.model_config.number_classes, _CLASSES)
+    seeds = _seed_numbers(config)
+
+    # Give each class a row; a single class fills a square.
+    columns = len(seeds)
+    if len(classes) == 1 and not config.sheet:
+        columns = math.ceil(math.sqrt(len(seeds)))
+    labels = np.repeat(np.array(classes, np.int32), len(seeds))
+    return SampleRequest(np.tile(seeds, len(classes)), labels, columns)
+
+
+def _seed_numbers(config: SampleConfig) -> Sequence[int]:
+    return numbers_of("seeds", config.seeds or _SEEDS, limit=MAX_SEEDS)
+
+
+def _batches(
+    network: trained.Trained, request: SampleRequest, *, truncation: float
+) -> Iterator[_Batch]:
+    """Images in order, in constant memory, with a progress bar on a terminal."""
+    with tqdm.tqdm(total=len(request.seeds), unit="image", disable=None) as progress:
+        for start in range(0, len(request.seeds), network.batch_size):
             part = slice(start, start + network.batch_size)
-            seeds = asked.seeds[part]
-            z, labels = network.draw(seeds, truncation)
-            labels = labels if asked.labels is None else asked.labels[part]
-            yield _Batch(images_pixels.to_uint8(network.generate(z, labels)), seeds, labels)
-            shown.update(len(seeds))
+
+            # Draw z, and the labels where nobody chose them.
+            seeds = request.seeds[part]
+            z, drawn = network.draw(seeds, truncation)
+            labels = drawn.numpy() if request.labels is None else request.labels[part]
+
+            # Make the images.
+            yield _Batch(network.generate_pixels(z, labels), seeds, labels)
+            progress.update(len(seeds))
 
 
-def _write_images(config: SampleConfig, network: trained.Trained, asked: Asked) -> list[str]:
+def _write_images(
+    config: SampleConfig, network: trained.Trained, *, request: SampleRequest
+) -> list[str]:
+    """Writes the images as a grid, as arrays, or as single files with a grid; returns the paths."""
+    count = len(request.seeds)
     out = config.out or ("samples.npz" if config.count else "samples.png")
-    grid = _path_of_grid(out, len(asked.seeds))
-    batches = _batches(network, asked, config.truncation)
+    grid = _path_of_grid(out, count)
+    batches = _batches(network, request, truncation=config.truncation)
+
+    # Write the set of images; keep what a grid needs.
     kept: list[_Batch] = []
     if out == grid:
         kept = list(batches)
     else:
-        with sets.Writer(
-            out, len(asked.seeds), size=network.model_config.image_size, flag="out"
-        ) as writer:
+        size = network.card.model_config.image_size
+        with sets.Writer(out, count, size=size, flag="out") as writer:
             for batch in batches:
                 writer.add(batch.pixels, batch.labels, batch.seeds.tolist())
-                kept += [batch] if grid else []
+                if grid:
+                    kept.append(batch)
+
+    # Write the grid.
     if grid:
-        whole = _Batch(*(np.concatenate(parts) for parts in zip(*kept)))
-        interpolate.write(
-            grid, images_pixels.encode_png(_grid(config.sheet, network, whole, asked.columns))
-        )
+        whole = _Batch(*map(np.concatenate, zip(*kept)))
+        picture = _grid(network, whole, columns=request.columns, sheet=config.sheet)
+        interpolate.write(grid, pixels.encode_png(picture))
     return list(dict.fromkeys(filter(None, (out, grid))))
 
 
@@ -130,10 +160,13 @@ def _path_of_grid(out: str, count: int) -> str:
     """Where a grid of the images goes; "" for none.
 
     Raises:
-      config.UserError: it cannot be written, or would be too large.
+      errors.UserError: the grid cannot be written, or would be too large.
     """
+    # Arrays have no grid.
     if out.endswith(".npz"):
         return ""
+
+    # A PNG is the grid itself.
     if out.endswith(".png"):
         if count > _MAX_GRID:
             raise errors.UserError(
@@ -142,6 +175,8 @@ def _path_of_grid(out: str, count: int) -> str:
             )
         interpolate.require_writable(out)
         return out
+
+    # Single files have a grid beside their directory, if it is not too large.
     beside = out.rstrip("/") + ".png"
     if count > _MAX_GRID:
         return ""
@@ -153,15 +188,12 @@ def _path_of_grid(out: str, count: int) -> str:
     return beside
 
 
-def _grid(sheet: bool, network: trained.Trained, batch: _Batch, columns: int) -> np.ndarray:
+def _grid(network: trained.Trained, batch: _Batch, *, columns: int, sheet: bool) -> np.ndarray:
+    """The images in one picture, uint8 [height, width, 3]; a sheet has names at its margins."""
     if sheet:
-        return grids.labelled_sheet(
-            batch.pixels,
-            [network.classes.text(label) for label in batch.labels[::columns]],
-            column_names=[f"seed {seed}" for seed in batch.seeds[:columns]],
-        )
-    captions = [
-        interpolate.caption(network, label, seed=seed)
-        for label, seed in zip(batch.labels, batch.seeds)
-    ]
+        row_names = [network.card.classes.text(label) for label in batch.labels[::columns]]
+        column_names = [f"seed {seed}" for seed in batch.seeds[:columns]]
+        return grids.labelled_sheet(batch.pixels, row_names, column_names=column_names)
+
+    captions = [network.caption(label, seed) for label, seed in zip(batch.labels, batch.seeds)]
     return grids.labelled_grid(batch.pixels, captions, columns=columns)

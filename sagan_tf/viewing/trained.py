@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 
 from sagan_tf import errors
-from sagan_tf.config import ModelConfig
 from sagan_tf.data import class_names
 from sagan_tf.gan import discriminator, generator, noise
 from sagan_tf.runs import directory, restore
@@ -21,104 +20,129 @@ from sagan_tf.viewing import folding
 KERAS_FILE = "generator.keras"
 _BATCH = 100  # images at a time
 
+# What reading a file raises that is not an exported model.
+_READ_ERRORS = (
+    OSError,
+    KeyError,
+    ValueError,
+    TypeError,
+    zipfile.BadZipFile,
+    EOFError,
+    errors.UserError,
+)
+
+
+def to_uint8(images: tf.Tensor) -> tf.Tensor:
+    """float in [-1, 1] to uint8 on the device, to the last bit as `images.pixels.to_uint8`.
+
+    Values outside are clipped.
+    """
+    values = tf.round((tf.cast(images, tf.float64) + 1.0) * 127.5)
+    return tf.cast(tf.clip_by_value(values, 0.0, 255.0), tf.uint8)
+
+
+def attention_title(network: str, step: int, *, sigma_ratio: float) -> str:
+    """What a figure of attention maps is of: the network's name, the step and `sigma_ratio`."""
+    return f"{network}, step {step}, sigma_ratio {sigma_ratio:.4g}"
+
 
 class Trained:
     """A generator ready to make images.
 
     Args:
-      network: as of `folding.fold`.
-      card: what is known of it.
-      source: the run or file that it came from, for captions.
+      network: a model as `folding.fold` returns it.
+      card: what is known of the model.
+      source: the run or file that the model came from, for captions.
       batch_size: images at a time; 0: what suits the device.
+
+    Attributes:
+      network, card, source, batch_size: as given.
     """
 
     def __init__(
         self, network: keras.Model, card: viewing_card.Card, *, source: str, batch_size: int = 0
     ):
-        self.network, self.card, self.source = network, card, source
+        self.network = network
+        self.card = card
+        self.source = source
         self.batch_size = batch_size or distribution.fitting_batch(_BATCH)
+
+        # Compile; each is traced when it is first called.
         self._generate = tf.function(
             lambda z, labels: network([z, labels], training=False),
             autograph=False,
             reduce_retracing=True,
         )
+        self._generate_pixels = tf.function(
+            lambda z, labels: to_uint8(network([z, labels], training=False)),
+            autograph=False,
+            reduce_retracing=True,
+        )
 
-    @property
-    def model_config(self) -> ModelConfig:
-        """The networks' settings."""
-        return self.card.model_config
-
-    @property
-    def classes(self) -> class_names.Classes:
-        """Names of the classes."""
-        return self.card.classes
-
-    @property
-    def step(self) -> int:
-        """Iterations it was trained."""
-        return self.card.step
-
-    @property
-    def sigma_ratio(self) -> Optional[float]:
-        """Of its attention block; None without one."""
-        return self.card.sigma_ratio
-
-    def draw(self, seeds: Sequence[int], truncation: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-        """z float32 [n, z_dim] and labels int32 [n] of seeds (`noise.draw_seeds`).
+    def draw(self, seeds: Sequence[int], truncation: float = 0.0) -> tuple[tf.Tensor, tf.Tensor]:
+        """z float32 [n, z_dim] and labels int32 [n] of seeds (`noise.draw_seeds`), on the device.
 
         Args:
           seeds: numbers from 0 on.
           truncation: z stays between this and its negative; 0: anywhere.
         """
-        config, limit = self.model_config, truncation or np.inf
-        z, labels = noise.draw_seeds(
+        config = self.card.model_config
+        return noise.draw_seeds(
             tf.constant(seeds, tf.int64),
             config.z_dim,
             number_classes=config.number_classes,
-            limit=float(limit),
+            limit=float(truncation or np.inf),
         )
-        return z.numpy(), labels.numpy()
 
     def generate(self, z: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Images with moving statistics, float32 [n, size, size, 3] in [-1, 1].
 
         Args:
-          z: float32 [n, z_dim].
-          labels: int [n].
+          z: float32 [n, z_dim], an array or a tensor.
+          labels: int [n], an array or a tensor.
         """
-        parts = [
-            slice(start, start + self.batch_size) for start in range(0, len(z), self.batch_size)
-        ]
-        return np.concatenate(
-            [
-                self._generate(
-                    tf.constant(z[part], tf.float32), tf.constant(labels[part], tf.int32)
-                ).numpy()
-                for part in parts
-            ]
-        )
+        return self._in_batches(self._generate, z, labels)
+
+    def generate_pixels(self, z: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """The same images as pixels, uint8 [n, size, size, 3]; arguments as of `generate`."""
+        return self._in_batches(self._generate_pixels, z, labels)
+
+    def _in_batches(self, generate: Callable, z: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """The images that a function makes, `batch_size` at a time."""
+        z = tf.constant(z, tf.float32)
+        labels = tf.constant(labels, tf.int32)
+        images = []
+        for start in range(0, len(z), self.batch_size):
+            end = start + self.batch_size
+            images.append(generate(z[start:end], labels[start:end]).numpy())
+        return np.concatenate(images)
 
     def attention(
         self, z: np.ndarray, labels: np.ndarray
     ) -> tuple[np.ndarray, Optional[np.ndarray]]:
-        """A few images, as of `generate`, and the generator's attention over them.
+        """A few images, as of `generate_pixels`, and the generator's attention over them.
 
         Returns:
-          float32 images, and float32 [n, side^2, side^2 / 4]; None without an attention block.
+          uint8 pixels, and float32 [n, side^2, side^2 / 4]; None without an attention block.
         """
-        if self.model_config.attention_side("generator") is None:
-            return self.generate(z, labels), None
+        if self.card.model_config.attention_side("generator") is None:
+            return self.generate_pixels(z, labels), None
         images, attention = folding.with_attention(self.network)(
             [tf.constant(z, tf.float32), tf.constant(labels, tf.int32)], training=False
         )
-        return images.numpy(), attention.numpy()
+        return to_uint8(images).numpy(), attention.numpy()
+
+    def caption(self, label: int, seed: int, *, two_lines: bool = False) -> str:
+        """What an image is of, class and seed, in one line or in two."""
+        name = self.card.classes.text(label)
+        return f"{name}\nseed {seed}" if two_lines else f"seed {seed}, {name}"
 
     def between_classes(self, first: int, second: int, *, frames: int) -> "Trained":
         """The same generator with `frames` classes, which go evenly from one class to another."""
-        shares = np.zeros((frames, self.model_config.number_classes))
-        on_the_way = np.linspace(0, 1, frames)
-        shares[:, first] += 1 - on_the_way
-        shares[:, second] += on_the_way
+        shares = np.zeros((frames, self.card.model_config.number_classes))
+        share_of_second = np.linspace(0, 1, frames)
+        shares[:, first] += 1 - share_of_second
+        shares[:, second] += share_of_second
         mixed = folding.with_mixed_classes(self.network, shares)
         return Trained(mixed, self.card, source=self.source, batch_size=self.batch_size)
 
@@ -131,26 +155,28 @@ def open_model(
     note: Callable[[str], None] = lambda _: None,
     batch_size: int = 0,
 ) -> Trained:
-    """The generator of a run, as its checkpoint has it (u as it stands), or of an exported model.
+    """The generator of a run or of an exported model.
+
+    A run's generator keeps the vector u of spectral normalisation that its checkpoint holds.
 
     Args:
-      path: a run, as of `find_run`, or what `export_lib.export` wrote.
+      path: a run, as of `directory.find_run`, or what `export.export` wrote.
       step: step of the checkpoint; -1: the newest that can be read.
       use_ema: whether to take the moving average.
       note: told of checkpoints that were passed over.
       batch_size: images at a time; 0: what suits the device.
     Raises:
-      config.UserError: there is neither, or not what is asked of it.
+      errors.UserError: neither is there, or it is not what is asked for.
     """
     if is_exported(path):
-        return _open_exported(path, step, use_ema, batch_size)
+        return _open_exported(path, step, use_ema=use_ema, batch_size=batch_size)
     run_dir = directory.find_run(path)
     network, card = open_generator(run_dir, step, use_ema=use_ema, note=note)
     return Trained(folding.fold(network), card, source=run_dir, batch_size=batch_size)
 
 
 def is_exported(path: str) -> bool:
-    """Whether a path is what `export_lib.export` wrote, or the `.keras` file in it."""
+    """Whether a path is what `export.export` wrote, or the `.keras` file in it."""
     return tf.io.gfile.exists(_keras_file(path))
 
 
@@ -170,17 +196,18 @@ def open_generator(
     Raises:
       errors.UserError: as `open_model`.
     """
-    _prepare()
+    _prepare_device()
     restored = restore.open_generator(run_dir, step, use_ema=use_ema, note=note)
+
+    # Write the card.
     network = restored.network
-    config = network.config
-    ratio = network.non_local and float(network.non_local.sigma_ratio.numpy())
+    block = network.non_local
     card = viewing_card.Card(
-        model_config=config,
-        classes=class_names.read(run_dir, config.number_classes),
+        model_config=network.config,
+        classes=class_names.read(run_dir, network.config.number_classes),
         step=restored.step,
         use_ema=use_ema,
-        sigma_ratio=ratio,
+        sigma_ratio=None if block is None else float(block.sigma_ratio.numpy()),
         run=directory.run_id(run_dir),
         checkpoint_sha256=restored.sha256,
         made_with={"tensorflow": tf.__version__, "keras": keras.__version__},
@@ -196,37 +223,33 @@ def open_discriminator(
     Raises:
       errors.UserError: as `open_model`.
     """
-    _prepare()
+    _prepare_device()
     restored = restore.open_discriminator(run_dir, step, note=note)
     return restored.network, restored.step
 
 
-def _prepare() -> None:
+def _prepare_device() -> None:
     memory.keep_freed_memory()
     # A seed is one picture: no TensorFloat-32, which only some devices have.
     tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
-def _open_exported(path: str, step: int, use_ema: bool, batch_size: int) -> Trained:
-    _prepare()
+def _open_exported(path: str, step: int, *, use_ema: bool, batch_size: int) -> Trained:
+    _prepare_device()
+
+    # Read the model and the card in it.
     file = _keras_file(path)
     try:
         with zipfile.ZipFile(file) as archive:
             card = viewing_card.card_from_json(archive.read(viewing_card.CARD_FILE).decode())
         network = keras.saving.load_model(file, compile=False)
-    except (
-        OSError,
-        KeyError,
-        ValueError,
-        TypeError,
-        zipfile.BadZipFile,
-        EOFError,
-        errors.UserError,
-    ) as error:
+    except _READ_ERRORS as error:
         raise errors.UserError(
             f"--run={path}: expected a model that export wrote ({files.first_line(error)}); export "
             "it again"
         ) from error
+
+    # Refuse what the model does not hold.
     if step not in (-1, card.step):
         raise errors.UserError(f"--step={step}: {path} holds step {card.step} only")
     if use_ema and not card.use_ema:
@@ -234,8 +257,8 @@ def _open_exported(path: str, step: int, use_ema: bool, batch_size: int) -> Trai
     return Trained(network, card, source=path, batch_size=batch_size)
 
 
-def write_keras(trained: Trained, path: str) -> None:
+def write_keras(network: Trained, path: str) -> None:
     """Writes a generator as a `.keras` file with its card inside. Raises what the disk raises."""
-    trained.network.save(path)
+    network.network.save(path)
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(viewing_card.CARD_FILE, trained.card.to_json())
+        archive.writestr(viewing_card.CARD_FILE, network.card.to_json())

@@ -1,10 +1,16 @@
-"""Numbers, times and durations in words."""
+"""Words for people: numbers, times and durations as text, and lines on a stream."""
 
+import functools
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Optional, TextIO
 
 import numpy as np
+
+
+def printer(stream: Optional[TextIO] = None) -> Callable[[str], None]:
+    """A function that writes a line at once; without a stream, to standard output."""
+    return functools.partial(print, file=stream, flush=True)
 
 
 def spread(items: Sequence[Any], count: int) -> list[Any]:
@@ -13,19 +19,22 @@ def spread(items: Sequence[Any], count: int) -> list[Any]:
         return list(items)
     if count == 1:
         return [items[-1]]
-    return [items[i * (len(items) - 1) // (count - 1)] for i in range(count)]
+    last = len(items) - 1
+    return [items[i * last // (count - 1)] for i in range(count)]
 
 
 def is_number(value: Any) -> bool:
     """Whether something that JSON held is a number; NaN and infinity are."""
+    if isinstance(value, float):
+        return True
+
     # JSON knows whole numbers that are too large for any other type.
-    return isinstance(value, float) or (
-        isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1e300
-    )
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    return is_integer and abs(value) < 1e300
 
 
 def is_finite(value: Any) -> bool:
-    """Whether it is a number, and not one of those."""
+    """Whether something that JSON held is a number, and neither NaN nor infinity."""
     return is_number(value) and bool(np.isfinite(value))
 
 
@@ -39,16 +48,19 @@ def moment(seconds: Any) -> str:
 
 def number(value: float) -> str:
     """A number in four digits, or all of a larger one that are before the point."""
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
+    if 1e4 <= abs(value) < 1e9:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
 
 
 def span(seconds: float) -> str:
     """A length of time in its two largest units."""
     minutes = round(seconds / 60)
+    hours = minutes // 60
     if minutes < 1:
         return f"{round(seconds)} s"
-    if minutes < 60:
+    if hours < 1:
         return f"{minutes} min"
-    if minutes < 24 * 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes // 1440} d {minutes // 60 % 24} h"
+    if hours < 24:
+        return f"{hours} h {minutes % 60} min"
+    return f"{hours // 24} d {hours % 24} h"

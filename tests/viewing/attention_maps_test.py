@@ -7,7 +7,9 @@ from PIL import Image
 
 from sagan_tf import config, errors
 from sagan_tf.viewing import attention_maps, trained
-from tests.testing import PLAIN_MODEL, make_run, random_images
+from tests.testing import make_run, random_images
+
+pytestmark = pytest.mark.usefixtures("open_once")
 
 
 def draw(run_dir, tmp_path, **options):
@@ -29,7 +31,9 @@ def test_values_are_the_attention_of_the_places_asked_for(tiny_run, tmp_path):
     np.testing.assert_array_equal(values["queries"], [[0, 15 * 16 + 8]] * 2)
     np.testing.assert_array_equal(values["points"][0], [[1, 1], [17, 31]])
     network = trained.open_model(tiny_run)
-    images, expected = network.attention(network.draw([4, 6])[0], [1, 1])
+    z, _ = network.draw([4, 6])
+    images = network.generate(z, [1, 1])
+    _, expected = network.attention(z, [1, 1])
     np.testing.assert_allclose(
         values["maps"][1, 1].reshape(-1), expected[1, 15 * 16 + 8], atol=1e-6
     )
@@ -101,11 +105,10 @@ def test_what_cannot_be_done_is_one_line(tiny_run, tmp_path, options, message):
     assert not list(tmp_path.iterdir())
 
 
-def test_networks_without_attention_are_one_line(tmp_path):
-    run_dir = make_run(tmp_path / "run", PLAIN_MODEL)
+def test_networks_without_attention_are_one_line(plain_run, tmp_path):
     for network in ("generator", "discriminator"):
         with pytest.raises(errors.UserError, match=f"--network={network}: .* no attention block"):
-            draw(run_dir, tmp_path, network=network)
+            draw(plain_run, tmp_path, network=network)
 
 
 @pytest.mark.parametrize(

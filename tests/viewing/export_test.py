@@ -13,9 +13,11 @@ from sagan_tf.gan import generator
 from sagan_tf.images import pixels
 from sagan_tf.runs import checkpoints
 from sagan_tf.viewing import export as viewing_export
-from sagan_tf.viewing import sample, trained
+from sagan_tf.viewing import folding, sample, trained
 from tests.conftest import ROOT
-from tests.testing import PLAIN_MODEL, TINY_MODEL, make_run
+from tests.testing import PLAIN_MODEL, TINY_MODEL
+
+pytestmark = pytest.mark.usefixtures("open_once")
 
 
 def export(run_dir, out, **options):
@@ -29,6 +31,12 @@ def fixture_exported(tiny_run, tmp_path_factory):
     """(directory, what was printed)."""
     out = tmp_path_factory.mktemp("exported") / "M"
     return str(out), export(tiny_run, out)
+
+
+@pytest.fixture(name="network", scope="module")
+def fixture_network(tiny_run, open_once):
+    """The run's generator."""
+    return trained.open_model(tiny_run)
 
 
 @pytest.fixture(name="signatures", scope="module")
@@ -49,8 +57,8 @@ def expected_images(run_dir, z, labels, prefix="", model_config=TINY_MODEL):
 Z = np.random.default_rng(1).normal(size=(3, 8)).astype(np.float32)
 LABELS = np.array([2, 0, 1], np.int32)
 
-# What a user of the SavedModel writes, with TensorFlow alone.
-SAVED_MODEL = """
+# What a user of the SavedModel writes, with TensorFlow alone, and then one of the .keras file.
+PROGRAM = """
 import sys
 import numpy as np
 import tensorflow as tf
@@ -61,80 +69,70 @@ found = {"images": signatures["serving_default"](z=z, labels=labels)["images"],
          "names": signatures["card"]()["class_titles"]}
 assert not any(name.startswith("sagan_tf") for name in sys.modules)
 found = {name: value.numpy() for name, value in found.items()}
+
+import keras
+import sagan_tf
+model = keras.saving.load_model(sys.argv[1] + "/generator.keras")
+found["floats_of_keras"] = model([z, labels], training=False).numpy()
+assert [name for name in sys.modules if name.startswith("sagan_tf")] == ["sagan_tf"]
 np.savez(sys.argv[3], **{**found, "names": found["names"].astype(str)})
 """
-# And of the .keras file.
-KERAS = """
-import sys
-import keras
-import numpy as np
-import sagan_tf
-z, labels = np.load(sys.argv[2]).values()
-model = keras.saving.load_model(sys.argv[1] + "/generator.keras")
-np.savez(sys.argv[3], floats=model([z, labels], training=False).numpy())
-assert [name for name in sys.modules if name.startswith("sagan_tf")] == ["sagan_tf"]
-"""
 
 
-def in_a_process(script, exported, tmp_path):
+@pytest.mark.process
+@pytest.mark.slow
+def test_saved_model_needs_tensorflow_alone_and_keras_file_no_class_of_ours(
+    exported, tiny_run, tmp_path
+):
     np.savez(tmp_path / "in.npz", z=Z, labels=LABELS)
     subprocess.run(
-        [sys.executable, "-c", script, exported, tmp_path / "in.npz", tmp_path / "out.npz"],
+        [sys.executable, "-c", PROGRAM, exported[0], tmp_path / "in.npz", tmp_path / "out.npz"],
         check=True,
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    return np.load(tmp_path / "out.npz")
-
-
-def test_saved_model_needs_tensorflow_alone(exported, tiny_run, tmp_path):
-    found = in_a_process(SAVED_MODEL, exported[0], tmp_path)
+    found = np.load(tmp_path / "out.npz")
     expected = expected_images(tiny_run, Z, LABELS)
     np.testing.assert_allclose(found["floats"], expected, atol=1e-5)
+    np.testing.assert_allclose(found["floats_of_keras"], expected, atol=1e-5)
     assert found["images"].dtype == np.uint8
     assert np.abs(found["images"] - (expected + 1) * 127.5).max() <= 0.51
     assert found["names"][1] == "goldfish, Carassius auratus"
 
 
-def test_keras_file_needs_no_class_of_ours(exported, tiny_run, tmp_path):
-    found = in_a_process(KERAS, exported[0], tmp_path)
-    np.testing.assert_allclose(found["floats"], expected_images(tiny_run, Z, LABELS), atol=1e-5)
-
-
-def test_seeds_make_the_pictures_of_sample(signatures, tiny_run):
-    network = trained.open_model(tiny_run)
+def test_seeds_make_the_pictures_of_sample(signatures, network):
     z, drawn = network.draw([5, 3, 9])
     found = signatures["from_seeds"](
         seeds=tf.constant([5, 3, 9], tf.int64), labels=tf.constant([1, -1, -1])
     )
-    labels = [1, drawn[1], drawn[2]]
+    labels = [1, *drawn.numpy()[1:]]
     np.testing.assert_array_equal(found["labels"], labels)
     expected = pixels.to_uint8(network.generate(z, labels)).astype(int)
     assert np.abs(found["images"].numpy() - expected).max() <= 1
 
 
-def test_attention_comes_with_it(signatures, tiny_run):
+def test_attention_comes_with_it(signatures, network):
     found = signatures["attention"](z=tf.constant(Z), labels=tf.constant(LABELS))
-    _, expected = trained.open_model(tiny_run).attention(Z, LABELS)
+    _, expected = network.attention(Z, LABELS)
     np.testing.assert_allclose(found["attention"], expected, atol=1e-5)
 
 
-def test_average_without_attention(tmp_path):
-    run_dir = make_run(tmp_path, PLAIN_MODEL)
-    export(run_dir, tmp_path / "M", use_ema=True)
+@pytest.mark.slow
+def test_average_without_attention(plain_run, tmp_path):
+    export(plain_run, tmp_path / "M", use_ema=True)
     found = trained.open_model(str(tmp_path / "M"))
     assert found.card.use_ema
     np.testing.assert_allclose(
         found.generate(Z, LABELS),
-        expected_images(run_dir, Z, LABELS, "ema/", PLAIN_MODEL),
+        expected_images(plain_run, Z, LABELS, "ema/", PLAIN_MODEL),
         atol=1e-5,
     )
-    assert found.sigma_ratio is None
+    assert found.card.sigma_ratio is None
     assert found.attention(Z, LABELS)[1] is None
     assert "attention" not in tf.saved_model.load(str(tmp_path / "M")).signatures
 
 
-def test_card_says_what_it_is(exported, tiny_run):
+def test_card_says_what_it_is(exported, network, tiny_run):
     with open(os.path.join(exported[0], "model.json"), encoding="utf-8") as file:
         card = json.load(file)
     assert (card["step"], card["use_ema"], card["sigma_ratio"]) == (5, False, 0.5)
@@ -142,8 +140,7 @@ def test_card_says_what_it_is(exported, tiny_run):
     assert card["model_config"]["z_dim"] == 8
     assert card["checkpoint_sha256"] == checkpoints.Checkpoints(tiny_run, {}).sha256(5)
     assert card["protocol"]["batch_norm"] == "moving statistics"
-    network = trained.open_model(exported[0])
-    assert network.card == trained.open_model(tiny_run).card
+    assert trained.open_model(exported[0]).card == network.card
 
 
 def test_size_difference_and_speed_are_said(exported):
@@ -159,6 +156,7 @@ def test_size_difference_and_speed_are_said(exported):
     assert second.endswith(" ms on this CPU")
 
 
+@pytest.mark.slow
 def test_tools_take_an_exported_model(exported, tiny_run, tmp_path):
     found = []
     for source in (tiny_run, exported[0], exported[0] + "/generator.keras"):
@@ -205,13 +203,13 @@ def test_what_is_in_the_way_stays(tiny_run, tmp_path):
     assert (tmp_path / "M/mine").read_text() == "mine"
 
 
-def test_what_makes_other_images_is_refused(exported, tiny_run):
+def test_what_makes_other_images_is_refused(exported, network, tiny_run):
+    average, card = trained.open_generator(tiny_run, use_ema=True)
+    folded_average = trained.Trained(folding.fold(average), card, source=tiny_run)
     with pytest.raises(OSError, match="what was read back makes images that differ by "):
-        viewing_export._try_out(trained.open_model(tiny_run, use_ema=True), exported[0])
+        viewing_export.check_export(folded_average, exported[0])
     with pytest.raises(errors.UserError, match="generator makes images that differ by .*rounding"):
-        viewing_export._check_folding(
-            trained.open_model(tiny_run), trained.open_generator(tiny_run, use_ema=True)[0]
-        )
+        viewing_export.check_folding(network, average)
 
 
 @pytest.mark.parametrize(

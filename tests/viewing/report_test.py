@@ -17,8 +17,8 @@ from sagan_tf.data import class_names
 from sagan_tf.runs import checkpoints
 from sagan_tf.runs import directory as runs_directory
 from sagan_tf.runtime import files
+from sagan_tf.viewing import card, report_pictures, trained
 from sagan_tf.viewing import report as viewing_report
-from sagan_tf.viewing import trained
 from tests.testing import TINY_MODEL
 
 MODEL = config.ModelConfig(
@@ -92,7 +92,8 @@ def make_run(directory, model_config=MODEL, numbers=True):
         train=config.TrainConfig(max_steps=1000, batch_size=16, num_towers=1),
     )
     if numbers:
-        write_numbers(run_dir)
+        write_lines(run_dir / "metrics.jsonl", rows())
+        write_scores(run_dir)
     start = {
         "event": "start",
         "time": 0,
@@ -124,9 +125,8 @@ def make_run(directory, model_config=MODEL, numbers=True):
     return run_dir
 
 
-def write_numbers(run_dir):
-    """Rows of losses, and scores of two runs in the same place."""
-    write_lines(run_dir / "metrics.jsonl", rows())
+def write_scores(run_dir):
+    """Scores of two runs in the same place."""
     own = {"run": runs_directory.run_id(str(run_dir)), "protocol": PROTOCOL, "citation": HOSTILE}
     write_lines(
         run_dir.parent / "eval" / "imagenet_16" / "metrics.jsonl",
@@ -139,25 +139,26 @@ def write_numbers(run_dir):
     )
 
 
-class Stub:
-    """A model that needs no checkpoint: the class decides the grey, the first place is looked at."""
+class Stub(trained.Trained):
+    """A model without a checkpoint: the class decides the grey, the first place is looked at."""
 
     def __init__(self, run_dir, step, sigma_ratio=0.25, attends=True):
-        self.model_config, self.step, self.sigma_ratio = MODEL, step, sigma_ratio
-        self.classes = class_names.read(run_dir, MODEL.number_classes)
+        classes = class_names.read(run_dir, MODEL.number_classes)
+        about = card.Card(MODEL, classes, step, use_ema=False, sigma_ratio=sigma_ratio)
+        super().__init__(None, about, source=str(run_dir), batch_size=1)
         self.attends = attends
 
     def draw(self, seeds, truncation=0.0):
         return np.zeros((len(seeds), MODEL.z_dim), np.float32), np.zeros(len(seeds), np.int32)
 
-    def generate(self, z, labels):
-        grey = 2 * np.asarray(labels, np.float32) / MODEL.number_classes - 1
+    def generate_pixels(self, z, labels):
+        grey = np.asarray(255 * np.asarray(labels) // MODEL.number_classes, np.uint8)
         return np.broadcast_to(grey[:, None, None, None], (len(z), 32, 32, 3))
 
     def attention(self, z, labels):
         maps = np.zeros((len(z), 256, 64), np.float32)
         maps[:, :, 0] = 1
-        return self.generate(z, labels), maps if self.attends else None
+        return self.generate_pixels(z, labels), maps if self.attends else None
 
 
 def open_stub(**options):
@@ -224,6 +225,7 @@ def fixture_shown(request, browser, report):
     context.close()
 
 
+@pytest.mark.browser
 def test_browser_finds_nothing_to_complain_about(shown):
     page, complaints = shown
     page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
@@ -232,6 +234,7 @@ def test_browser_finds_nothing_to_complain_about(shown):
     assert page.title() == f"{page.locator('h1').inner_text()}: stopped, step 600"
 
 
+@pytest.mark.browser
 def test_every_picture_is_there(shown):
     page, _ = shown
     images = page.evaluate("[...document.images].map(one => [one.complete, one.naturalWidth])")
@@ -248,6 +251,7 @@ def test_every_picture_is_there(shown):
     assert all(width > 250 and height > 150 for width, height in sizes)
 
 
+@pytest.mark.browser
 def test_page_is_as_wide_as_the_screen(shown):
     page, _ = shown
     page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
@@ -262,6 +266,7 @@ def test_page_is_as_wide_as_the_screen(shown):
     assert beyond == []
 
 
+@pytest.mark.browser
 def test_text_can_be_read(shown):
     page, _ = shown
     sizes = page.evaluate("""[...document.querySelectorAll('body *:not(svg *)')]
@@ -275,6 +280,7 @@ def test_text_can_be_read(shown):
     assert min(heights) >= 8
 
 
+@pytest.mark.browser
 def test_chart_text_has_the_colour_of_the_page_in_both_schemes(browser, report):
     found = []
     for scheme in ("light", "dark"):
@@ -293,6 +299,7 @@ def test_chart_text_has_the_colour_of_the_page_in_both_schemes(browser, report):
     assert found[0][1] != found[1][1]
 
 
+@pytest.mark.browser
 def test_axis_labels_do_not_overlap(shown):
     page, _ = shown
     overlapping = page.evaluate("""[...document.querySelectorAll('svg')].flatMap(svg => {
@@ -305,6 +312,7 @@ def test_axis_labels_do_not_overlap(shown):
     assert overlapping == []
 
 
+@pytest.mark.browser
 def test_keyboard_moves_the_slider_through_the_steps(shown):
     page, complaints = shown
 
@@ -336,6 +344,7 @@ def test_keyboard_moves_the_slider_through_the_steps(shown):
     assert complaints == []
 
 
+@pytest.mark.browser
 def test_last_grid_shows_without_scripts(browser, report):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
@@ -346,6 +355,7 @@ def test_last_grid_shows_without_scripts(browser, report):
     context.close()
 
 
+@pytest.mark.browser
 def test_nothing_of_the_run_becomes_a_tag(shown):
     page, _ = shown
     assert page.locator("script").count() == 1
@@ -388,7 +398,9 @@ def test_scores_of_another_run_are_left_out(report):
 def test_published_scores_are_shown_of_imagenet_at_128_only(report, tmp_path, monkeypatch):
     monkeypatch.setattr(trained, "open_model", open_stub())
     assert "paper, attention at 32" not in report.read_text(encoding="utf-8")
-    page = write(make_run(tmp_path, config.ModelConfig()))
+    run_dir = make_run(tmp_path, config.ModelConfig(), numbers=False)
+    write_scores(run_dir)
+    page = write(run_dir)
     assert page.count("paper, attention at 32") == 2
     assert page.count("TF-GAN&#x27;s example") == 2
 
@@ -426,7 +438,8 @@ def test_old_rows_lack_curves_and_the_report_says_which(tmp_path):
 
 
 def test_run_at_work_is_reported_and_left_in_peace(tmp_path, monkeypatch):
-    run_dir = make_run(tmp_path)
+    run_dir = make_run(tmp_path, numbers=False)
+    write_lines(run_dir / "metrics.jsonl", [{"step": 600, "images_per_second": 64.0}])
     monkeypatch.setattr(trained, "open_model", open_stub())
     before = sorted(path for path in run_dir.rglob("*") if path.name != "lock")
     with files.locked(str(run_dir / "lock"), "at work"):
@@ -444,7 +457,8 @@ def test_run_at_work_is_reported_and_left_in_peace(tmp_path, monkeypatch):
 
 def test_bytes_that_are_no_text_and_numbers_beyond_all_bounds_do_no_harm(tmp_path, monkeypatch):
     monkeypatch.setattr(trained, "open_model", open_stub())
-    run_dir = make_run(tmp_path)
+    run_dir = make_run(tmp_path, numbers=False)
+    write_lines(run_dir / "metrics.jsonl", [{"step": 600, "g_loss": 1.0}])
     with open(run_dir / "metrics.jsonl", "ab") as file:
         file.write(b'{"step": 601, "g_loss": 1' + b"0" * 400 + b'}\n\xff\xfe\x00\n{"step": 602')
     with open(run_dir / "history.jsonl", "ab") as file:
@@ -474,7 +488,7 @@ def test_grids_are_spread_over_the_run_and_take_bounded_space(tmp_path, monkeypa
     page = write(run_dir, max_grids=3)
     assert re.findall(r'data-step="(\d+)"', page) == ["100", "500", "900"]
     assert 'width="700" height="700" alt="Samples' in page
-    monkeypatch.setattr(viewing_report, "_GRID_BYTES", len(page) // 4)
+    monkeypatch.setattr(report_pictures, "GRID_BYTES", len(page) // 4)
     smaller = write(run_dir, max_grids=3)
     assert len(smaller) < len(page)
     assert 'width="640" height="640" alt="Samples' in smaller or (
@@ -492,31 +506,37 @@ def test_attention_that_is_not_used_is_said_to_be(tmp_path, monkeypatch):
     assert "not used yet" not in text
 
 
-def test_pictures_of_a_real_checkpoint(tmp_path):
-    run_dir = tmp_path / "imagenet_2"
-    train = config.TrainConfig(batch_size=2, num_towers=1)
-    gan = model.SAGAN(TINY_MODEL, train)
+@pytest.fixture(name="fresh_run", scope="module")
+def fixture_fresh_run(tmp_path_factory):
+    """The directory of a run that has just begun, whose checkpoint has no moving average."""
+    run_dir = tmp_path_factory.mktemp("fresh") / "imagenet_2"
+    gan = model.SAGAN(TINY_MODEL, FRESH)
     runs_directory.write_config(
-        str(run_dir), model=TINY_MODEL, data=config.DataConfig(), train=train
+        str(run_dir), model=TINY_MODEL, data=config.DataConfig(), train=FRESH
     )
     checkpoints.Checkpoints(str(run_dir), gan.state()).save(0)
-    page = write(run_dir)
+    return run_dir
+
+
+FRESH = config.TrainConfig(batch_size=2, num_towers=1)
+
+
+def test_pictures_of_a_real_checkpoint(fresh_run, tmp_path):
+    page = write(fresh_run, out=str(tmp_path / "report.html"))
     assert page.count("Checkpoint of step 0:") == 2
     assert page.count("data:image/jpeg") == 2
     assert "exactly 0: attention is not used yet" in page  # as it begins
 
 
-def test_average_that_is_not_there_is_said_to_be(tmp_path):
+def test_average_that_is_not_there_is_said_to_be(fresh_run, tmp_path):
     run_dir = tmp_path / "imagenet_2"
-    train = config.TrainConfig(batch_size=2, num_towers=1)
-    gan = model.SAGAN(TINY_MODEL, train)
+    shutil.copytree(fresh_run, run_dir)
     runs_directory.write_config(
         str(run_dir),
         model=TINY_MODEL,
         data=config.DataConfig(),
-        train=dataclasses.replace(train, ema_decay=0.9, use_ema=True),
+        train=dataclasses.replace(FRESH, ema_decay=0.9, use_ema=True),
     )
-    checkpoints.Checkpoints(str(run_dir), gan.state()).save(0)
     assert "holds no moving average" in words(write(run_dir))
 
 

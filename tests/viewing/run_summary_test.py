@@ -10,7 +10,6 @@ from sagan_tf.evaluation import protocol
 from sagan_tf.runs import directory
 from sagan_tf.runtime import files
 from sagan_tf.viewing import run_summary
-from sagan_tf.viewing import words as viewing_words
 
 START = {"event": "start", "time": 0, "step": 0, "text": "step 0"}
 PROTOCOL = {
@@ -61,7 +60,7 @@ def test_history_is_told_with_the_ends_that_nobody_could_record():
         START,
     ]
     killed = run_summary.State(run_summary.KILLED, "")
-    kinds = [event.kind for event in run_summary.told(events, killed)]
+    kinds = [event.kind for event in run_summary.describe_events(events, killed)]
     assert kinds == [
         "start",
         "warning",
@@ -76,10 +75,10 @@ def test_history_is_told_with_the_ends_that_nobody_could_record():
         "killed",
     ]
     running = run_summary.State(run_summary.RUNNING, "")
-    told = run_summary.told(events, running)
-    assert [event.kind for event in told] == kinds[:-1]
-    assert told[1] == ("1970-01-01 00:00 UTC", "warning", "1,200", "low")
-    assert told[4].words == "NotFinite: g_loss"
+    described = run_summary.describe_events(events, running)
+    assert [event.kind for event in described] == kinds[:-1]
+    assert described[1] == ("1970-01-01 00:00 UTC", "warning", "1,200", "low")
+    assert described[4].words == "NotFinite: g_loss"
 
 
 def test_lock_is_seen_and_not_taken(tmp_path):
@@ -129,51 +128,6 @@ def test_score_is_found_whatever_number_its_name_says():
     name, value = run_summary.score({"eval/fid": "unknown"}, "fid")
     assert name == "fid"
     assert np.isnan(value)
-
-
-@pytest.mark.parametrize(
-    ("count", "expected"),
-    [
-        (1, [9]),
-        (2, [0, 9]),
-        (3, [0, 4, 9]),
-        (4, [0, 3, 6, 9]),
-        (10, list(range(10))),
-        (99, list(range(10))),
-    ],
-)
-def test_spread_has_the_first_and_the_last(count, expected):
-    assert viewing_words.spread(list(range(10)), count) == expected
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (4.4, "4 s"),
-        (90, "2 min"),
-        (3540, "59 min"),
-        (3600, "1 h 0 min"),
-        (86_399, "1 d 0 h"),
-        (90_000, "1 d 1 h"),
-        (1_209_600, "14 d 0 h"),
-    ],
-)
-def test_span_is_told_in_two_units(seconds, words):
-    assert viewing_words.span(seconds) == words
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.123456, "0.1235"),
-        (-9999.4, "-9999"),
-        (12_345.6, "12,346"),
-        (1e-7, "1e-07"),
-        (1e12, "1e+12"),
-    ],
-)
-def test_large_numbers_keep_their_digits(value, text):
-    assert viewing_words.number(value) == text
 
 
 def test_column_has_the_rows_that_recorded_it():
