@@ -34,6 +34,8 @@ class BenchmarkStepConfig:
 
     def __post_init__(self):
         fields.check(self)
+
+        # Check the two settings of a comparison.
         settings = f"--compare={self.compare} --against={self.against}"
         if "deterministic" in self.compare + self.against:
             raise errors.UserError(
@@ -103,6 +105,8 @@ class BenchmarkInputConfig:
 
     def __post_init__(self):
         fields.check(self)
+
+        # Check the names of encodings and of the pipeline.
         if unknown := set(self.encodings.split(",")) - {"", "raw", "png", "jpeg"}:
             raise errors.UserError(
                 f"--encodings={self.encodings}: {unknown.pop()} is unknown; "

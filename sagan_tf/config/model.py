@@ -71,6 +71,8 @@ class ModelConfig:
     def _check_attention_resolution(self) -> None:
         sides = self._attention_sides
         types = {self.generator_type, self.discriminator_type}
+
+        # Some network must have attention, and it a map of this side.
         fields.require_all(
             self,
             (

@@ -33,7 +33,8 @@ def optimizations(text: str, device: str) -> dict[str, int]:
     Raises:
       errors.UserError: something else.
     """
-    auto, chosen = _AUTO.get(device, _AUTO["GPU"]), {}
+    auto = _AUTO.get(device, _AUTO["GPU"])
+    chosen = {}
     for word in text.split(","):
         name, given, side = word.removeprefix("-").partition(":")
         if word == "auto":

@@ -175,6 +175,8 @@ class ScoringConfig:
 
     def __post_init__(self):
         fields.check(self)
+
+        # Check what depends on other fields, and what bounds cannot say.
         digits = self.inception_sha256.lower()
         all_images = self.allow_all and self.eval_sample_size == 0
         fields.require_all(
@@ -184,11 +186,7 @@ class ScoringConfig:
                 self.real_sample_size in (-1, 0) or self.real_sample_size >= 2,
                 "2 or more images, 0 for all, or -1 for as many as generated ones",
             ),
-            (
-                "eval_sample_size",
-                all_images or self.eval_sample_size >= 2,
-                "2 or more images",
-            ),
+            ("eval_sample_size", all_images or self.eval_sample_size >= 2, "2 or more images"),
             (
                 "is_splits",
                 all_images or self.eval_sample_size >= 2 * self.is_splits,
@@ -305,6 +303,8 @@ class EvalConfig(ScoringConfig):
 
     def __post_init__(self):
         super().__post_init__()
+
+        # Check intra-FID.
         fields.require_all(
             self,
             (
@@ -318,23 +318,20 @@ class EvalConfig(ScoringConfig):
                 f"0 with --real_stats={self.real_stats}, which holds no images of each class",
             ),
         )
+
+        # Check a series of checkpoints.
         if self.watch or self.all:
             self._check_several("--watch" if self.watch else "--all")
 
     def _check_several(self, flag: str) -> None:
         """Checks the flags that name one checkpoint, where `flag` asks for several."""
+        every = f"none with {flag}, which scores every checkpoint"
+        overwritten = f"none with {flag}: each checkpoint would write over the one before"
+
         fields.require_all(
             self,
-            (
-                "checkpoint_step",
-                self.checkpoint_step == -1,
-                f"none with {flag}, which scores every checkpoint",
-            ),
-            (
-                "save_samples",
-                not self.save_samples,
-                f"none with {flag}: each checkpoint would write over the one before",
-            ),
+            ("checkpoint_step", self.checkpoint_step == -1, every),
+            ("save_samples", not self.save_samples, overwritten),
         )
 
     @property

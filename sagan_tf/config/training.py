@@ -211,11 +211,7 @@ class TrainConfig:
         images = self.batch_size * self.num_towers
         fields.require_all(
             self,
-            (
-                "use_ema",
-                self.ema_decay > 0 or not self.use_ema,
-                "an --ema_decay above 0 with it",
-            ),
+            ("use_ema", self.ema_decay > 0 or not self.use_ema, "an --ema_decay above 0 with it"),
             (
                 "bn_group",
                 towers == int(towers) and (not towers or self.num_towers % int(towers) == 0),

@@ -108,6 +108,8 @@ class SampleConfig:
     def _check_combinations(self) -> None:
         """Checks the flags that exclude each other, and those that need each other."""
         arrays = self.out.endswith(".npz")
+
+        # Each line says which flag to blame, what must hold, and what is expected of the flag.
         fields.require_all(
             self,
             ("count", not (self.count and self.seeds), "0 with --seeds"),
@@ -194,12 +196,15 @@ class AttentionConfig:
 
     def _check_images(self) -> None:
         """Checks the flags of pictures that are not generated."""
+        # Only the discriminator looks at pictures.
         fields.require_field(
             self,
             "images",
             not self.images or self.network == "discriminator",
             expected="--network=discriminator with it: a generator makes its own images",
         )
+
+        # These flags are about generated images.
         for name in ("classes", "use_ema", "truncation"):
             fields.require_field(
                 self,
@@ -207,6 +212,8 @@ class AttentionConfig:
                 not (self.images and getattr(self, name)),
                 expected="none with --images, which are not generated",
             )
+
+        # The figure has one row for each.
         fields.require_field(
             self,
             "images",
