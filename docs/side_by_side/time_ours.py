@@ -2,7 +2,8 @@
 
 What is timed is one call of the compiled loop, of one iteration, on a batch read from record files
 of random images: `sagan_tf.benchmarks.workload.Workload` does it. Images are of 128 px, in one
-tower, unless `--set` says otherwise. TF_ENABLE_ONEDNN_OPTS=1 in front gives the kernels that our commands take.
+tower, unless `--set` says otherwise. TF_ENABLE_ONEDNN_OPTS=1 in front gives the kernels that our
+commands take.
 
 To install and run, from the root of the project:
   pip install .

@@ -216,7 +216,7 @@ def compare(
     for _ in range(options.rounds):
         for pipeline in pipelines:
             one = dataclasses.replace(options, pipeline=pipeline)
-            found[pipeline].append(_measure_in_child(one, data_config))
+            found[pipeline].append(measure_in_child(one, data_config))
 
     # Print the medians.
     rows = {pipeline: _medians(results) for pipeline, results in found.items()}
@@ -225,7 +225,7 @@ def compare(
         print(_line(name, pipeline, row=row, plain=plain), flush=True)
 
 
-def _measure_in_child(
+def measure_in_child(
     options: config.BenchmarkInputConfig, data_config: config.DataConfig
 ) -> dict[str, float]:
     """`measure` in a process of its own.
