@@ -1,4 +1,7 @@
-"""Config dataclasses as absl flags, and how a command ends. The only importer of `absl.flags`."""
+"""The command line: config dataclasses as absl flags, and the exit codes of all commands.
+
+It is the only importer of `absl.flags`.
+"""
 
 import dataclasses
 import gc
@@ -27,8 +30,10 @@ def define(*kinds: type) -> None:
     for kind in kinds:
         hints = typing.get_type_hints(kind)
         for field in dataclasses.fields(kind):
-            options = [t for t in typing.get_args(hints[field.name]) if t is not type(None)]
-            value_type = options[0] if options else hints[field.name]
+            # Optional[int] is a flag of int.
+            hint = hints[field.name]
+            types = [kind for kind in typing.get_args(hint) if kind is not type(None)]
+            value_type = types[0] if types else hint
             _DEFINE[value_type](field.name, field.default, field.metadata["help"])
 
 
@@ -54,21 +59,21 @@ def make(kind: type, known: Optional[Mapping[str, Any]] = None) -> Any:
       kind: a config dataclass.
       known: values, by field, of flags that were not given.
     Raises:
-      config.UserError: a value fails its check.
+      errors.UserError: a value fails its check.
     """
-    known = known or {}
-    return kind(
-        **{
-            name: known[name] if name in known and not flags.FLAGS[name].present else value(name)
-            for name in (field.name for field in dataclasses.fields(kind))
-        }
-    )
+    values = {}
+    for field in dataclasses.fields(kind):
+        if known and field.name in known and not given(field.name):
+            values[field.name] = known[field.name]
+        else:
+            values[field.name] = value(field.name)
+    return kind(**values)
 
 
 def run(main: Callable[[], None], argument: Optional[str] = None) -> None:
-    """Parses the command line, calls `main` and leaves.
+    """Runs a command: prepares the process, parses the command line, calls `main` and leaves.
 
-    Exit code 0 when done; 1 after `config.UserError` or a wrong flag, with its one line on
+    Exit code 0 when done; 1 after `errors.UserError` or a wrong flag, with its one line on
     standard error; 128 + the signal's number when a signal ended the run; 75 when another worker
     was lost.
 
@@ -76,15 +81,28 @@ def run(main: Callable[[], None], argument: Optional[str] = None) -> None:
       main: the command.
       argument: name of the flag that a word without a flag stands for, as in `command DIRECTORY`.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own remarks
-    # On a CPU without AVX-512 TensorFlow leaves oneDNN's kernels off, which are the faster ones
-    # (docs/performance.md).
+    prepare_process()
+    app.run(lambda _: sys.exit(_exit_code(main)), flags_parser=lambda argv: _parse(argv, argument))
+
+
+def prepare_process() -> None:
+    """Sets what all commands share: TensorFlow's variables, garbage collection, standard output.
+
+    Call it before TensorFlow is imported. A variable that the user has set stays as it is.
+    """
+    # Keep TensorFlow's own remarks off the terminal.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+    # Take oneDNN's kernels, which are the faster ones (docs/performance.md): on a CPU without
+    # AVX-512 TensorFlow leaves them off.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    # Importing TensorFlow and tracing make millions of objects; looking through all of them again
-    # and again takes a second or two of every start.
+
+    # Collect garbage less often. Importing TensorFlow and tracing make millions of objects, and
+    # looking through all of them again and again takes a second or two of every start.
     gc.set_threshold(100_000, 50, 50)
-    sys.stdout.reconfigure(errors="backslashreplace")  # File names need not be UTF-8.
-    app.run(lambda _: sys.exit(_guarded(main)), flags_parser=lambda argv: _parse(argv, argument))
+
+    # Print names of files that are not UTF-8.
+    sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _parse(argv: Sequence[str], argument: Optional[str]) -> list[str]:
@@ -92,19 +110,23 @@ def _parse(argv: Sequence[str], argument: Optional[str]) -> list[str]:
         rest = flags.FLAGS(list(argv), known_only=False)
     except (flags.Error, OSError, UnicodeDecodeError) as error:
         _fail(" ".join(str(error).split()))
+
+    # A single word is the value of the flag `argument`.
     if argument and len(rest) == 2 and not flags.FLAGS[argument].present:
         flags.FLAGS[argument].value = rest.pop()
     if len(rest) > 1:
-        _fail(
-            f"{rest[-1]}: expected flags only, as in --name=value"
-            + (f", and one {argument}" if argument else "")
-        )
+        expected = "flags only, as in --name=value" + (f", and one {argument}" if argument else "")
+        _fail(f"{rest[-1]}: expected {expected}")
     return rest
 
 
-def _guarded(main: Callable[[], None]) -> int:
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)  # TensorFlow Datasets tells of all it does.
+def _exit_code(main: Callable[[], None]) -> int:
+    """Calls `main`; 0, or leaves with one line about the error that it raised."""
+    # TensorFlow Datasets logs all that it does.
+    if not given("verbosity"):
+        logging.set_verbosity(logging.WARNING)
+
+    # Run the command.
     try:
         main()
     except errors.UserError as error:

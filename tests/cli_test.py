@@ -97,23 +97,6 @@ def test_no_records_names_the_digits_recipe(tmp_path):
     assert "--flagfile=configs/digits.flags" in str(error.value)
 
 
-def test_input_benchmark_prints_a_row_for_each_pipeline(prepared):
-    code, out, err = run(
-        "-m",
-        "sagan_tf.tools.benchmark_input",
-        str(prepared),
-        "--batch_size=4",
-        "--rounds=1",
-        "--seconds=0.1",
-        cwd=ROOT,
-    )
-    assert code == 0, err
-    rows = [line.split() for line in out.splitlines()[2:]]
-    assert [row[3] for row in rows] == ["ours", "ours,", "plain"]
-    assert all(float(row[-6].replace(",", "")) > 0 for row in rows)
-    assert rows[-1][-1] == "1.00"
-
-
 def test_full_disk_is_one_line_and_keeps_the_last_checkpoint(tmp_path, data):
     with small_disk(tmp_path / "disk", "4m") as disk:
         if not disk:

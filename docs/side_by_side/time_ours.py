@@ -1,8 +1,9 @@
 """Times training iterations of this project, through its own training loop.
 
 What is timed is one call of the compiled loop, of one iteration, on a batch read from record files
-(random images): `sagan_tf.benchmarks.training_step` does it. Images are of 128 px, in one tower, unless
-`--set` says otherwise. TF_ENABLE_ONEDNN_OPTS=1 in front gives the kernels that our commands take.
+of random images: `sagan_tf.benchmarks.workload.Workload` does it. Images are of 128 px, in one
+tower, unless `--set` says otherwise. TF_ENABLE_ONEDNN_OPTS=1 in front gives the kernels that our
+commands take.
 
 To install and run, from the root of the project:
   pip install .
@@ -22,32 +23,33 @@ def prepare(args):
     import tensorflow as tf
 
     from sagan_tf import config, errors
-    from sagan_tf.benchmarks import training_step
+    from sagan_tf.benchmarks import workload
+    from sagan_tf.benchmarks.setting import Setting
 
     if args.threads:
         tf.config.threading.set_intra_op_parallelism_threads(args.threads)
         tf.config.threading.set_inter_op_parallelism_threads(args.threads)
-    setting = training_step.Setting(
+    setting = Setting(
         config.ModelConfig(gf_dim=args.gf_dim, df_dim=args.df_dim, number_classes=args.classes),
         config.TrainConfig(batch_size=args.batch, num_towers=1),
     )
     held = contextlib.ExitStack()  # The records stay until the program ends.
     try:
         setting = setting.changed(args.set)
-        data = held.enter_context(training_step.random_records(setting))
-        subject = training_step.Subject(setting, "train", data_config=data)
+        data = held.enter_context(workload.random_records(setting))
+        step = workload.Workload(setting, "train", data_config=data)
     except errors.UserError as error:
         raise ValueError(str(error).replace("--compare", "--set")) from error
 
     def iterate(held=held):
-        subject.seconds()
+        step.seconds()
 
     return iterate, {
         "program": "ours",
         "batch": setting.batch,
         "set": args.set,
         "tensorflow": tf.__version__,
-        "optimizations": subject.gan.optimizations,
+        "optimizations": step.gan.optimizations,
         "gf_dim": args.gf_dim,
         "df_dim": args.df_dim,
         "classes": args.classes,

@@ -1,67 +1,113 @@
-"""Benchmark of an evaluation: its parts, seconds and memory."""
+"""Benchmark of an evaluation: seconds of its parts and memory, with networks of random weights.
 
+TensorFlow is imported in the functions: what is evaluated is made in a process of its own, which
+forks off before TensorFlow starts in this one.
+"""
+
+import multiprocessing
 import os
+import tempfile
+
+import numpy as np
 
 from sagan_tf import config, errors
 
-FEATURES, CLASSES = 2048, 1008
+FEATURES = 2048
+CLASSES = 1008
+_CLASSIFIER = "classifier.keras"
+_RECORDS = "data"
+
+
+def run(options: config.BenchmarkEvaluationConfig) -> None:
+    """Makes a run, records and a classifier, evaluates the run, and prints what it took.
+
+    Raises:
+      errors.UserError: no network of these sizes can be made.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        prepare(options, directory)
+        from sagan_tf.evaluation import evaluate
+
+        evaluate.evaluate(
+            config.EvalConfig(
+                checkpoint_dir=directory,
+                data_dir=os.path.join(directory, _RECORDS),
+                inception=os.path.join(directory, _CLASSIFIER),
+                stats_dir="",
+                eval_sample_size=options.images,
+                dcgan_generator_batch_size=options.per_batch,
+            )
+        )
+
+
+def prepare(options: config.BenchmarkEvaluationConfig, directory: str) -> None:
+    """Makes everything, in a process of its own: its memory is not the evaluation's."""
+    process = multiprocessing.get_context("fork").Process(target=_make, args=(options, directory))
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise errors.UserError("--size, --gf_dim: no network of these could be made")
+
+
+def _make(options: config.BenchmarkEvaluationConfig, directory: str) -> None:
+    make_classifier(options.classifier, os.path.join(directory, _CLASSIFIER))
+    make_run(options, directory)
+    make_records(options, os.path.join(directory, _RECORDS))
 
 
 def make_classifier(kind: str, path: str) -> None:
-    """Writes a Keras file of random weights."""
+    """Writes a Keras file of random weights: InceptionV3, or next to nothing."""
     import keras
 
+    # Build what makes the features.
     if kind == "inception":
         network = keras.applications.InceptionV3(
             weights=None, include_top=False, pooling="avg", input_shape=(299, 299, 3)
         )
-        images, pool = network.input, network.output
+        images = network.input
+        pool = network.output
     else:
         images = keras.Input([8, 8, 3])
         pool = keras.layers.Dense(FEATURES, "relu")(keras.layers.Flatten()(images))
+
+    # Add the logits.
     logits = keras.layers.Dense(CLASSES)(pool)
     keras.Model(images, {"pool_3": pool, "logits": logits}).save(path)
 
 
 def make_run(options: config.BenchmarkEvaluationConfig, directory: str) -> None:
-    """Writes a run of one checkpoint, and records."""
-    import numpy as np
-    import tensorflow as tf
-
-    from sagan_tf.data import records
+    """Writes a run of one checkpoint, whose weights are random."""
     from sagan_tf.gan import generator
     from sagan_tf.runs import checkpoints
     from sagan_tf.runs import directory as runs_directory
 
+    # Build the generator; small images have no map for its attention.
+    kind = "test" if options.size >= 64 else "baseline"
     model_config = config.ModelConfig(
         image_size=options.size,
         gf_dim=options.gf_dim,
-        generator_type="test" if options.size >= 64 else "baseline",
-        discriminator_type="test" if options.size >= 64 else "baseline",
+        generator_type=kind,
+        discriminator_type=kind,
     )
     network = generator.Generator(model_config)
     network.build()
+
+    # Write its settings and its weights.
     run_dir = config.run_directory(directory, 64)
     runs_directory.write_config(run_dir, model=model_config)
-    checkpoints.Checkpoints(run_dir, {v.path: v.value for v in network.weights}).save(0)
-    random = np.random.default_rng(0)
-    os.makedirs(os.path.join(directory, "data"))
-    with tf.io.TFRecordWriter(os.path.join(directory, "data", "0.tfrecords")) as writer:
-        for _ in range(options.images):
-            image = random.integers(0, 256, (options.size, options.size, 3), dtype=np.uint8)
-            writer.write(records.encode(image, int(random.integers(1000))))
+    state = {variable.path: variable.value for variable in network.weights}
+    checkpoints.Checkpoints(run_dir, state).save(0)
 
 
-def prepare(options: config.BenchmarkEvaluationConfig, directory: str) -> None:
-    """Makes everything, in a process of its own: its memory is not the evaluation's."""
-    import multiprocessing
+def make_records(options: config.BenchmarkEvaluationConfig, directory: str) -> None:
+    """Writes a record file of as many random images as are generated."""
+    from sagan_tf.benchmarks import workload
 
-    def make() -> None:
-        make_classifier(options.classifier, os.path.join(directory, "classifier.keras"))
-        make_run(options, directory)
-
-    process = multiprocessing.get_context("fork").Process(target=make)
-    process.start()
-    process.join()
-    if process.exitcode:
-        raise errors.UserError("--size, --gf_dim: no network of these could be made")
+    os.makedirs(directory)
+    workload.write_random_images(
+        os.path.join(directory, "0.tfrecords"),
+        count=options.images,
+        size=options.size,
+        number_classes=1000,
+        rng=np.random.default_rng(0),
+    )

@@ -6,50 +6,118 @@ import os
 import subprocess
 import sys
 import tempfile
+from typing import Any
 
 from sagan_tf import config, errors
+from sagan_tf.benchmarks import kernels
+from sagan_tf.runtime import environment, files
 
+_COMMAND = "sagan_tf.tools.benchmark"
 _PRECISIONS = {
     "bfloat16": ["--mixed_precision=bfloat16"],
     "tf32": ["--tensor_float_32"],
     "float32": [],
 }
+_FAST = [*_PRECISIONS["bfloat16"], "--jit_compile"]
 _HALVED = "--optimizations=auto,up_conv:0,down_conv:0"
+_NOT_BY_HAND = "--optimizations=auto,-batch_norm,-spectral_norm"
+_LARGEST = "train, bfloat16, XLA, largest batch"
+_LEAST_TOWERS = 4
+_HEADER = (
+    "| setting | batch | iterations/s (slowest to quickest) | images/s | of the conv ceiling "
+    "| peak MB |\n|---|---|---|---|---|---|"
+)
+
+
+def run(options: config.GpuSuiteConfig) -> None:
+    """Measures all that is not measured yet, prints the table and writes the file.
+
+    Raises:
+      errors.UserError: there is no GPU, the file cannot be used, or nothing could be measured.
+    """
+    # Check what is asked for.
+    machine = environment.environment()
+    if "GPUs" not in machine and not options.flags:
+        raise errors.UserError(
+            "--flags=: there is no GPU here; expected flags for a trial on a "
+            'CPU, as in --flags="--image_size=32 --gf_dim=8 --df_dim=8"'
+        )
+    wanted = _wanted(options)
+    with files.writing(options.out):
+        files.require_writable(options.out)
+
+    # Begin the results with those of --resume.
+    done = _finished(options) if options.resume else {}
+    results = {
+        "date": datetime.date.today().isoformat(),
+        "environment": machine,
+        "flags": options.flags,
+        "rounds": options.rounds,
+        "measurements": done,
+    }
+    for name, value in machine.items():
+        print(f"{name}: {value}")
+
+    # Measure the rest. Write what there is after each: the next may fail.
+    print(_HEADER)
+    for name, flags in wanted.items():
+        if name not in done:
+            done[name] = largest_batch(options) if name == _LARGEST else measure(flags, options)
+            _write(options.out, results)
+        print(row(name, done[name]), flush=True)
+
+    # Say where the time goes.
+    for name in wanted:
+        _print_kernels(name, done[name])
+    if not any("results" in done[name] for name in wanted):
+        raise errors.UserError(
+            f"--only={options.only} --flags={options.flags}: nothing could be "
+            "measured; the table says why"
+        )
 
 
 def measurements() -> dict[str, list[str]]:
     """Name -> flags of each, the batches of the search left out."""
     found = {}
+
+    # Training in each precision, with and without XLA and the rewritten convolutions.
     for precision, flags in _PRECISIONS.items():
-        for compiled in (["--jit_compile"], []):
-            name = f"train, {precision}" + (", XLA" if compiled else "")
+        for suffix, compiled in ((", XLA", ["--jit_compile"]), ("", [])):
+            name = f"train, {precision}{suffix}"
             found[name] = [*flags, *compiled, "--profile"]
             found[f"{name}, up_conv and down_conv"] = [*flags, *compiled, _HALVED]
-    # XLA fuses what the hand-written gradients take apart.
-    found["train, bfloat16, XLA, gradients not by hand"] = [
-        *_PRECISIONS["bfloat16"],
-        "--jit_compile",
-        "--optimizations=auto,-batch_norm,-spectral_norm",
-    ]
-    for name in ("none", *(f"auto,-{name}" for name in ("shortcut", "joint_batch", "adam"))):
-        found[f"train, bfloat16, XLA, {name}"] = [
-            *_PRECISIONS["bfloat16"],
-            "--jit_compile",
-            f"--optimizations={name}",
-        ]
+
+    # Single optimizations. XLA fuses what the hand-written gradients take apart.
+    found["train, bfloat16, XLA, gradients not by hand"] = [*_FAST, _NOT_BY_HAND]
+    for names in ("none", "auto,-shortcut", "auto,-joint_batch", "auto,-adam"):
+        found[f"train, bfloat16, XLA, {names}"] = [*_FAST, f"--optimizations={names}"]
+
+    # Generation.
     for precision, flags in _PRECISIONS.items():
         found[f"generate, {precision}"] = ["--what=generate", *flags]
     return found
 
 
-def measure(flags: list[str], options: config.GpuSuiteConfig) -> dict:
+def _wanted(options: config.GpuSuiteConfig) -> dict[str, list[str]]:
+    """The measurements whose names have --only in them."""
+    all_of_them = {**measurements(), _LARGEST: []}
+    wanted = {name: flags for name, flags in all_of_them.items() if options.only in name}
+    if not wanted:
+        raise errors.UserError(
+            f"--only={options.only}: expected a part of one of these: " + "; ".join(measurements())
+        )
+    return wanted
+
+
+def measure(flags: list[str], options: config.GpuSuiteConfig) -> dict[str, Any]:
     """Runs the benchmark; what it found, or {"error": its last line}."""
     with tempfile.TemporaryDirectory() as directory:
+        # Run it.
         path = os.path.join(directory, "result.json")
         command = [
             sys.executable,
             "-m",
-            "sagan_tf.tools.benchmark",
+            _COMMAND,
             f"--rounds={options.rounds}",
             "--iterations=10",
             "--num_devices=1",
@@ -63,6 +131,8 @@ def measure(flags: list[str], options: config.GpuSuiteConfig) -> dict:
             )
         except subprocess.TimeoutExpired:
             return {"error": f"not done after --limit={options.limit} seconds"}
+
+        # Read what it found.
         if done.returncode:
             lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
             return {"error": lines[-1]}
@@ -70,44 +140,66 @@ def measure(flags: list[str], options: config.GpuSuiteConfig) -> dict:
             return json.load(file)
 
 
-def largest_batch(options: config.GpuSuiteConfig) -> dict:
+def largest_batch(options: config.GpuSuiteConfig) -> dict[str, Any]:
     """The last of 4, 8, 16, ... towers that can be trained in bfloat16, and why the next cannot."""
-    found, towers = {}, 4
+    largest = {}
+    towers = _LEAST_TOWERS
     while towers <= options.most_towers:
-        tried = measure(
-            [*_PRECISIONS["bfloat16"], "--jit_compile", "--noceilings", f"--num_towers={towers}"],
-            options,
-        )
+        tried = measure([*_FAST, "--noceilings", f"--num_towers={towers}"], options)
+
+        # The first that fails ends the search.
         if "error" in tried:
             why = f"{towers} towers: {tried['error']}"
-            return {**found, "next": why} if "results" in found else {"error": why}
-        found, towers = tried, 2 * towers
-    return found
+            return {**largest, "next": why} if largest else {"error": why}
+
+        # Double the batch.
+        largest = tried
+        towers *= 2
+    return largest or {"error": f"--most_towers={options.most_towers} is below {_LEAST_TOWERS}"}
 
 
-def row(name: str, found: dict) -> str:
+def row(name: str, found: dict[str, Any]) -> str:
     """A line of the table."""
     if "results" not in found:
         return f"| {name} | {found['error']} | | | | |"
+
+    # Rates are iterations a second.
     (result,) = found["results"]
+    rate = 1 / result["median_seconds"]
+    slowest = 1 / result["max_seconds"]
+    quickest = 1 / result["min_seconds"]
     share = result.get("share_of_conv_ceiling")
-    if "next" in found:
-        name += f" (not {found['next']})"
-    return (
-        f"| {name} | {result['batch']} | {1 / result['median_seconds']:.3g} "
-        f"({1 / result['max_seconds']:.3g} to {1 / result['min_seconds']:.3g}) | "
-        f"{result['images_per_second']:.4g} | {'' if share is None else format(share, '.0%')} "
-        f"| {result['peak_mb']:,.0f} |"
-    )
+
+    # Write the cells.
+    cells = [
+        f"{name} (not {found['next']})" if "next" in found else name,
+        str(result["batch"]),
+        f"{rate:.3g} ({slowest:.3g} to {quickest:.3g})",
+        f"{result['images_per_second']:.4g}",
+        "" if share is None else f"{share:.0%}",
+        f"{result['peak_mb']:,.0f}",
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
-def _held(options: config.GpuSuiteConfig) -> dict[str, dict]:
-    """The measurements that the file holds already, without those that failed."""
+def _print_kernels(name: str, found: dict[str, Any]) -> None:
+    for result in found.get("results", []):
+        if "kernels" in result:
+            seen = kernels.shares(result["kernels"]) or "none were seen"
+            print(f"time by kind of kernel, {name}: {seen}")
+
+
+def _finished(options: config.GpuSuiteConfig) -> dict[str, dict]:
+    """The measurements that the file holds already, without those that failed.
+
+    Raises:
+      errors.UserError: the file is none of this suite, or one of other settings.
+    """
     try:
         with open(options.out, encoding="utf-8") as file:
             found = json.load(file)
         same = (found["flags"], found["rounds"]) == (options.flags, options.rounds)
-        held = {name: one for name, one in found["measurements"].items() if "results" in one}
+        finished = {name: one for name, one in found["measurements"].items() if "results" in one}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         same = False
     if not same:
@@ -115,61 +207,9 @@ def _held(options: config.GpuSuiteConfig) -> dict[str, dict]:
             f"--resume --out={options.out}: expected a file of measurements "
             "with the same --flags and --rounds"
         )
-    return held
+    return finished
 
 
-def run(options: config.GpuSuiteConfig) -> None:
-    """Measures all that is not measured yet, prints the table and writes the file.
-
-    Raises:
-      config.UserError: there is no GPU, the file cannot be used, or nothing could be measured.
-    """
-    from sagan_tf.benchmarks import kernels
-    from sagan_tf.runtime import environment as runtime_environment
-    from sagan_tf.runtime import files
-
-    environment = runtime_environment.environment()
-    if "GPUs" not in environment and not options.flags:
-        raise errors.UserError(
-            "--flags=: there is no GPU here; expected flags for a trial on a "
-            'CPU, as in --flags="--image_size=32 --gf_dim=8 --df_dim=8"'
-        )
-    wanted = {**measurements(), "train, bfloat16, XLA, largest batch": None}
-    wanted = {name: flags for name, flags in wanted.items() if options.only in name}
-    if not wanted:
-        raise errors.UserError(
-            f"--only={options.only}: expected a part of one of these: " + "; ".join(measurements())
-        )
-    with files.writing(options.out):
-        files.require_writable(options.out)
-    done = _held(options) if options.resume else {}
-    found = {
-        "date": datetime.date.today().isoformat(),
-        "environment": environment,
-        "flags": options.flags,
-        "rounds": options.rounds,
-        "measurements": done,
-    }
-    print("\n".join(f"{name}: {value}" for name, value in environment.items()))
-    print(
-        "| setting | batch | iterations/s (slowest to quickest) | images/s | of the conv ceiling "
-        "| peak MB |\n|---|---|---|---|---|---|"
-    )
-    for name, flags in wanted.items():
-        if name not in done:
-            done[name] = largest_batch(options) if flags is None else measure(flags, options)
-            with files.writing(options.out):  # What there is, after each: the rest may fail.
-                files.write_bytes(options.out, (json.dumps(found, indent=1) + "\n").encode())
-        print(row(name, done[name]), flush=True)
-    for name in wanted:
-        for result in done[name].get("results", []):
-            if "kernels" in result:
-                print(
-                    f"time by kind of kernel, {name}: "
-                    f"{kernels.shares(result['kernels']) or 'none were seen'}"
-                )
-    if not any("results" in done[name] for name in wanted):
-        raise errors.UserError(
-            f"--only={options.only} --flags={options.flags}: nothing could be "
-            "measured; the table says why"
-        )
+def _write(path: str, results: dict[str, Any]) -> None:
+    with files.writing(path):
+        files.write_bytes(path, (json.dumps(results, indent=1) + "\n").encode())

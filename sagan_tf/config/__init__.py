@@ -16,11 +16,10 @@ from sagan_tf.config.benchmarks import (
 from sagan_tf.config.conversion import ConvertConfig
 from sagan_tf.config.data import CheckConfig, PrepareConfig
 from sagan_tf.config.fields import (
+    check,
     difference,
     numbers_of,
     option,
-    require_choices,
-    require_positive,
     run_directory,
 )
 from sagan_tf.config.model import ATTENTION_OF_TYPE, IMAGE_SIZES, ModelConfig
@@ -88,12 +87,11 @@ __all__ = [
     "UnusableCheckpoint",
     "UserError",
     "WorkerLost",
+    "check",
     "difference",
     "numbers_of",
     "optimizations",
     "option",
     "protocol",
-    "require_choices",
-    "require_positive",
     "run_directory",
 ]

@@ -16,8 +16,10 @@ class BenchmarkStepConfig:
         "in training; generate, as in an evaluation.",
         choices=("train", "generator", "discriminator", "generate"),
     )
-    rounds: int = fields.option(5, "Measurements.")
-    iterations: int = fields.option(1, "Iterations of one measurement, without a look of the host.")
+    rounds: int = fields.option(5, "Measurements.", above=0)
+    iterations: int = fields.option(
+        1, "Iterations of one measurement, without a look of the host.", above=0
+    )
     compare: str = fields.option(
         "",
         'Flags of a first setting, as in "mixed_precision=bfloat16"; a second, --against, '
@@ -31,18 +33,18 @@ class BenchmarkStepConfig:
     json: str = fields.option("", "File for the results.")
 
     def __post_init__(self):
-        fields.require_choices(self)
-        fields.require_positive(self, "rounds", "iterations")
+        fields.check(self)
+
+        # Check the two settings of a comparison.
+        settings = f"--compare={self.compare} --against={self.against}"
         if "deterministic" in self.compare + self.against:
             raise errors.UserError(
-                f"--compare={self.compare} --against={self.against}: "
-                "deterministic holds for the whole process; expected other "
+                f"{settings}: deterministic holds for the whole process; expected other "
                 "flags, or two runs"
             )
         if bool(self.compare) != bool(self.against):
             raise errors.UserError(
-                f"--compare={self.compare} --against={self.against}: expected "
-                "two settings, as in --compare optimizations=none "
+                f"{settings}: expected two settings, as in --compare optimizations=none "
                 "optimizations=auto"
             )
 
@@ -51,17 +53,16 @@ class BenchmarkStepConfig:
 class BenchmarkEvaluationConfig:
     """What to measure."""
 
-    images: int = fields.option(200, "Generated images, and as many real ones.")
-    size: int = fields.option(128, "Side of the images in pixels.")
-    gf_dim: int = fields.option(64, "Width of the generator.")
-    per_batch: int = fields.option(100, "Images generated and classified at a time.")
+    images: int = fields.option(200, "Generated images, and as many real ones.", above=0)
+    size: int = fields.option(128, "Side of the images in pixels.", above=0)
+    gf_dim: int = fields.option(64, "Width of the generator.", above=0)
+    per_batch: int = fields.option(100, "Images generated and classified at a time.", above=0)
     classifier: str = fields.option(
         "inception", "inception or small.", choices=("inception", "small")
     )
 
     def __post_init__(self):
-        fields.require_choices(self)
-        fields.require_positive(self, "images", "size", "gf_dim", "per_batch")
+        fields.check(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,14 +73,14 @@ class GpuSuiteConfig:
     flags: str = fields.option("", "Flags of sagan_tf.tools.benchmark for every measurement.")
     only: str = fields.option("", "Measure those with this in their names.")
     resume: bool = fields.option(False, "Keep what the file holds and measure the rest.")
-    rounds: int = fields.option(20, "Measurements of each setting.")
-    limit: int = fields.option(1800, "Seconds that one of the processes may take.")
+    rounds: int = fields.option(20, "Measurements of each setting.", above=0)
+    limit: int = fields.option(1800, "Seconds that one of the processes may take.", above=0)
     most_towers: int = fields.option(
-        64, "Where the search for the largest batch ends; it doubles 4."
+        64, "Where the search for the largest batch ends; it doubles 4.", above=0
     )
 
     def __post_init__(self):
-        fields.require_positive(self, "rounds", "limit", "most_towers")
+        fields.check(self)
 
 
 PIPELINES = ("ours", "ours, floats", "plain")
@@ -89,25 +90,31 @@ PIPELINES = ("ours", "ours, floats", "plain")
 class BenchmarkInputConfig:
     """What to measure."""
 
-    batch_size: int = fields.option(256, "Images of a batch.")
-    seconds: float = fields.option(5.0, "Seconds of one measurement.")
-    rounds: int = fields.option(3, "Measurements of each pipeline, in turns; medians are printed.")
+    batch_size: int = fields.option(256, "Images of a batch.", above=0)
+    seconds: float = fields.option(5.0, "Seconds of one measurement.", above=0)
+    rounds: int = fields.option(
+        3, "Measurements of each pipeline, in turns; medians are printed.", above=0
+    )
     encodings: str = fields.option(
         "", "Also measure copies of the records in these encodings, as in raw,png,jpeg."
     )
-    images: int = fields.option(8192, "Records of such a copy.")
+    images: int = fields.option(8192, "Records of such a copy.", above=0)
     pipeline: str = fields.option(
         "", "Measure this one once, print JSON and leave: " + "; ".join(PIPELINES) + "."
     )
 
     def __post_init__(self):
-        fields.require_positive(self, "batch_size", "seconds", "rounds", "images")
+        fields.check(self)
+
+        # Check the names of encodings and of the pipeline.
         if unknown := set(self.encodings.split(",")) - {"", "raw", "png", "jpeg"}:
             raise errors.UserError(
                 f"--encodings={self.encodings}: {unknown.pop()} is unknown; "
                 "expected some of raw,png,jpeg"
             )
-        if self.pipeline and self.pipeline not in PIPELINES:
-            raise errors.UserError(
-                f"--pipeline={self.pipeline}: expected one of " + "; ".join(PIPELINES)
-            )
+        fields.require_field(
+            self,
+            "pipeline",
+            self.pipeline in ("", *PIPELINES),
+            expected="one of " + "; ".join(PIPELINES),
+        )

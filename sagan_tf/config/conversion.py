@@ -2,7 +2,6 @@
 
 import dataclasses
 
-from sagan_tf import errors
 from sagan_tf.config import fields
 
 
@@ -16,11 +15,11 @@ class ConvertConfig:
         choices=("import", "export"),
     )
     path: str = fields.option(
-        "", "The reference checkpoint, as tf.compat.v1.train.Saver takes it (without .index)."
+        "",
+        "The reference checkpoint, as tf.compat.v1.train.Saver takes it (without .index).",
+        required="the path of a reference checkpoint",
     )
     checkpoint_step: int = fields.option(-1, "Step of the checkpoint to export; -1: the latest.")
 
     def __post_init__(self):
-        fields.require_choices(self)
-        if not self.path:
-            raise errors.UserError("--path=: expected the path of a reference checkpoint")
+        fields.check(self)

@@ -6,49 +6,128 @@ from typing import Any, Optional
 
 from sagan_tf import errors
 
+SEEDS = 2**32  # Seeds that there are, from 0 on.
+_INFINITE = float("inf")
 
-def option(default: Any, text: str, *, choices: Optional[tuple] = None) -> Any:
-    """A field of a config: its default, its help, and, where there are few, its values."""
-    return dataclasses.field(default=default, metadata={"help": text, "choices": choices})
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """The range of a number.
+
+    Attributes:
+      minimum: the smallest value.
+      maximum: the largest value.
+      above: every value is larger than this, and finite.
+      below: every value is smaller than this.
+      words: the range in words, where the usual ones do not fit.
+    """
+
+    minimum: Optional[float] = None
+    maximum: Optional[float] = None
+    above: Optional[float] = None
+    below: Optional[float] = None
+    words: str = ""
+
+    def hold(self, value: float) -> bool:
+        """Whether a number lies in the range; NaN lies in none that has a bound."""
+        return (
+            (self.minimum is None or value >= self.minimum)
+            and (self.maximum is None or value <= self.maximum)
+            and (self.above is None or self.above < value < _INFINITE)
+            and (self.below is None or value < self.below)
+        )
+
+    def __str__(self) -> str:
+        if self.words:
+            return self.words
+        if self.above is not None:
+            return f"a number above {self.above}"
+        if self.below is not None:
+            return f"a number from {self.minimum} up to, not including, {self.below}"
+        if self.maximum is not None:
+            return f"a number from {self.minimum} to {self.maximum}"
+        return f"{self.minimum} or more"
+
+
+def option(
+    default: Any,
+    text: str,
+    *,
+    choices: Optional[tuple] = None,
+    required: str = "",
+    minimum: Optional[float] = None,
+    maximum: Optional[float] = None,
+    above: Optional[float] = None,
+    below: Optional[float] = None,
+    expected: str = "",
+) -> Any:
+    """A field of a config, with all that `check` needs to know of it.
+
+    Args:
+      default: the value of a flag that is not given.
+      text: the help of the flag.
+      choices: the values that it may have, where there are few.
+      required: what the field must name; without it the field may be empty.
+      minimum: see `Bounds`, as for the next three.
+      maximum: a bound.
+      above: a bound.
+      below: a bound.
+      expected: the bounds in words, where the usual ones do not fit.
+    """
+    bounds = Bounds(minimum=minimum, maximum=maximum, above=above, below=below, words=expected)
+    return dataclasses.field(
+        default=default,
+        metadata={
+            "help": text,
+            "choices": choices,
+            "required": required,
+            "bounds": None if bounds == Bounds() else bounds,
+        },
+    )
+
+
+def check(config: Any) -> None:
+    """Checks each field by itself: that it is there, its choices and its bounds.
+
+    Raises:
+      errors.UserError: the first field that does not fit; None always fits.
+    """
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if value is None:
+            continue
+
+        if required := field.metadata["required"]:
+            require(bool(value), field.name, value=value, expected=required)
+
+        if choices := field.metadata["choices"]:
+            expected = "one of " + ", ".join(str(choice) for choice in choices)
+            require(value in choices, field.name, value=value, expected=expected)
+
+        if bounds := field.metadata["bounds"]:
+            require(bounds.hold(value), field.name, value=value, expected=str(bounds))
 
 
 def require(condition: bool, name: str, *, value: Any, expected: str) -> None:
+    """Raises `errors.UserError` about the flag `name`, its value and what would be right."""
     if not condition:
         raise errors.UserError(f"--{name}={value}: expected {expected}")
 
 
-def require_positive(config: Any, *names: str) -> None:
-    """Raises `UserError` unless each of these fields is above 0 and finite."""
-    for name in names:
-        value = getattr(config, name)
-        require(0 < value < float("inf"), name, value=value, expected="a number above 0")
+def require_field(config: Any, name: str, condition: bool, *, expected: str) -> None:
+    """Raises `errors.UserError` about a field of a config unless the condition holds."""
+    require(condition, name, value=getattr(config, name), expected=expected)
 
 
-def require_not_negative(config: Any, *names: str) -> None:
-    for name in names:
-        require(getattr(config, name) >= 0, name, value=getattr(config, name), expected="0 or more")
+def require_all(config: Any, *rules: tuple[str, bool, str]) -> None:
+    """Raises `errors.UserError` about the first rule that does not hold.
 
-
-def require_seed(config: Any) -> None:
-    require(
-        0 <= config.seed < 2**32,
-        "seed",
-        value=config.seed,
-        expected="a number from 0 to 4294967295",
-    )
-
-
-def require_choices(config: Any) -> None:
-    """Raises `UserError` unless each field has one of its values."""
-    for field in dataclasses.fields(config):
-        choices, value = field.metadata.get("choices"), getattr(config, field.name)
-        if choices and value is not None:
-            require(
-                value in choices,
-                field.name,
-                value=value,
-                expected="one of " + ", ".join(str(c) for c in choices),
-            )
+    Args:
+      config: the config.
+      *rules: name of the field to blame, whether the rule holds, and what the field should be.
+    """
+    for name, holds, expected in rules:
+        require_field(config, name, holds, expected=expected)
 
 
 def numbers_of(flag: str, text: str, *, limit: int) -> list[int]:
@@ -59,10 +138,11 @@ def numbers_of(flag: str, text: str, *, limit: int) -> list[int]:
       text: numbers, and first and last ones with "-", with commas between them.
       limit: how many there may be.
     Raises:
-      UserError: it is no such text.
+      errors.UserError: it is no such text.
     """
     found: dict[int, None] = {}
     for part in text.split(","):
+        # Read one number, or the first and the last of several.
         first, dash, last = part.strip().partition("-")
         last = last if dash else first
         fits = all(number.isdecimal() and len(number) <= 18 for number in (first, last))
@@ -72,12 +152,10 @@ def numbers_of(flag: str, text: str, *, limit: int) -> list[int]:
             value=text,
             expected="numbers of up to 18 digits, with commas between them, as in 3,10-19",
         )
-        require(
-            len(found) + int(last) - int(first) < limit,
-            flag,
-            value=text,
-            expected=f"at most {limit} numbers",
-        )
+
+        # Count them before they are made.
+        count = len(found) + int(last) - int(first) + 1
+        require(count <= limit, flag, value=text, expected=f"at most {limit} numbers")
         found.update(dict.fromkeys(range(int(first), int(last) + 1)))
     return list(found)
 

@@ -17,11 +17,13 @@ class ModelConfig:
     image_size: int = fields.option(
         128, "Side of the square images in pixels (the reference: 128 only).", choices=IMAGE_SIZES
     )
-    z_dim: int = fields.option(128, "Dimension of the latent vector z.")
-    gf_dim: int = fields.option(64, "Width of the generator: channels of its last block.")
-    df_dim: int = fields.option(64, "Width of the discriminator: channels of its first block.")
+    z_dim: int = fields.option(128, "Dimension of the latent vector z.", above=0)
+    gf_dim: int = fields.option(64, "Width of the generator: channels of its last block.", above=0)
+    df_dim: int = fields.option(
+        64, "Width of the discriminator: channels of its first block.", above=0
+    )
     number_classes: int = fields.option(
-        1000, "Number of classes; labels run from 0 to this minus 1."
+        1000, "Number of classes; labels run from 0 to this minus 1.", above=0
     )
     generator_type: str = fields.option(
         "test",
@@ -42,66 +44,82 @@ class ModelConfig:
     cbn_decay: float = fields.option(
         0.999,
         "Decay of the moving statistics of conditional batch norm. (A constant in the reference.)",
+        minimum=0,
+        below=1,
     )
     bn_decay: float = fields.option(
         0.9999,
         "Decay of the moving statistics of the generator's last batch norm. (A constant "
         "in the reference.)",
+        minimum=0,
+        below=1,
     )
 
     def __post_init__(self):
-        fields.require_positive(self, "z_dim", "gf_dim", "df_dim", "number_classes")
-        fields.require_choices(self)
-        for name in ("cbn_decay", "bn_decay"):
-            fields.require(
-                0 <= getattr(self, name) < 1,
-                name,
-                value=getattr(self, name),
-                expected="a number from 0 up to, not including, 1",
-            )
-        self._check_attention()
-
-    def _check_attention(self) -> None:
-        possible = [8 * 2**k for k in range(8) if 8 * 2**k <= self.image_size // 2]
+        fields.check(self)
         if self.attention_resolution:
-            value = self.attention_resolution
-            fields.require(
-                value in possible,
+            self._check_attention_resolution()
+        for network, width in (("generator", "gf_dim"), ("discriminator", "df_dim")):
+            if self.attention_side(network) is not None:
+                self._check_attention(network, width)
+
+    @property
+    def _attention_sides(self) -> list[int]:
+        """Sides of the maps that attention can sit on, at this size of the images."""
+        return [side for side in (8, 16, 32, 64, 128) if side <= self.image_size // 2]
+
+    def _check_attention_resolution(self) -> None:
+        sides = self._attention_sides
+        types = {self.generator_type, self.discriminator_type}
+
+        # Some network must have attention, and it a map of this side.
+        fields.require_all(
+            self,
+            (
                 "attention_resolution",
-                value=value,
-                expected=f"one of {possible} at --image_size={self.image_size}, or 0",
-            )
-            both = {self.generator_type, self.discriminator_type}
-            fields.require(
-                both != {"baseline"},
+                self.attention_resolution in sides,
+                f"one of {sides} at --image_size={self.image_size}, or 0",
+            ),
+            (
                 "attention_resolution",
-                value=value,
-                expected="0, because both networks are of type baseline",
-            )
-        for net, width in (("generator", self.gf_dim), ("discriminator", self.df_dim)):
-            side = self.attention_side(net)
-            if side is None:
-                continue
-            fields.require(
-                side in possible,
-                f"{net}_type",
-                value=getattr(self, f"{net}_type"),
-                expected=f"a type whose map of side {side} exists at --image_size={self.image_size}; "
-                f"with --attention_resolution it may sit on one of {possible}",
-            )
-            channels = width * self.image_size // (side if net == "generator" else 2 * side)
-            fields.require(
-                channels >= 8,
-                "gf_dim" if net == "generator" else "df_dim",
-                value=width,
-                expected=f"at least {-(-8 * width // channels)}, so that the map of side {side} has "
-                "the 8 channels that attention needs",
-            )
+                types != {"baseline"},
+                "0, because both networks are of type baseline",
+            ),
+        )
+
+    def _check_attention(self, network: str, width: str) -> None:
+        """Checks that a network has the map that its attention sits on, with enough channels."""
+        # Check the side of the map.
+        side = self.attention_side(network)
+        sides = self._attention_sides
+        fields.require_field(
+            self,
+            f"{network}_type",
+            side in sides,
+            expected=f"a type whose map of side {side} exists at --image_size={self.image_size}; "
+            f"with --attention_resolution it may sit on one of {sides}",
+        )
+
+        # Check its channels.
+        multiple = self.image_size // (side if network == "generator" else 2 * side)
+        fields.require_field(
+            self,
+            width,
+            getattr(self, width) * multiple >= 8,
+            expected=f"at least {-(-8 // multiple)}, so that the map of side {side} has the 8 "
+            "channels that attention needs",
+        )
 
     def attention_side(self, network: str) -> Optional[int]:
-        """Side of the map under attention in `network` ("generator" or "discriminator"), or None."""
-        by_type = ATTENTION_OF_TYPE[getattr(self, f"{network}_type")]
-        return by_type if by_type is None else self.attention_resolution or by_type
+        """Side of the map that attention sits on, or None.
+
+        Args:
+          network: "generator" or "discriminator".
+        """
+        side_of_type = ATTENTION_OF_TYPE[getattr(self, f"{network}_type")]
+        if side_of_type is None:
+            return None
+        return self.attention_resolution or side_of_type
 
     @property
     def num_blocks(self) -> int:

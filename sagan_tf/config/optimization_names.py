@@ -31,9 +31,10 @@ def optimizations(text: str, device: str) -> dict[str, int]:
         away, "name:side" gives its smallest side.
       device: "CPU", "GPU" or "TPU"; what "auto" means depends on it.
     Raises:
-      UserError: something else.
+      errors.UserError: something else.
     """
-    auto, chosen = _AUTO.get(device, _AUTO["GPU"]), {}
+    auto = _AUTO.get(device, _AUTO["GPU"])
+    chosen = {}
     for word in text.split(","):
         name, given, side = word.removeprefix("-").partition(":")
         if word == "auto":

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from typing import Any, Optional
+from typing import Any, ClassVar, Optional
 
 from sagan_tf.config import fields, model, training
 
@@ -47,9 +47,14 @@ PROTOCOL_FIELDS = (
 
 @dataclasses.dataclass(frozen=True)
 class ScoringConfig:
-    """What a score is: images of both sides, classifier, arithmetic."""
+    """What a score is: images of both sides, classifier, arithmetic.
 
-    _all_images = ()  # values of eval_sample_size that mean: as many as there are
+    Attributes:
+      allow_all: whether --eval_sample_size=0 is allowed and means all images that there are; only
+        a set of images on disk has a number of its own.
+    """
+
+    allow_all: ClassVar[bool] = False
 
     protocol: str = fields.option(
         "reference",
@@ -84,6 +89,7 @@ class ScoringConfig:
         1,
         "Splits of the Inception Score: 1 as in the reference; 10 in many papers, which give "
         "the mean over them. The record holds both. (Not in the reference.)",
+        above=0,
     )
     quantization: str = fields.option(
         "none",
@@ -102,26 +108,38 @@ class ScoringConfig:
         1024,
         "Largest block of images that KID compares at a time (TF-GAN's default). (Not in "
         "the reference.)",
+        minimum=2,
+        expected="2 or more images",
     )
     manifold_images: int = fields.option(
         10000,
         "Images of each side for precision, recall, density and coverage, at most. (Not in "
         "the reference.)",
+        minimum=2,
+        expected="2 or more images",
     )
     precision_k: int = fields.option(
         3,
         "Nearest neighbours of precision and recall (Kynkaanniemi et al., 2019). (Not in the "
         "reference.)",
+        above=0,
     )
     density_k: int = fields.option(
         5,
         "Nearest neighbours of density and coverage (Naeem et al., 2020). (Not in the reference.)",
+        above=0,
     )
-    seed: int = fields.option(0, "Seed of z, of the labels and of the choice of real images.")
+    seed: int = fields.option(
+        0,
+        "Seed of z, of the labels and of the choice of real images.",
+        minimum=0,
+        maximum=fields.SEEDS - 1,
+    )
     dcgan_generator_batch_size: int = fields.option(
         100,
         "Images generated, and classified, at a time by a device; at most 20 by a CPU. The "
         "scores do not depend on it.",
+        above=0,
     )
     inception: str = fields.option(
         "https://tfhub.dev/tensorflow/tfgan/eval/inception/1",
@@ -152,59 +170,44 @@ class ScoringConfig:
         choices=tuple(name for name in training.STRATEGIES if name != "multi_worker"),
     )
     num_devices: int = fields.option(
-        0, "Number of devices, as in training. (Not in the reference.)"
+        0, "Number of devices, as in training. (Not in the reference.)", minimum=0
     )
 
     def __post_init__(self):
-        fields.require_choices(self)
-        fields.require_positive(
-            self, "dcgan_generator_batch_size", "is_splits", "precision_k", "density_k"
-        )
-        fields.require_not_negative(self, "num_devices")
-        fields.require_seed(self)
-        for name in ("kid_block", "manifold_images"):
-            fields.require(
-                getattr(self, name) >= 2,
-                name,
-                value=getattr(self, name),
-                expected="2 or more images",
-            )
-        fields.require(
-            self.real_sample_size in (-1, 0) or self.real_sample_size >= 2,
-            "real_sample_size",
-            value=self.real_sample_size,
-            expected="2 or more images, 0 for all, or -1 for as many as generated ones",
-        )
-        fields.require(
-            self.eval_sample_size in self._all_images or self.eval_sample_size >= 2,
-            "eval_sample_size",
-            value=self.eval_sample_size,
-            expected="2 or more images",
-        )
-        fields.require(
-            self.eval_sample_size in self._all_images
-            or self.eval_sample_size >= 2 * self.is_splits,
-            "is_splits",
-            value=self.is_splits,
-            expected=f"at most half of --eval_sample_size={self.eval_sample_size}",
-        )
-        fields.require(
-            self.real_split == "train" or bool(self.validation_dir or self.real_stats),
-            "real_split",
-            value=self.real_split,
-            expected="--validation_dir with it, the directory of the validation images' records",
-        )
-        digits = set(self.inception_sha256.lower())
-        fields.require(
-            not digits or (len(self.inception_sha256) == 64 and digits <= set("0123456789abcdef")),
-            "inception_sha256",
-            value=self.inception_sha256,
-            expected="64 hexadecimal digits",
+        fields.check(self)
+
+        # Check what depends on other fields, and what bounds cannot say.
+        digits = self.inception_sha256.lower()
+        all_images = self.allow_all and self.eval_sample_size == 0
+        fields.require_all(
+            self,
+            (
+                "real_sample_size",
+                self.real_sample_size in (-1, 0) or self.real_sample_size >= 2,
+                "2 or more images, 0 for all, or -1 for as many as generated ones",
+            ),
+            ("eval_sample_size", all_images or self.eval_sample_size >= 2, "2 or more images"),
+            (
+                "is_splits",
+                all_images or self.eval_sample_size >= 2 * self.is_splits,
+                f"at most half of --eval_sample_size={self.eval_sample_size}",
+            ),
+            (
+                "real_split",
+                self.real_split == "train" or bool(self.validation_dir or self.real_stats),
+                "--validation_dir with it, the directory of the validation images' records",
+            ),
+            (
+                "inception_sha256",
+                not digits or (len(digits) == 64 and set(digits) <= set("0123456789abcdef")),
+                "64 hexadecimal digits",
+            ),
         )
 
     def splits_of(self, images: int) -> int:
-        """Splits of the Inception Score beside the single one: those asked for, ten if that is one."""
-        return min(self.is_splits if self.is_splits > 1 else 10, images // 2)
+        """Splits of the second Inception Score: --is_splits, or ten where that is one."""
+        splits = self.is_splits if self.is_splits > 1 else 10
+        return min(splits, images // 2)
 
     @property
     def real_dir(self) -> str:
@@ -213,14 +216,18 @@ class ScoringConfig:
 
     def departures(self, images: int) -> dict[str, Any]:
         """Fields of the protocol that are not as its name says, where `images` are scored."""
+        # Find what the name of the protocol says of each of its fields.
         preset = {"eval_sample_size": FULL_SAMPLE, **PROTOCOLS[self.protocol]}
         named = {
             field.name: preset.get(field.name, field.default)
             for field in dataclasses.fields(self)
             if field.name in PROTOCOL_FIELDS
         }
-        there = {**{name: getattr(self, name) for name in named}, "eval_sample_size": images}
-        return {name: value for name, value in there.items() if value != named[name]}
+
+        # Compare that with what is asked for.
+        actual = {name: getattr(self, name) for name in named}
+        actual["eval_sample_size"] = images
+        return {name: value for name, value in actual.items() if value != named[name]}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -229,10 +236,13 @@ class EvalConfig(ScoringConfig):
 
     checkpoint_dir: str = fields.option("checkpoint", "Directory of runs, as in training.")
     batch_size: int = fields.option(
-        64, "Images per tower of the training run; it is part of the run directory's name."
+        64, "Images per tower of the training run; it is part of the run directory's name.", above=0
     )
     checkpoint_step: int = fields.option(
-        -1, "Step of the checkpoint to score; -1: the latest. (Not in the reference.)"
+        -1,
+        "Step of the checkpoint to score; -1: the latest. (Not in the reference.)",
+        minimum=-1,
+        expected="a step, or -1 for the latest",
     )
     use_ema: bool = fields.option(
         False,
@@ -260,11 +270,13 @@ class EvalConfig(ScoringConfig):
     poll_secs: float = fields.option(
         10.0,
         "With --watch: seconds between two looks for a new checkpoint. (Not in the reference.)",
+        above=0,
     )
     keep_best: int = fields.option(
         3,
         "With --watch and --all: checkpoints kept in <run>/best, those of the best scores. (Not "
         "in the reference.)",
+        minimum=0,
     )
     best_by: str = fields.option(
         "fid",
@@ -291,40 +303,36 @@ class EvalConfig(ScoringConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        fields.require_positive(self, "batch_size", "poll_secs")
-        fields.require_not_negative(self, "keep_best")
-        fields.require(
-            self.intra_images == 0 or self.intra_images >= 2,
-            "intra_images",
-            value=self.intra_images,
-            expected="2 or more images, or 0",
+
+        # Check intra-FID.
+        fields.require_all(
+            self,
+            (
+                "intra_images",
+                self.intra_images == 0 or self.intra_images >= 2,
+                "2 or more images, or 0",
+            ),
+            (
+                "intra_images",
+                not (self.intra_images and self.real_stats),
+                f"0 with --real_stats={self.real_stats}, which holds no images of each class",
+            ),
         )
-        fields.require(
-            not (self.intra_images and self.real_stats),
-            "intra_images",
-            value=self.intra_images,
-            expected=f"0 with --real_stats={self.real_stats}, which holds no images of each class",
-        )
-        fields.require(
-            self.checkpoint_step >= -1,
-            "checkpoint_step",
-            value=self.checkpoint_step,
-            expected="a step, or -1 for the latest",
-        )
-        several = "watch" if self.watch else "all"
+
+        # Check a series of checkpoints.
         if self.watch or self.all:
-            fields.require(
-                self.checkpoint_step == -1,
-                "checkpoint_step",
-                value=self.checkpoint_step,
-                expected=f"none with --{several}, which scores every checkpoint",
-            )
-            fields.require(
-                not self.save_samples,
-                "save_samples",
-                value=self.save_samples,
-                expected=f"none with --{several}: each checkpoint would write over the one before",
-            )
+            self._check_several("--watch" if self.watch else "--all")
+
+    def _check_several(self, flag: str) -> None:
+        """Checks the flags that name one checkpoint, where `flag` asks for several."""
+        every = f"none with {flag}, which scores every checkpoint"
+        overwritten = f"none with {flag}: each checkpoint would write over the one before"
+
+        fields.require_all(
+            self,
+            ("checkpoint_step", self.checkpoint_step == -1, every),
+            ("save_samples", not self.save_samples, overwritten),
+        )
 
     @property
     def run_dir(self) -> str:
@@ -341,12 +349,13 @@ class EvalConfig(ScoringConfig):
 class ScoreImagesConfig(ScoringConfig):
     """The scores of images that are there already (`score_images`)."""
 
-    _all_images = (0,)
+    allow_all: ClassVar[bool] = True
 
     images: str = fields.option(
         "",
         "The images to score: a directory of PNG or JPEG files, or an .npz with one uint8 "
         "array [n, height, width, 3] (`images` or `arr_0`, and `labels` if there are any).",
+        required="a directory or an .npz file",
     )
     eval_sample_size: int = fields.option(
         0,
@@ -357,25 +366,21 @@ class ScoreImagesConfig(ScoringConfig):
         0,
         "Side of the real images in pixels; 0: what their dataset.json says, or that of the "
         "images to score.",
+        minimum=0,
     )
     number_classes: int = fields.option(
-        0, "Number of classes of the real images; 0: what their dataset.json says, or 1000."
+        0,
+        "Number of classes of the real images; 0: what their dataset.json says, or 1000.",
+        minimum=0,
     )
     out: str = fields.option("", "File that a row of the scores is appended to; empty: none.")
-
-    def __post_init__(self):
-        super().__post_init__()
-        fields.require(
-            bool(self.images), "images", value=self.images, expected="a directory or an .npz file"
-        )
-        fields.require_not_negative(self, "image_size", "number_classes")
 
 
 def protocol(name: str) -> dict[str, Any]:
     """What a named protocol sets, by field.
 
     Raises:
-      UserError: there is none of this name.
+      errors.UserError: there is none of this name.
     """
     fields.require(
         name in PROTOCOLS, "protocol", value=name, expected="one of " + ", ".join(PROTOCOLS)

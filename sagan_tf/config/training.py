@@ -17,19 +17,22 @@ class DataConfig:
         "data",
         "Directory that holds the *.tfrecords, or that TensorFlow Datasets prepared; may be gs://.",
     )
-    shuffle_buffer_size: int = fields.option(100000, "Records held in memory to be shuffled.")
+    shuffle_buffer_size: int = fields.option(
+        100000, "Records held in memory to be shuffled.", above=0
+    )
     shuffle_memory_mb: int = fields.option(
         5000,
         "Megabytes of records held in memory to be shuffled: fewer than "
         "--shuffle_buffer_size where that many would take more. (Not in the reference: its "
         "100,000 records take 4,920.)",
+        above=0,
     )
-    data_parallelism: int = fields.option(64, "Places of the record files read at the same time.")
+    data_parallelism: int = fields.option(
+        64, "Places of the record files read at the same time.", above=0
+    )
 
     def __post_init__(self):
-        fields.require_positive(
-            self, "shuffle_buffer_size", "shuffle_memory_mb", "data_parallelism"
-        )
+        fields.check(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,12 +43,15 @@ class TrainConfig:
         "checkpoint", "Directory of runs; this run lives in <checkpoint_dir>/imagenet_<batch_size>."
     )
     batch_size: int = fields.option(
-        64, "Images per tower. A tower is the group that batch norm takes its moments over."
+        64,
+        "Images per tower. A tower is the group that batch norm takes its moments over.",
+        above=0,
     )
     num_towers: int = fields.option(
         4,
         "Towers per step; batch_size * num_towers images make one step, on any number of "
         "devices that divides num_towers.",
+        above=0,
     )
     strategy: str = fields.option(
         "auto",
@@ -60,21 +66,25 @@ class TrainConfig:
         "Devices to train on; 0: every GPU, or one CPU device where there is none. On a machine "
         "without GPU, a number above 1 makes that many logical CPU devices. (Not in the "
         "reference: its towers were its devices.)",
+        minimum=0,
     )
     worker_timeout: int = fields.option(
         300,
         "With --strategy=multi_worker: seconds to wait for the other workers to appear, and "
         "for one that hangs; more than a save takes. (Not in the reference.)",
+        above=0,
     )
     bn_group: int = fields.option(
         0,
         "Images that batch norm takes its moments over: a multiple of batch_size, which may "
         "span devices; 0: batch_size, as in the reference.",
+        minimum=0,
     )
     accumulate: int = fields.option(
         1,
         "Parts in which a device runs its towers, one after the other, adding up gradients: "
         "less memory, the same result. (Not in the reference.)",
+        above=0,
     )
     mixed_precision: str = fields.option(
         "float32",
@@ -111,21 +121,28 @@ class TrainConfig:
         "CPU starts some seconds sooner, at the same speed and with 6 to 9 % more memory; not "
         "tried on a GPU. (Not in the reference.)",
     )
-    d_step: int = fields.option(1, "Discriminator steps per iteration.")
-    g_step: int = fields.option(1, "Generator steps per iteration.")
-    discriminator_learning_rate: float = fields.option(4e-4, "Adam's learning rate of D.")
-    generator_learning_rate: float = fields.option(1e-4, "Adam's learning rate of G.")
-    beta1: float = fields.option(0.0, "Adam's beta1, of both optimizers.")
+    d_step: int = fields.option(1, "Discriminator steps per iteration.", above=0)
+    g_step: int = fields.option(1, "Generator steps per iteration.", above=0)
+    discriminator_learning_rate: float = fields.option(4e-4, "Adam's learning rate of D.", above=0)
+    generator_learning_rate: float = fields.option(1e-4, "Adam's learning rate of G.", above=0)
+    beta1: float = fields.option(0.0, "Adam's beta1, of both optimizers.", minimum=0, below=1)
     beta2: float = fields.option(
-        0.999, "Adam's beta2, of both optimizers (the reference's code; the paper says 0.9)."
+        0.999,
+        "Adam's beta2, of both optimizers (the reference's code; the paper says 0.9).",
+        minimum=0,
+        below=1,
     )
     ema_decay: float = fields.option(
         0.0,
         "Decay of an exponential moving average of the generator, one step an iteration; 0: "
         "none, as in the reference. 0.999 is what the best public run used.",
+        minimum=0,
+        below=1,
     )
     ema_start: int = fields.option(
-        0, "Iteration up to which the average just follows the generator. (Not in the reference.)"
+        0,
+        "Iteration up to which the average just follows the generator. (Not in the reference.)",
+        minimum=0,
     )
     use_ema: bool = fields.option(
         False, "Draw the sample grids from the average. (Not in the reference.)"
@@ -135,24 +152,34 @@ class TrainConfig:
         1_000_000,
         "Iteration to stop at, counted from the start of the run (paper: 1,000,000; "
         "the reference's code: 2,000,000).",
+        above=0,
     )
     seed: int = fields.option(
-        0, "Seed of initial weights, z, fake labels and the order of the data."
+        0,
+        "Seed of initial weights, z, fake labels and the order of the data.",
+        minimum=0,
+        maximum=fields.SEEDS - 1,
     )
     steps_per_loop: int = fields.option(
         0,
         "Iterations between two looks of the host at the device; 0: as many as take about two "
         "seconds, at most 100. The numbers computed do not depend on it.",
+        minimum=0,
     )
-    save_summaries_steps: int = fields.option(200, "Iterations between two rows of losses.")
-    save_checkpoint_secs: int = fields.option(1200, "Seconds between two checkpoints.")
-    sample_every: int = fields.option(1000, "Iterations between two sample grids; 0: none.")
+    save_summaries_steps: int = fields.option(
+        200, "Iterations between two rows of losses.", above=0
+    )
+    save_checkpoint_secs: int = fields.option(1200, "Seconds between two checkpoints.", minimum=0)
+    sample_every: int = fields.option(
+        1000, "Iterations between two sample grids; 0: none.", minimum=0
+    )
     attention_every: int = fields.option(
         5000,
         "Iterations between two figures of attention maps in TensorBoard; 0: none. (Not in "
         "the reference.)",
+        minimum=0,
     )
-    keep_checkpoints: int = fields.option(5, "Newest checkpoints that are kept.")
+    keep_checkpoints: int = fields.option(5, "Newest checkpoints that are kept.", above=0)
     summary_dir: str = fields.option(
         "", "Directory for TensorBoard's events; empty: the run's own. (Not in the reference.)"
     )
@@ -166,72 +193,36 @@ class TrainConfig:
         3,
         "With --on_nonfinite=rollback: how often, counted with the checkpoints, before the run "
         "stops. (Not in the reference.)",
+        minimum=0,
     )
     health_every: int = fields.option(
         1000,
         "Iterations between two looks at the health of spectral normalisation and at the "
         "variety of the samples; 0: none. (Not in the reference.)",
+        minimum=0,
     )
 
     def __post_init__(self):
-        fields.require_choices(self)
-        fields.require_positive(
-            self,
-            "batch_size",
-            "num_towers",
-            "d_step",
-            "g_step",
-            "max_steps",
-            "discriminator_learning_rate",
-            "generator_learning_rate",
-            "save_summaries_steps",
-            "keep_checkpoints",
-            "worker_timeout",
-            "accumulate",
-        )
-        fields.require_not_negative(
-            self,
-            "num_devices",
-            "steps_per_loop",
-            "save_checkpoint_secs",
-            "sample_every",
-            "bn_group",
-            "ema_start",
-            "max_rollbacks",
-            "health_every",
-            "attention_every",
-        )
-        fields.require_seed(self)
-        for name in ("beta1", "beta2", "ema_decay"):
-            fields.require(
-                0 <= getattr(self, name) < 1,
-                name,
-                value=getattr(self, name),
-                expected="a number from 0 up to, not including, 1",
-            )
+        fields.check(self)
         optimization_names.optimizations(self.optimizations, "CPU")
-        fields.require(
-            self.ema_decay > 0 or not self.use_ema,
-            "use_ema",
-            value=self.use_ema,
-            expected="an --ema_decay above 0 with it",
-        )
-        self._check_groups()
 
-    def _check_groups(self) -> None:
+        # Check what must fit together.
         towers = self.bn_group / self.batch_size
-        fields.require(
-            towers == int(towers) and (not towers or self.num_towers % int(towers) == 0),
-            "bn_group",
-            value=self.bn_group,
-            expected=f"a multiple of --batch_size={self.batch_size} that "
-            f"divides the {self.batch_size * self.num_towers} images of a step",
-        )
-        fields.require(
-            self.num_towers % self.accumulate == 0,
-            "accumulate",
-            value=self.accumulate,
-            expected=f"a divisor of --num_towers={self.num_towers}",
+        images = self.batch_size * self.num_towers
+        fields.require_all(
+            self,
+            ("use_ema", self.ema_decay > 0 or not self.use_ema, "an --ema_decay above 0 with it"),
+            (
+                "bn_group",
+                towers == int(towers) and (not towers or self.num_towers % int(towers) == 0),
+                f"a multiple of --batch_size={self.batch_size} that "
+                f"divides the {images} images of a step",
+            ),
+            (
+                "accumulate",
+                self.num_towers % self.accumulate == 0,
+                f"a divisor of --num_towers={self.num_towers}",
+            ),
         )
 
     @property

@@ -1,6 +1,7 @@
 """Settings of the tools that look at a trained model."""
 
 import dataclasses
+import functools
 import os
 from typing import Any
 
@@ -11,37 +12,32 @@ _RUN_HELP = (
     "What to look at: a run's directory (or one that holds a single run), or a model that "
     "export wrote."
 )
+_RUN_EXPECTED = "the directory of a run"
+_STEP_EXPECTED = "a step, or -1 for the latest"
 _STEP_HELP = "Step of the checkpoint; -1: the latest."
+_EMA_HELP = "Take the moving average of the generator (trained with --ema_decay)."
 MAX_SEEDS = 1_000_000
 MAX_FRAMES = 1000
 MAX_ROWS = 32  # of a figure
-_EMA_HELP = "Take the moving average of the generator (trained with --ema_decay)."
 
 
-def _require_run(config: Any) -> None:
-    fields.require(bool(config.run), "run", value=config.run, expected="the directory of a run")
-    step = getattr(config, "step", -1)
-    fields.require(step >= -1, "step", value=step, expected="a step, or -1 for the latest")
-
-
-def _require_truncation(config: Any) -> None:
-    fields.require(
-        config.truncation == 0 or 0.001 <= config.truncation < float("inf"),
+def _check_truncation(config: Any) -> None:
+    fields.require_field(
+        config,
         "truncation",
-        value=config.truncation,
+        config.truncation == 0 or 0.001 <= config.truncation < float("inf"),
         expected="a number from 0.001 on, or 0 for none",
     )
 
 
-def _require_out(out: str) -> None:
-    """Of an output of this machine: a name that is more than an ending."""
-    name = os.path.basename(out.rstrip("/"))
-    fields.require("://" not in out, "out", value=out, expected="a place on this machine")
-    fields.require(
-        not out or (bool(name) and name not in (".", "..", ".png", ".npz", ".gif", ".mp4")),
-        "out",
-        value=out,
-        expected="a name of its own",
+def _check_place(config: Any) -> None:
+    """Checks that `out`, if given, is on this machine and is more than an ending."""
+    name = os.path.basename(config.out.rstrip("/"))
+    named = name not in ("", ".", "..", ".png", ".npz", ".gif", ".mp4")
+    fields.require_all(
+        config,
+        ("out", "://" not in config.out, "a place on this machine"),
+        ("out", named or not config.out, "a name of its own"),
     )
 
 
@@ -49,8 +45,8 @@ def _require_out(out: str) -> None:
 class SampleConfig:
     """Images of chosen classes and seeds (`sample`; not in the reference)."""
 
-    run: str = fields.option("", _RUN_HELP)
-    step: int = fields.option(-1, _STEP_HELP)
+    run: str = fields.option("", _RUN_HELP, required=_RUN_EXPECTED)
+    step: int = fields.option(-1, _STEP_HELP, minimum=-1, expected=_STEP_EXPECTED)
     use_ema: bool = fields.option(False, _EMA_HELP)
     classes: str = fields.option(
         "",
@@ -67,6 +63,7 @@ class SampleConfig:
         0,
         "So many images of the seeds 0, 1, 2, ..., one each, instead of --seeds; --classes "
         "take turns.",
+        minimum=0,
     )
     truncation: float = fields.option(
         0.0,
@@ -82,8 +79,9 @@ class SampleConfig:
         0,
         "With --interpolate: pictures on the way, both ends among them; 0: 8 in a strip, 48 in "
         "an animation.",
+        minimum=0,
     )
-    batch_size: int = fields.option(0, "Images at a time; 0: 20 on a CPU, else 100.")
+    batch_size: int = fields.option(0, "Images at a time; 0: 20 on a CPU, else 100.", minimum=0)
     out: str = fields.option(
         "",
         "What to write, by its ending: .png, one labelled grid; .npz, arrays; .gif or .mp4, "
@@ -93,65 +91,62 @@ class SampleConfig:
     )
 
     def __post_init__(self):
-        _require_run(self)
-        fields.require_not_negative(self, "count", "frames", "batch_size")
-        _require_truncation(self)
-        fields.require(
-            self.count <= MAX_SEEDS, "count", value=self.count, expected=f"at most {MAX_SEEDS}"
+        fields.check(self)
+        _check_truncation(self)
+        self._check_limits()
+        self._check_combinations()
+        _ = self.seed_numbers  # An error in --seeds shows here.
+        self._check_out()
+
+    def _check_limits(self) -> None:
+        fields.require_all(
+            self,
+            ("count", self.count <= MAX_SEEDS, f"at most {MAX_SEEDS}"),
+            ("frames", self.frames <= MAX_FRAMES, f"at most {MAX_FRAMES}"),
         )
-        fields.require(
-            self.frames <= MAX_FRAMES, "frames", value=self.frames, expected=f"at most {MAX_FRAMES}"
+
+    def _check_combinations(self) -> None:
+        """Checks the flags that exclude each other, and those that need each other."""
+        arrays = self.out.endswith(".npz")
+
+        # Each line says which flag to blame, what must hold, and what is expected of the flag.
+        fields.require_all(
+            self,
+            ("count", not (self.count and self.seeds), "0 with --seeds"),
+            ("sheet", not (self.sheet and self.count), "none with --count"),
+            ("sheet", not (self.sheet and arrays), f"none with --out={self.out}"),
+            ("count", not (self.count and self.interpolate), "0 with --interpolate"),
+            ("sheet", not (self.sheet and self.interpolate), "none with --interpolate"),
+            ("frames", self.interpolate or self.frames == 0, "--interpolate with it"),
+            ("frames", self.frames != 1, "2 or more, or 0"),
         )
-        fields.require(
-            not (self.count and self.seeds), "count", value=self.count, expected="0 with --seeds"
-        )
-        fields.require(
-            not (self.count and self.sheet), "sheet", value=self.sheet, expected="none with --count"
-        )
-        fields.require(
-            not (self.sheet and self.out.endswith(".npz")),
-            "sheet",
-            value=self.sheet,
-            expected=f"none with --out={self.out}",
-        )
-        fields.require(
-            not (self.count and self.interpolate),
-            "count",
-            value=self.count,
-            expected="0 with --interpolate",
-        )
-        fields.require(
-            not (self.interpolate and self.sheet),
-            "sheet",
-            value=self.sheet,
-            expected="none with --interpolate",
-        )
-        fields.require(
-            self.frames == 0 or self.interpolate,
-            "frames",
-            value=self.frames,
-            expected="--interpolate with it",
-        )
-        fields.require(self.frames != 1, "frames", value=self.frames, expected="2 or more, or 0")
-        fields.numbers_of("seeds", self.seeds or "0", limit=MAX_SEEDS)
-        endings = (".png", ".gif", ".mp4", "") if self.interpolate else (".png", ".npz", "")
-        _require_out(self.out)
-        fields.require(
-            os.path.splitext(self.out)[1] in endings,
+
+    def _check_out(self) -> None:
+        _check_place(self)
+        endings = (".png", ".gif", ".mp4") if self.interpolate else (".png", ".npz")
+        ending = os.path.splitext(self.out)[1]
+        fields.require_field(
+            self,
             "out",
-            value=self.out,
-            expected="a name that ends in "
-            + ", ".join(endings[:-1])
-            + ", or one without an ending",
+            ending in ("", *endings),
+            expected=f"a name that ends in {', '.join(endings)}, or one without an ending",
         )
+
+    @functools.cached_property
+    def seed_numbers(self) -> list[int]:
+        """The seeds as numbers, in order: those of --count, of --seeds, or the usual ones."""
+        if self.count:
+            return list(range(self.count))
+        usual = "0" if self.interpolate else "0-7"
+        return fields.numbers_of("seeds", self.seeds or usual, limit=MAX_SEEDS)
 
 
 @dataclasses.dataclass(frozen=True)
 class AttentionConfig:
     """Figures of attention maps (`attention_maps`; not in the reference)."""
 
-    run: str = fields.option("", _RUN_HELP)
-    step: int = fields.option(-1, _STEP_HELP)
+    run: str = fields.option("", _RUN_HELP, required=_RUN_EXPECTED)
+    step: int = fields.option(-1, _STEP_HELP, minimum=-1, expected=_STEP_EXPECTED)
     use_ema: bool = fields.option(False, _EMA_HELP)
     network: str = fields.option(
         "generator",
@@ -176,63 +171,83 @@ class AttentionConfig:
         "image; grid, evenly over the image; or pixels x,y from the top left corner, with "
         'semicolons between them, as in "64,20;30,90".',
     )
-    num_queries: int = fields.option(4, "How many places, 1 to 8, where --queries does not say.")
-    arrows: int = fields.option(3, "Arrows to the strongest places, at most, in each map.")
+    num_queries: int = fields.option(
+        4,
+        "How many places, 1 to 8, where --queries does not say.",
+        minimum=1,
+        maximum=8,
+        expected="1 to 8",
+    )
+    arrows: int = fields.option(
+        3, "Arrows to the strongest places, at most, in each map.", minimum=0
+    )
     smooth: bool = fields.option(True, "Draw maps smoothly; --nosmooth shows the keys as they are.")
     out: str = fields.option("attention.png", "The figure; the values go beside it as .npz.")
 
     def __post_init__(self):
-        _require_run(self)
-        fields.require_choices(self)
-        fields.require_not_negative(self, "arrows")
-        fields.require(
-            1 <= self.num_queries <= 8, "num_queries", value=self.num_queries, expected="1 to 8"
+        fields.check(self)
+        _check_truncation(self)
+        self._check_images()
+        _check_place(self)
+        fields.require_field(
+            self, "out", self.out.endswith(".png"), expected="a name that ends in .png"
         )
-        _require_truncation(self)
-        fields.require(
-            not self.images or self.network == "discriminator",
+        _ = self.seed_numbers  # An error in --seeds shows here.
+
+    def _check_images(self) -> None:
+        """Checks the flags of pictures that are not generated."""
+        # Only the discriminator looks at pictures.
+        fields.require_field(
+            self,
             "images",
-            value=self.images,
+            not self.images or self.network == "discriminator",
             expected="--network=discriminator with it: a generator makes its own images",
         )
+
+        # These flags are about generated images.
         for name in ("classes", "use_ema", "truncation"):
-            fields.require(
-                not (self.images and getattr(self, name)),
+            fields.require_field(
+                self,
                 name,
-                value=getattr(self, name),
+                not (self.images and getattr(self, name)),
                 expected="none with --images, which are not generated",
             )
-        fields.require(
-            len(self.images.split(",")) <= MAX_ROWS,
+
+        # The figure has one row for each.
+        fields.require_field(
+            self,
             "images",
-            value=self.images,
+            len(self.images.split(",")) <= MAX_ROWS,
             expected=f"at most {MAX_ROWS} of them",
         )
-        _require_out(self.out)
-        fields.require(
-            self.out.endswith(".png"), "out", value=self.out, expected="a name that ends in .png"
-        )
-        fields.numbers_of("seeds", self.seeds, limit=MAX_ROWS)
+
+    @functools.cached_property
+    def seed_numbers(self) -> list[int]:
+        """The seeds as numbers, in order."""
+        return fields.numbers_of("seeds", self.seeds, limit=MAX_ROWS)
 
 
 @dataclasses.dataclass(frozen=True)
 class ReportConfig:
     """One HTML file about a run (`report`; not in the reference)."""
 
-    run: str = fields.option("", "The run's directory, or one that holds a single run.")
+    run: str = fields.option(
+        "", "The run's directory, or one that holds a single run.", required=_RUN_EXPECTED
+    )
     out: str = fields.option("", "The file to write; empty: report.html in the run's directory.")
     eval_dir: str = fields.option(
         "", "Where the run's scores are; empty: where eval_imagenet.py puts them."
     )
-    max_grids: int = fields.option(24, "Sample grids to show, at most; spread over the run.")
+    max_grids: int = fields.option(
+        24, "Sample grids to show, at most; spread over the run.", above=0
+    )
 
     def __post_init__(self):
-        _require_run(self)
-        fields.require_positive(self, "max_grids")
-        fields.require(
-            not self.out or self.out.endswith((".html", ".htm")),
+        fields.check(self)
+        fields.require_field(
+            self,
             "out",
-            value=self.out,
+            not self.out or self.out.endswith((".html", ".htm")),
             expected="a name that ends in .html",
         )
 
@@ -241,12 +256,13 @@ class ReportConfig:
 class ExportConfig:
     """A generator for other programs (`export`; not in the reference)."""
 
-    run: str = fields.option("", "The run's directory, or one that holds a single run.")
-    step: int = fields.option(-1, _STEP_HELP)
+    run: str = fields.option(
+        "", "The run's directory, or one that holds a single run.", required=_RUN_EXPECTED
+    )
+    step: int = fields.option(-1, _STEP_HELP, minimum=-1, expected=_STEP_EXPECTED)
     use_ema: bool = fields.option(False, _EMA_HELP)
-    out: str = fields.option("", "Directory to make, new or empty.")
+    out: str = fields.option("", "Directory to make, new or empty.", required="a directory to make")
 
     def __post_init__(self):
-        _require_run(self)
-        fields.require(bool(self.out), "out", value=self.out, expected="a directory to make")
-        _require_out(self.out)
+        fields.check(self)
+        _check_place(self)

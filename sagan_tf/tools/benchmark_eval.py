@@ -7,29 +7,12 @@ nothing, the cost is real. `--classifier=inception` has the architecture of Kera
 the number of images costs by itself.
 """
 
-import os
-import tempfile
-
 from sagan_tf import cli, config
 from sagan_tf.benchmarks import evaluation
 
 
 def main() -> None:
-    options = cli.make(config.BenchmarkEvaluationConfig)
-    with tempfile.TemporaryDirectory() as directory:
-        evaluation.prepare(options, directory)
-        from sagan_tf.evaluation import evaluate
-
-        evaluate.evaluate(
-            config.EvalConfig(
-                checkpoint_dir=directory,
-                data_dir=os.path.join(directory, "data"),
-                inception=os.path.join(directory, "classifier.keras"),
-                stats_dir="",
-                eval_sample_size=options.images,
-                dcgan_generator_batch_size=options.per_batch,
-            )
-        )
+    evaluation.run(cli.make(config.BenchmarkEvaluationConfig))
 
 
 if __name__ == "__main__":

@@ -11,11 +11,13 @@ CPU possible (`--flags="--image_size=32 --gf_dim=8 --df_dim=8 ..."`).
 """
 
 from sagan_tf import cli, config
-from sagan_tf.benchmarks import gpu_suite
 
 
 def main() -> None:
-    gpu_suite.run(cli.make(config.GpuSuiteConfig))
+    options = cli.make(config.GpuSuiteConfig)
+    from sagan_tf.benchmarks import gpu_suite  # TensorFlow starts after the flags are checked.
+
+    gpu_suite.run(options)
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+import importlib
 import json
 import re
 import shlex
@@ -73,6 +74,8 @@ def test_program_that_fails_is_named(code, flags, message):
     assert processes.error_line(result) == f"error: {message}"
 
 
+@pytest.mark.slow
+@pytest.mark.process
 def test_our_own_step_answers(tmp_path):
     settings = (
         "image_size=32 z_dim=8 generator_type=baseline discriminator_type=baseline "
@@ -99,10 +102,14 @@ def test_our_own_step_answers(tmp_path):
     assert min(ours["seconds"][0], ours["peak_mb"]) > 0
 
 
-def test_parts_are_timed_with_and_without():
-    code, out, err = processes.run(
-        "docs/side_by_side/time_parts.py", "--only=batch_norm", "--batch=1", "--rounds=1"
-    )
-    assert code == 0, err
+@pytest.mark.slow
+def test_parts_are_timed_with_and_without(monkeypatch, capsys):
+    """In this process, as the script would do it in one of its own."""
+    monkeypatch.syspath_prepend(str(processes.ROOT / "docs/side_by_side"))
+    time_parts = importlib.import_module("time_parts")
+    flags = ["--only=batch_norm", "--batch=1", "--rounds=1"]
+    monkeypatch.setattr(sys, "argv", ["time_parts.py", *flags])
+    time_parts.main()
+    out = capsys.readouterr().out
     found = re.findall(r"batch_norm, (\d+) px: [\d.]+ s without, [\d.]+ s with it: [\d.]+\n", out)
     assert found == ["8", "16", "32", "64", "128"]

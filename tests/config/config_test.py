@@ -64,7 +64,8 @@ def test_attention_side(kind, size, resolution, expected):
         (
             config.ModelConfig,
             {"attention_resolution": 48},
-            r"--attention_resolution=48: expected one of \[8, 16, 32, 64\] at --image_size=128, or 0",
+            r"--attention_resolution=48: expected one of \[8, 16, 32, 64\] at --image_size=128, "
+            "or 0",
         ),
         (
             config.ModelConfig,
