@@ -18,6 +18,7 @@ def slowly(*batch):
     return batch
 
 
+@pytest.mark.slow
 def test_inner_loop_is_traced_once_whatever_its_count(tmp_path):
     """Six iterations of two steps of D and one of G: in loops of 1, 3 and 2, and of 1."""
     gan = model.SAGAN(PLAIN_MODEL, settings(tmp_path, num_towers=1, d_step=2))
@@ -55,6 +56,7 @@ def test_inner_loop_is_traced_once_whatever_its_count(tmp_path):
     assert len(set(found[1].values())) == 6
 
 
+@pytest.mark.slow
 def test_whole_iteration_is_one_xla_program():
     """Both steps, forward, backward, Adam, u, moving statistics and average."""
     train_config = config.TrainConfig(batch_size=2, num_towers=2, ema_decay=0.9)
