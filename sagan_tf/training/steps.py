@@ -42,7 +42,7 @@ def input_batches(
     global_batch = config.batch_size * config.num_towers
 
     def own_share(context):
-        share = dataset.Share(
+        shard = dataset.InputShard(
             context.input_pipeline_id,
             context.num_input_pipelines,
             strategy.num_replicas_in_sync // context.num_input_pipelines,
@@ -53,7 +53,7 @@ def input_batches(
             batch_size=global_batch,
             seed=seed,
             start=step * config.d_step * global_batch,
-            share=share,
+            shard=shard,
         )
 
     return iter(strategy.distribute_datasets_from_function(own_share))

@@ -155,7 +155,7 @@ def test_shares_of_workers_put_together_are_the_batch(sorted_data, workers, repl
                 batch_size=24,
                 seed=1,
                 start=30,
-                share=dataset.Share(worker, workers, replicas),
+                shard=dataset.InputShard(worker, workers, replicas),
             ),
             240 // workers,
         )
@@ -166,7 +166,11 @@ def test_shares_of_workers_put_together_are_the_batch(sorted_data, workers, repl
     first = next(
         iter(
             dataset.training_batches(
-                sorted_data, data, batch_size=24, seed=1, share=dataset.Share(0, workers, replicas)
+                sorted_data,
+                data,
+                batch_size=24,
+                seed=1,
+                shard=dataset.InputShard(0, workers, replicas),
             )
         )
     )
@@ -275,7 +279,10 @@ def test_missing_directory_and_missing_records_say_what_to_do(tmp_path):
 def test_unfit_record_is_named(tmp_path, size, classes, message):
     make_data(tmp_path)
     files = tuple(str(path) for path in sorted(tmp_path.iterdir()))
-    assert re.search(message, faults.find_fault(data_records.Records(files, size, classes)))
+    assert re.search(
+        message,
+        faults.find_fault(data_records.open_files(files, data_records.RecordParser(size, classes))),
+    )
 
 
 def test_encoded_record_of_another_size_is_named(tmp_path):

@@ -13,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from sagan_tf import config, errors
-from sagan_tf.data import check, dataset, dataset_info, preprocessing
+from sagan_tf.data import check, dataset, dataset_info, preprocessing, resume
 from sagan_tf.data import faults as data_faults
 from sagan_tf.data import prepare as data_prepare
 from tests.conftest import ROOT
@@ -250,7 +250,7 @@ def test_too_many_damaged_pictures_are_an_error_and_allowing_them_goes_on(tmp_pa
 
 def test_a_run_while_another_works_is_refused(source, tmp_path):
     busy = pytest.raises(errors.UserError, match="another prepare_data is at work there")
-    with data_prepare._locked(str(tmp_path / "out")), busy:
+    with resume.locked(str(tmp_path / "out")), busy:
         prepare(source, tmp_path / "out")
     prepare(source, tmp_path / "out")
 
