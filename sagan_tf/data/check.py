@@ -76,6 +76,8 @@ def _open(data_dir: str) -> tuple[Optional[dataset_info.DatasetInfo], list[str]]
             f"--data_dir={data_dir}: no such directory; expected one that "
             f"holds *{data_records.SUFFIX}"
         )
+
+    # Look for what a preparation or a converter leaves.
     info = dataset_info.read(data_dir)
     names = data_records.list_files(data_dir)
     dataset.refuse_unfinished(data_dir, info)

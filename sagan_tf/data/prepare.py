@@ -104,7 +104,9 @@ def _read_classes(path: str) -> list[str]:
 
 def _settings(config: PrepareConfig, source: sources.Source) -> dict[str, Any]:
     """All that decides the bytes of the records."""
+    # Choose the number of shards.
     usual_shards = min(max(round(len(source) / _RECORDS_PER_SHARD), 1), _MOST_SHARDS)
+
     return {
         "source": source.fingerprint,
         "classes": list(source.class_names),
@@ -174,6 +176,8 @@ class _Preparation:
         done = 0
         for facts in self._finished.values():
             done += facts.shard.records + len(facts.damaged)
+
+        # Count the rest.
         return tqdm.tqdm(
             total=len(self._source),
             initial=done,
@@ -185,12 +189,15 @@ class _Preparation:
 
     def _prepared_pictures(self) -> Iterator[tuple]:
         """((number of the shard, picture), its image) of all missing shards, in order."""
+        # Say what is to be done with each.
         image_settings = preprocessing.ImageSettings(
             resize=self._settings["resize"],
             size=self._settings["size"],
             encoding=self._settings["encoding"],
             quality=self._settings["quality"],
         )
+
+        # Spread the work over the workers.
         return process_pool.ordered_map(
             preprocessing.prepare_all,
             self._missing_pictures(),

@@ -10,7 +10,8 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from sagan_tf import errors
-from sagan_tf.data import order, picture_files, preprocessing, tfds_directory
+from sagan_tf.data import order, picture_files, tfds_directory
+from sagan_tf.data.preprocessing import ByteSource, LabelledPicture
 
 _NAMED = 10  # Classes that an error names.
 
@@ -28,7 +29,7 @@ class FileSource:
 
     kind: str
     class_names: tuple[str, ...]
-    pictures: Sequence[preprocessing.LabelledPicture]
+    pictures: Sequence[LabelledPicture]
     sizes: Sequence[int]
 
     def __len__(self) -> int:
@@ -43,7 +44,7 @@ class FileSource:
             digest.update(line.encode(errors="surrogateescape"))
         return digest.hexdigest()
 
-    def shard(self, number: int, of: int, *, seed: int) -> list[preprocessing.LabelledPicture]:
+    def shard(self, number: int, of: int, *, seed: int) -> list[LabelledPicture]:
         """The pictures of one of `of` shards, in their order: a random permutation of all, cut."""
         first, last = _cut(len(self.pictures), number, of)
         chosen = _permutation(len(self.pictures), seed)[first:last]
@@ -101,7 +102,7 @@ class TfdsSource:
             digest.update(self.chosen.astype("<i8").tobytes())
         return digest.hexdigest()
 
-    def shard(self, number: int, of: int, *, seed: int) -> list[preprocessing.LabelledPicture]:
+    def shard(self, number: int, of: int, *, seed: int) -> list[LabelledPicture]:
         """The pictures of one of `of` shards: a slice of the data set, in random order."""
         # Choose the examples.
         first, last = _cut(len(self), number, of)
@@ -121,7 +122,7 @@ class TfdsSource:
         # Shuffle it.
         return [pictures[i] for i in order.permutation(len(pictures), seed, number)]
 
-    def _picture(self, number: int, example: dict[str, Any]) -> preprocessing.LabelledPicture:
+    def _picture(self, number: int, example: dict[str, Any]) -> LabelledPicture:
         key = f"{tfds_directory.SPLIT}[{number}]"
         label = int(example[self.label])
         if not 0 <= label < len(self.label_of):
@@ -129,8 +130,8 @@ class TfdsSource:
                 f"--source={self.builder.info.full_name}: the label of {key} is {label}; expected "
                 f"0 to {len(self.label_of) - 1}"
             )
-        data = preprocessing.ByteSource(data=bytes(example[self.image]))
-        return preprocessing.LabelledPicture(key, self.label_of[label], data)
+        data = ByteSource(data=bytes(example[self.image]))
+        return LabelledPicture(key, self.label_of[label], data)
 
     def examples(self, first: int, last: int) -> Iterator[dict[str, Any]]:
         """Examples of the split, in its order, pictures as the bytes of their files."""
@@ -198,7 +199,7 @@ def open_source(
         files = sorted(found[name], key=lambda file: file.name)
         for file in files[: limit_per_class or None]:
             key = f"{name}/{file.name}"
-            pictures.append(preprocessing.LabelledPicture(key, label, file.source))
+            pictures.append(LabelledPicture(key, label, file.source))
             sizes.append(file.size)
     return FileSource(kind, names, pictures, sizes)
 
