@@ -43,7 +43,7 @@ def input_batches(
     images_before = step * gan.train_config.d_step * batch_size
 
     def worker_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        share = dataset.Share(
+        shard = dataset.InputShard(
             context.input_pipeline_id,
             context.num_input_pipelines,
             strategy.num_replicas_in_sync // context.num_input_pipelines,
@@ -54,7 +54,7 @@ def input_batches(
             batch_size=batch_size,
             seed=seed,
             start=images_before,
-            share=share,
+            shard=shard,
         )
 
     return iter(strategy.distribute_datasets_from_function(worker_batches))

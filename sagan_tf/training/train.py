@@ -27,6 +27,7 @@ def train(
     data_config: DataConfig,
     *,
     train_config: TrainConfig,
+    data_directory: Optional[dataset.Directory] = None,
     dry_run: bool = False,
     stream: Optional[TextIO] = None,
 ) -> None:
@@ -34,6 +35,7 @@ def train(
 
     Args:
       model_config, data_config, train_config: what to do.
+      data_directory: `data_config.data_dir`, if it is open already.
       dry_run: check everything, print what would be done, and leave without writing.
       stream: where progress goes; standard output by default.
 
@@ -48,23 +50,19 @@ def train(
         # Prepare the devices.
         set_tensorflow_options(train_config)
         strategy = distribution.make_strategy(train_config)
-        is_chief = distribution.is_chief(strategy)
         progress = _make_progress(train_config, strategy, stream)
         start_up.done("devices")
 
         with distribution.workers(strategy):
             # Open the records.
-            records = dataset.open_records(
-                data_config.data_dir,
-                model_config.image_size,
-                number_classes=model_config.number_classes,
+            data_directory = data_directory or dataset.open_directory(data_config.data_dir)
+            records = data_directory.records(
+                model_config.image_size, number_classes=model_config.number_classes
             )
             start_up.done("data")
 
             # Make the networks.
-            keras.utils.set_random_seed(train_config.seed)
-            with strategy.scope():
-                gan = model.SAGAN(model_config, train_config)
+            gan = _make_networks(model_config, train_config, strategy=strategy)
             start_up.done("networks")
 
             if dry_run:
@@ -72,7 +70,7 @@ def train(
                 return
 
             # Train, alone in the run directory.
-            with _only_run(train_config.run_dir, is_chief):
+            with _only_run(train_config.run_dir, distribution.is_chief(strategy)):
                 _train_in_directory(
                     gan,
                     records,
@@ -93,6 +91,14 @@ def set_tensorflow_options(config: TrainConfig) -> None:
     tf.config.optimizer.set_experimental_options(
         {"disable_meta_optimizer": not config.graph_optimizer, "remapping": False}
     )
+
+
+def _make_networks(
+    model_config: ModelConfig, train_config: TrainConfig, *, strategy: tf.distribute.Strategy
+) -> model.SAGAN:
+    keras.utils.set_random_seed(train_config.seed)
+    with strategy.scope():
+        return model.SAGAN(model_config, train_config)
 
 
 def _train_in_directory(
