@@ -45,9 +45,8 @@ def train(
       errors.WorkerLost: another worker has died or does not answer.
     """
     with StopSignals() as stop:
-        start_up = StartUp()
-
         # Prepare the devices.
+        start_up = StartUp()
         set_tensorflow_options(train_config)
         strategy = distribution.make_strategy(train_config)
         progress = _make_progress(train_config, strategy, stream)
@@ -64,7 +63,6 @@ def train(
             # Make the networks.
             gan = _make_networks(model_config, train_config, strategy=strategy)
             start_up.done("networks")
-
             if dry_run:
                 progress.note(description.describe(gan, records, data_config=data_config))
                 return
