@@ -1,10 +1,9 @@
 """One trajectory on any number of devices and workers.
 
-The workers are real processes of the real command; several devices are in this one.
+All walks are real processes of the real command.
 """
 
 import json
-import pathlib
 import signal
 
 import numpy as np
@@ -15,7 +14,7 @@ from PIL import Image
 from sagan_tf import config, errors, model
 from sagan_tf.runtime import distribution
 from tests import processes
-from tests.testing import PLAIN_MODEL, make_data
+from tests.testing import make_data
 from tests.training import small_runs
 
 # Attention on several devices, and four of them, are model_test's.
@@ -27,15 +26,10 @@ FLAGS = (
     "--sample_every=10",
     "--deterministic",
 )
+# The graph optimizer does not change the trajectory either.
 LAYOUTS = {
-    "one": {"strategy": "one_device"},
-    # The graph optimizer does not change it either.
-    "parts": {
-        "strategy": "mirrored",
-        "num_devices": 2,
-        "accumulate": 2,
-        "graph_optimizer": True,
-    },
+    "one": ["--strategy=one_device"],
+    "parts": ["--strategy=mirrored", "--num_devices=2", "--accumulate=2", "--graph_optimizer"],
 }
 
 
@@ -81,34 +75,17 @@ def fixture_lost(flags):
 
 
 @pytest.fixture(name="walks", scope="module")
-def fixture_walks(flags, data, lost):
+def fixture_walks(flags, lost):
     """Directories of the same ten steps with 4 towers, by layout.
 
     On one device, in 2 parts on each of 2 devices, and on 2 workers of which one was lost on the
     way.
     """
     assert [code for code, *_ in lost[2]] == [0, 0], lost[2]
-    run_dirs = {"workers": flags("workers")[1]}
-    path = run_dirs["workers"].parent.parent
-    for name, changes in LAYOUTS.items():
-        train_config = small_runs.settings(
-            path,
-            checkpoint_dir=str(path / name),
-            num_towers=4,
-            max_steps=10,
-            save_summaries_steps=1,
-            save_checkpoint_secs=0,
-            keep_checkpoints=100,
-            sample_every=10,
-            health_every=0,
-            steps_per_loop=1,
-            ema_decay=0.9,
-            **changes,
-        )
-        data_config = config.DataConfig(data_dir=data, shuffle_buffer_size=10)
-        small_runs.train(data_config, train_config, PLAIN_MODEL)
-        run_dirs[name] = pathlib.Path(train_config.run_dir)
-    return run_dirs
+    for name, more in LAYOUTS.items():
+        code, _, err = processes.run("train_imagenet.py", *flags(name)[0], *more, "--max_steps=10")
+        assert code == 0, err
+    return {name: flags(name)[1] for name in (*LAYOUTS, "workers")}
 
 
 OTHERS = ["parts", "workers"]
