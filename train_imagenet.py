@@ -4,12 +4,20 @@ from sagan_tf import cli, config
 
 
 def main() -> None:
-    data_config, train_config = cli.make(config.DataConfig), cli.make(config.TrainConfig)
+    data_config = cli.make(config.DataConfig)
+    train_config = cli.make(config.TrainConfig)
     from sagan_tf.data import dataset  # TensorFlow starts here, after most flags are checked
     from sagan_tf.training import train
 
-    model_config = cli.make(config.ModelConfig, dataset.settings(data_config.data_dir))
-    train.train(model_config, data_config, train_config=train_config, dry_run=cli.value("dry_run"))
+    data_directory = dataset.open_directory(data_config.data_dir)
+    model_config = cli.make(config.ModelConfig, data_directory.settings)
+    train.train(
+        model_config,
+        data_config,
+        train_config=train_config,
+        data_directory=data_directory,
+        dry_run=cli.value("dry_run"),
+    )
 
 
 KINDS = (config.ModelConfig, config.DataConfig, config.TrainConfig)

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from sagan_tf.config import ModelConfig, TrainConfig
-from sagan_tf.gan import discriminator, execution, generator, losses, noise, optimizers, updates
+from sagan_tf.gan import discriminator, execution, generator, losses, optimizers, updates
 from sagan_tf.runtime import distribution
 
 # Where the moving average of the generator is, in the names of `SAGAN.state`.
@@ -170,49 +170,6 @@ class SAGAN:
             images = generate(_float(z[batch]), _int(labels[batch]))
             batches.append(images.numpy())
         return np.concatenate(batches)
-
-    def class_samples(self, rows: int = 10, columns: int = 10) -> np.ndarray:
-        """Samples of fixed z, one class a row (at most `rows`, spread evenly over the classes).
-
-        Of the average where `train_config.use_ema` says so.
-
-        Returns:
-          float32 [rows, columns, size, size, 3] in [-1, 1].
-        """
-        classes = self.model_config.number_classes
-        rows = min(rows, classes)
-        z, labels = noise.draw_grid(
-            self.train_config.seed,
-            rows,
-            columns=columns,
-            z_dim=self.model_config.z_dim,
-            number_classes=classes,
-        )
-        images = self.sample(z, labels, use_ema=self.train_config.use_ema)
-        return images.reshape(rows, columns, *images.shape[1:])
-
-    def attention_of(self, z, labels) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """A few samples, as of `sample`, and the attention of both networks over them.
-
-        Of the average where `train_config.use_ema` says so.
-
-        Returns:
-          float32 images [n, size, size, 3] in [-1, 1], and for "generator" and "discriminator",
-          where they have an attention block, its attention (`non_local.NonLocalBlock`).
-        """
-        network = self.averaged if self.train_config.use_ema else self.generator
-        z, labels, found = _float(z), _int(labels), {}
-        if network.non_local is None:
-            images = network(z, labels, training=False, update_sn=False)
-        else:
-            images, found["generator"] = network(
-                z, labels, training=False, update_sn=False, return_attention=True
-            )
-        if self.discriminator.non_local is not None:
-            _, found["discriminator"] = self.discriminator(
-                images, labels, update_sn=False, return_attention=True
-            )
-        return images.numpy(), {name: value.numpy() for name, value in found.items()}
 
     def _new_generator(self) -> generator.Generator:
         new = generator.Generator(

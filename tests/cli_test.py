@@ -1,20 +1,20 @@
-"""The two commands, as a user runs them: real processes, real exit codes."""
+"""The two commands, as a user runs them: real processes, real exit codes.
+
+A full disk under a run is in training/loop_test.
+"""
+
+import io
 
 import pytest
 
-from sagan_tf import errors
-from sagan_tf.data import dataset
-from sagan_tf.runs import checkpoints
+from sagan_tf import config, errors
+from sagan_tf.data import dataset, prepare
 from tests.conftest import ROOT
-from tests.processes import PLAIN, error_line, run, state
-from tests.testing import NO_DISK, make_data, make_pictures, small_disk
+from tests.processes import error_line, run
+from tests.testing import make_pictures
 
 
-@pytest.fixture(name="data", scope="module")
-def fixture_data(tmp_path_factory):
-    return make_data(tmp_path_factory.mktemp("records"))
-
-
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("script", "flags", "message"),
     [
@@ -43,6 +43,7 @@ def test_bad_command_is_one_line_and_exit_code_1(script, flags, message):
     assert message in error_line(run(script, *flags, cwd=ROOT))
 
 
+@pytest.mark.process
 def test_help_lists_the_flags():
     code, out, _ = run("train_imagenet.py", "--help")
     assert code in (0, 1)
@@ -52,25 +53,22 @@ def test_help_lists_the_flags():
 
 @pytest.fixture(name="prepared", scope="module")
 def fixture_prepared(tmp_path_factory):
-    """A directory that prepare_data made: 32 px, two classes."""
+    """A directory that was prepared as by prepare_data: 32 px, two classes."""
     path = tmp_path_factory.mktemp("prepared")
     make_pictures(path / "source", {"ant": 6, "bee": 5})
-    code, _, err = run(
-        "-m",
-        "sagan_tf.tools.prepare_data",
-        f"--source={path}/source",
-        "--size=32",
-        f"--out={path}/out",
-        "--encoding=jpeg",
-        cwd=ROOT,
+    prepare.prepare(
+        config.PrepareConfig(
+            source=str(path / "source"), out=str(path / "out"), size=32, encoding="jpeg"
+        ),
+        io.StringIO(),
     )
-    assert code == 0, err
     return path / "out"
 
 
 NETWORKS = ("--gf_dim=8", "--df_dim=8", "--attention_resolution=16")
 
 
+@pytest.mark.process
 def test_size_and_classes_need_no_flag_where_the_data_says_them(prepared):
     code, out, err = run("train_imagenet.py", f"--data_dir={prepared}", *NETWORKS, "--dry_run")
     assert code == 0, err
@@ -90,28 +88,8 @@ def test_contradiction_to_the_data_is_an_error_with_both(prepared):
 
 
 def test_no_records_names_the_digits_recipe(tmp_path):
-    """The line of a process is that of the worker without data (distributed_test)."""
+    """A line of a process is in the tests of bad commands."""
     with pytest.raises(errors.UserError) as error:
         dataset.open_records(str(tmp_path), 128, number_classes=1000)
     assert str(error.value).startswith(f"--data_dir={tmp_path}: it holds no *.tfrecords;")
     assert "--flagfile=configs/digits.flags" in str(error.value)
-
-
-def test_full_disk_is_one_line_and_keeps_the_last_checkpoint(tmp_path, data):
-    with small_disk(tmp_path / "disk", "4m") as disk:
-        if not disk:
-            pytest.skip(NO_DISK)
-        flags = [
-            *PLAIN,
-            f"--data_dir={data}",
-            f"--checkpoint_dir={disk}",
-            "--steps_per_loop=1",
-            "--save_checkpoint_secs=0",
-            "--keep_checkpoints=100000",
-            "--max_steps=100000",
-        ]
-        line = error_line(run("train_imagenet.py", *flags))
-        assert f"{disk}/imagenet_2: cannot be written to" in line
-        # The same command would go on from here; starting it once more is resume_test's.
-        run_dir = f"{disk}/imagenet_2"
-        assert len(state(run_dir, checkpoints.Checkpoints(run_dir, {}).steps[-1])) > 100

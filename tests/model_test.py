@@ -13,8 +13,8 @@ import tensorflow as tf
 from sagan_tf import config, model, reference_checkpoint
 from sagan_tf.config import optimization_names
 from sagan_tf.gan import losses, optimizers
-from sagan_tf.images import grids
 from sagan_tf.runtime import distribution
+from sagan_tf.training import previews
 from tests.testing import PLAIN_MODEL, TINY_MODEL, relative_error
 
 
@@ -321,7 +321,7 @@ def test_samples_of_the_average_are_those_of_its_weights(tiny):
         v.assign(v + 0.1)
     before = gan.sample(z, labels, use_ema=True)
     assert not np.allclose(before, gan.sample(z, labels), atol=1e-3)
-    assert not np.allclose(gan.class_samples(2, 2)[0, 0], 0)
+    assert not np.allclose(previews.class_samples(gan, rows=2, columns=2)[0, 0], 0)
     gan.begin_average()
     np.testing.assert_array_equal(gan.sample(z, labels, use_ema=True), gan.sample(z, labels))
 
@@ -377,10 +377,6 @@ def test_sample_does_not_depend_on_the_batch_size(tiny):
     np.testing.assert_allclose(
         gan.sample(z, labels, batch_size=2), gan.sample(z, labels, batch_size=5), atol=1e-5
     )
-
-
-def test_class_grid_has_one_class_a_row(tiny):
-    assert grids.grid_of(tiny[0].class_samples(columns=4)).shape == (3 * 32, 4 * 32, 3)
 
 
 @pytest.mark.slow

@@ -1,17 +1,15 @@
-"""What a record is, to write and to read, and the input pipelines.
+"""Directories of training data, and the input pipelines that read them.
 
-A record is a `tf.train.Example` with `label` (int64) and one of
-- `image_raw`: uint8 bytes, size * size * 3, height x width x RGB (the reference's, `dataset.py`);
-- `image`: the bytes of a JPEG or PNG file of size x size pixels.
-
-A directory of such records, or one that TensorFlow Datasets prepared, is opened by `open_records`.
-Pipelines give uint8 images; `to_float` makes them what the networks see, on the device.
+A directory holds records (`records.py`), or TensorFlow Datasets prepared it. Either way
+`open_directory` opens it. Pipelines give uint8 images; `records.to_float` makes them what the
+networks see, on the device.
 """
 
 import dataclasses
 import functools
 import os
-from typing import Optional
+from collections.abc import Iterator
+from typing import Optional, Union
 
 import numpy as np
 import tensorflow as tf
@@ -23,71 +21,144 @@ from sagan_tf.data import records as data_records
 
 # Neighbours that are read at once. More would make the shuffle of class-sorted files worse, fewer
 # would ask the disk more often.
-BLOCK = record_index.TURN
+BLOCK = record_index.BLOCK_LENGTH
 # Windows of the shuffle in memory: the one that is used, and two that `interleave` reads ahead.
 _WINDOWS = 3
 # Records read by an evaluation at the same time.
 _EVALUATION_PARALLELISM = 64
+_PREVIEW_BATCH = 64
+_HINT = (
+    "make records first (data/README.md), or take the embedded digits: "
+    "--flagfile=configs/digits.flags"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class _RecordDirectory:
+    """A directory of our own records, with or without `dataset.json`."""
+
+    path: str
+    info: Optional[dataset_info.DatasetInfo]
+
+    @property
+    def settings(self) -> dict[str, int]:
+        if self.info is None:
+            return {}
+        return {"image_size": self.info.image_size, "number_classes": self.info.number_classes}
+
+    def records(self, image_size: int, *, number_classes: int) -> data_records.Records:
+        # Refuse what contradicts the flags, or is not finished.
+        dataset_info.check(
+            self.path, self.info, image_size=image_size, number_classes=number_classes
+        )
+        refuse_unfinished(self.path, self.info)
+
+        # Find the record files.
+        names = data_records.list_files(self.path)
+        if not names:
+            raise errors.UserError(
+                f"--data_dir={self.path}: it holds no *{data_records.SUFFIX}; {_HINT}"
+            )
+
+        # Compare them with `dataset.json`.
+        if self.info is not None:
+            for path, fault in data_records.shard_faults(self.path, self.info):
+                raise errors.UserError(
+                    f"{path}: {fault}; put back what belongs together, or prepare the data again"
+                )
+
+        files = [os.path.join(self.path, name) for name in names]
+        parser = data_records.RecordParser(image_size, number_classes)
+        return data_records.open_files(files, parser, info=self.info)
+
+
+@dataclasses.dataclass(frozen=True)
+class Directory:
+    """A directory of training data, opened once.
+
+    Attributes:
+      path: as the user gave it.
+      content: what is known of it, by kind.
+    """
+
+    path: str
+    content: Union[_RecordDirectory, tfds_directory.TfdsDirectory]
+
+    @property
+    def settings(self) -> dict[str, int]:
+        """What the directory says of itself, by flag: image_size, number_classes; {} if nothing."""
+        return self.content.settings
+
+    def records(self, image_size: int, *, number_classes: int) -> data_records.Records:
+        """Finds the record files and checks that they are what the model needs.
+
+        Args:
+          image_size: side of the model's images, pixels.
+          number_classes: number of the model's classes.
+        Raises:
+          errors.UserError: no directory, no files, no records, an unreadable or unfit first record,
+            files that are not those of `dataset.json`, or a contradiction to it.
+        """
+        # Find the files.
+        if not tf.io.gfile.isdir(self.path):
+            raise errors.UserError(f"--data_dir={self.path}: no such directory; {_HINT}")
+        records = self.content.records(image_size, number_classes=number_classes)
+
+        # Try the first record, and count all.
+        with faults.reading(records):
+            first = next(data_records.serialized_records(records.files), None)
+            if first is not None:
+                records.parser.parse(tf.constant(first))
+            is_empty = len(records.index.offsets) == 0
+        if is_empty:
+            raise errors.UserError(
+                f"--data_dir={self.path}: its {len(records.files)} *{data_records.SUFFIX} hold "
+                f"no records; {_HINT}"
+            )
+        return records
+
+
+def open_directory(data_dir: str) -> Directory:
+    """Opens a directory of records, or one that TensorFlow Datasets prepared.
+
+    Whether there is such a directory is found out when its records are asked for.
+
+    Raises:
+      errors.UserError: what the directory says of itself cannot be read.
+    """
+    if tfds_directory.is_one(data_dir):
+        return Directory(data_dir, tfds_directory.open_directory(data_dir))
+    return Directory(data_dir, _RecordDirectory(data_dir, dataset_info.read(data_dir)))
 
 
 def settings(data_dir: str) -> dict[str, int]:
-    """What a directory says of itself, by flag: image_size, number_classes; {} if nothing.
-
-    Raises:
-      config.UserError: what it says cannot be read.
-    """
-    info = dataset_info.read(data_dir)
-    if info is not None:
-        return {"image_size": info.image_size, "number_classes": info.number_classes}
-    if tfds_directory.is_one(data_dir):
-        return {"number_classes": tfds_directory.open_directory(data_dir).number_classes}
-    return {}
+    """`Directory.settings` of a directory that is opened for this alone."""
+    return open_directory(data_dir).settings
 
 
 def open_records(data_dir: str, image_size: int, *, number_classes: int) -> data_records.Records:
-    """Finds the record files and checks that they are what the model needs.
-
-    Raises:
-      config.UserError: no directory, no files, no records, an unreadable or unfit first record,
-        files that are not those of `dataset.json`, or a contradiction to it.
-    """
-    hint = (
-        "make records first (data/README.md), or take the embedded digits: "
-        "--flagfile=configs/digits.flags"
-    )
-    if not tf.io.gfile.isdir(data_dir):
-        raise errors.UserError(f"--data_dir={data_dir}: no such directory; {hint}")
-    if tfds_directory.is_one(data_dir):
-        records = _open_tfds(data_dir, image_size, number_classes)
-    else:
-        records = _open_directory(data_dir, image_size, number_classes, hint)
-    records.stamps  # noqa: B018 (from here on a change is noticed)
-    with faults.reading(records):
-        first = next(data_records.serialized_records(records.files), None)
-        if first is not None:
-            records.parse(tf.constant(first))
-        is_empty = len(records.index.offsets) == 0
-    if is_empty:
-        raise errors.UserError(
-            f"--data_dir={data_dir}: its {len(records.files)} *{data_records.SUFFIX} hold no records; {hint}"
-        )
-    return records
+    """`Directory.records` of a directory that is opened for this alone."""
+    return open_directory(data_dir).records(image_size, number_classes=number_classes)
 
 
 def describe(records: data_records.Records) -> dict[str, object]:
     """Number of files, records and bytes, and the encoding of the first record.
 
     Raises:
-      config.UserError: a file is not made of records.
+      errors.UserError: a file is not made of records.
     """
+    # Look at the index and at the first record.
     with faults.reading(records):
         index = records.index
         first = tf.train.Example.FromString(next(data_records.serialized_records(records.files)))
+    is_raw = "image_raw" in first.features.feature
+
+    # Say what is there.
     facts = {
         "files": len(records.files),
         "records": len(index.offsets),
         "bytes": int(index.sizes.sum()),
-        "encoding": "image_raw" if "image_raw" in first.features.feature else "image",
+        "encoding": "image_raw" if is_raw else "image",
     }
     if records.info is not None:
         facts["fingerprint"] = records.info.fingerprint
@@ -95,7 +166,7 @@ def describe(records: data_records.Records) -> dict[str, object]:
 
 
 def refuse_unfinished(data_dir: str, info: Optional[dataset_info.DatasetInfo]) -> None:
-    """Raises config.UserError for a directory that prepare_data has begun and not ended."""
+    """Raises errors.UserError for a directory that prepare_data has begun and not ended."""
     if info is None and tf.io.gfile.isdir(os.path.join(data_dir, dataset_info.WORK_DIRECTORY)):
         raise errors.UserError(
             f"--data_dir={data_dir}: its preparation has not ended; run the same prepare_data "
@@ -103,46 +174,18 @@ def refuse_unfinished(data_dir: str, info: Optional[dataset_info.DatasetInfo]) -
         )
 
 
-def _open_directory(
-    data_dir: str, image_size: int, number_classes: int, hint: str
-) -> data_records.Records:
-    info = dataset_info.read(data_dir)
-    dataset_info.check(data_dir, info, image_size=image_size, number_classes=number_classes)
-    refuse_unfinished(data_dir, info)
-    names = data_records.list_files(data_dir)
-    if not names:
-        raise errors.UserError(f"--data_dir={data_dir}: it holds no *{data_records.SUFFIX}; {hint}")
-    for path, fault in data_records.shard_faults(data_dir, info) if info is not None else ():
-        raise errors.UserError(
-            f"{path}: {fault}; put back what belongs together, or prepare the data again"
-        )
-    files = tuple(os.path.join(data_dir, name) for name in names)
-    return data_records.Records(files, image_size, number_classes, info)
-
-
-def _open_tfds(data_dir: str, image_size: int, number_classes: int) -> data_records.Records:
-    prepared = tfds_directory.open_directory(data_dir)
-    if prepared.number_classes != number_classes:
-        raise errors.UserError(
-            f"--number_classes={number_classes}: {data_dir} has {prepared.number_classes} classes; "
-            "leave the flag out to train on this data"
-        )
-    return data_records.Records(
-        prepared.files, image_size, number_classes, parse_one=prepared.parser(image_size)
-    )
-
-
 @dataclasses.dataclass(frozen=True)
-class Share:
-    """What one of several workers reads of every step's images.
+class InputShard:
+    """The part of every step's images that one of several workers reads.
 
     Attributes:
-      worker, workers: which of how many; their images follow one another in a step's batch.
+      index: which worker, 0 .. count - 1; their images follow one another in a step's batch.
+      count: number of workers.
       replicas: devices of the worker; they follow one another in its part.
     """
 
-    worker: int = 0
-    workers: int = 1
+    index: int = 0
+    count: int = 1
     replicas: int = 1
 
 
@@ -153,18 +196,18 @@ def training_batches(
     batch_size: int,
     seed: int,
     start: int = 0,
-    share: Share = Share(),
+    shard: InputShard = InputShard(),
 ) -> tf.data.Dataset:
     """Endless shuffled batches: images uint8 [batch, size, size, 3], labels int32 [batch].
 
-    A batch is what one device takes in a step; those of a worker's devices come one after the
+    A batch is what one device takes in a step. Those of a worker's devices come one after the
     other, in the devices' order.
 
-    The order is that of `order.windows`: a function of the seed, the epoch and the two sizes of
-    the shuffle, and of no number of devices, threads or files read at a time. An epoch's remainder
-    carries over. No flips (reference `utils_ori.py:189-265`).
+    The order is that of `order.windows`. It depends on the seed, the epoch and the two sizes of the
+    shuffle, and not on the number of devices, threads or files. An epoch's remainder carries over.
+    No flips (reference `utils_ori.py:189-265`).
 
-    While one window is used, the next ones are read, so each is a third of `shuffle_buffer_size`
+    While one window is used, the next ones are read. So each is a third of `shuffle_buffer_size`
     records, or of `shuffle_memory_mb`, whichever is smaller.
 
     Args:
@@ -173,40 +216,34 @@ def training_batches(
       batch_size: images of a step, over all devices.
       seed: of the order, 0 .. 2**32 - 1.
       start: images used before.
-      share: of which worker. All workers read all records, and decode only their own.
+      shard: of which worker. All workers read all records, and decode only their own.
     """
-    index = records.index
-    blocks = index.blocks(BLOCK)
-    blocks_per_window = max(shuffled_records(index, config) // _WINDOWS // BLOCK, 1)
+    # Put blocks of neighbouring records into the order of the epochs.
+    blocks = records.index.blocks(BLOCK)
+    blocks_per_window = max(shuffled_records(records.index, config) // _WINDOWS // BLOCK, 1)
+    windows = tf.data.Dataset.from_generator(
+        functools.partial(
+            _read_windows, blocks, blocks_per_window=blocks_per_window, seed=seed, start=start
+        ),
+        output_signature=_WINDOW_SIGNATURE,
+    )
 
-    def windows():
-        for window in order.windows(blocks.count, blocks_per_window, seed=seed, start=start):
-            chosen = window.blocks
-            yield (
-                blocks.file[chosen],
-                blocks.offset[chosen],
-                blocks.length[chosen],
-                blocks.count[chosen],
-                window.seed,
-                window.skip,
-            )
-
-    numbers, number = tf.TensorSpec([None], tf.int64), tf.TensorSpec([], tf.int64)
+    # Read and shuffle each window's records; the next windows are read ahead.
     read = functools.partial(_read_window, tf.constant(records.files), config.data_parallelism)
-    serialized = tf.data.Dataset.from_generator(
-        windows, output_signature=(numbers, numbers, numbers, numbers, number, number)
-    ).interleave(read, cycle_length=1, num_parallel_calls=1, deterministic=True)
-    if share.workers > 1:
-        part = batch_size // share.workers
-        serialized = (
-            serialized.batch(part, drop_remainder=True).shard(share.workers, share.worker).unbatch()
-        )
-    one = batch_size // (share.workers * share.replicas)
-    batches = records.batches(serialized, one, drop_remainder=True)
+    serialized = windows.interleave(read, cycle_length=1, num_parallel_calls=1, deterministic=True)
+
+    # Take this worker's part of every step's images.
+    if shard.count > 1:
+        parts = serialized.batch(batch_size // shard.count, drop_remainder=True)
+        serialized = parts.shard(shard.count, shard.index).unbatch()
+
+    # Decode.
+    device_batch = batch_size // (shard.count * shard.replicas)
+    batches = records.parser.batches(serialized, device_batch, drop_remainder=True)
+
     # Several workers would ask each other at every step whether all have data left.
-    return batches.apply(
-        tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-    ).prefetch(2 * share.replicas)
+    endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    return batches.apply(endless).prefetch(2 * shard.replicas)
 
 
 def shuffled_records(index: record_index.Index, config: DataConfig) -> int:
@@ -215,10 +252,38 @@ def shuffled_records(index: record_index.Index, config: DataConfig) -> int:
     return min(config.shuffle_buffer_size, int(config.shuffle_memory_mb * 1e6 / size))
 
 
+# File, offset, length and count of each block of a window; seed of its shuffle; records to skip.
+_WINDOW_SIGNATURE = (
+    tf.TensorSpec([None], tf.int64),
+    tf.TensorSpec([None], tf.int64),
+    tf.TensorSpec([None], tf.int64),
+    tf.TensorSpec([None], tf.int64),
+    tf.TensorSpec([], tf.int64),
+    tf.TensorSpec([], tf.int64),
+)
+
+
+def _read_windows(
+    blocks: record_index.RecordRanges, *, blocks_per_window: int, seed: int, start: int
+) -> Iterator[tuple]:
+    """What `_read_window` needs of each window, as `_WINDOW_SIGNATURE` has it."""
+    for window in order.windows(blocks.count, blocks_per_window, seed=seed, start=start):
+        yield (
+            blocks.file[window.blocks],
+            blocks.offset[window.blocks],
+            blocks.length[window.blocks],
+            blocks.count[window.blocks],
+            window.seed,
+            window.skip,
+        )
+
+
 def _read_window(names, parallelism, file, offset, length, count, seed, skip) -> tf.data.Dataset:
+    """The shuffled records of one window, serialised, less the first `skip`."""
     records = record_index.read(
         tf.gather(names, file), offset, lengths=length, counts=count, parallelism=parallelism
     )
+
     # Dataset.shuffle would mix TensorFlow's global seed into ours.
     shuffled = tf.raw_ops.ShuffleDataset(
         input_dataset=tf.data.experimental.to_variant(records),
@@ -234,13 +299,13 @@ def _read_window(names, parallelism, file, offset, length, count, seed, skip) ->
 
 def _read_records(records: data_records.Records, numbers: np.ndarray) -> tf.data.Dataset:
     """The records of these numbers (counted through all files), serialised, in this order."""
-    blocks = records.index.records(numbers)
-    names = tf.gather(tf.constant(records.files), blocks.file)
+    ranges = records.index.records(numbers)
+    names = tf.gather(tf.constant(records.files), ranges.file)
     return record_index.read(
         names,
-        blocks.offset,
-        lengths=blocks.length,
-        counts=blocks.count,
+        ranges.offset,
+        lengths=ranges.length,
+        counts=ranges.count,
         parallelism=_EVALUATION_PARALLELISM,
     )
 
@@ -262,7 +327,8 @@ def evaluation_batches(
     int32 [batch].
     """
     chosen = evaluation_records(records, count, seed=seed)
-    return records.batches(_read_records(records, chosen), batch_size).prefetch(2)
+    serialized = _read_records(records, chosen)
+    return records.parser.batches(serialized, batch_size).prefetch(2)
 
 
 def preview(records: data_records.Records, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -271,7 +337,15 @@ def preview(records: data_records.Records, count: int) -> tuple[np.ndarray, np.n
     Returns:
       Images uint8 [up to count, size, size, 3], and their labels int32.
     """
+    # Choose the first record of each file, then the second, and so on.
     index = records.index
     numbers = np.lexsort((index.file_of, index.number_in_file))[:count]
-    pairs = list(records.batches(_read_records(records, numbers), 64).as_numpy_iterator())
-    return tuple(np.concatenate(values) for values in zip(*pairs))
+
+    # Read them.
+    images = []
+    labels = []
+    batches = records.parser.batches(_read_records(records, numbers), _PREVIEW_BATCH)
+    for some_images, some_labels in batches.as_numpy_iterator():
+        images.append(some_images)
+        labels.append(some_labels)
+    return np.concatenate(images), np.concatenate(labels)

@@ -1,4 +1,4 @@
-"""`dataset.json`: what a directory of records holds, written by whoever made the records."""
+"""The description of a directory of records: `dataset.json`, and the index beside it."""
 
 import dataclasses
 import json
@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from sagan_tf import errors
+from sagan_tf.data import class_names
 from sagan_tf.runtime import files
 
 FILENAME = "dataset.json"
@@ -82,27 +83,31 @@ class DatasetInfo:
         """Number of records."""
         return sum(shard.records for shard in self.shards)
 
-    def label_text(self, label: int) -> str:
-        """A class for people: its title's first name, else its own name."""
-        if self.class_titles and self.class_titles[label]:
-            return self.class_titles[label].split(",")[0]
-        return self.class_names[label]
+    @property
+    def classes(self) -> class_names.Classes:
+        """Names and titles of the classes."""
+        titles = self.class_titles or ("",) * self.number_classes
+        return class_names.Classes(self.class_names, titles)
 
 
 def moments(shards: Sequence[Shard], image_size: int) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of the pixel values 0..255 of all records, R, G, B."""
-    pixels = max(sum(shard.records for shard in shards) * image_size**2, 1)
-    # Python's integers: exact, so that nothing depends on the order of the sums.
-    sums = [sum(shard.sum[c] for shard in shards) for c in range(3)]
-    squares = [sum(shard.sum_of_squares[c] for shard in shards) for c in range(3)]
-    means = [total / pixels for total in sums]
-    return means, [
-        max((pixels * squares[c] - sums[c] ** 2) / pixels**2, 0.0) ** 0.5 for c in range(3)
-    ]
+    count = max(sum(shard.records for shard in shards) * image_size**2, 1)
+    means = []
+    deviations = []
+    for channel in range(3):
+        # Python's integers: exact, so that nothing depends on the order of the sums.
+        total = sum(shard.sum[channel] for shard in shards)
+        squares = sum(shard.sum_of_squares[channel] for shard in shards)
+        variance = (count * squares - total**2) / count**2
+        means.append(total / count)
+        deviations.append(max(variance, 0.0) ** 0.5)
+    return means, deviations
 
 
 def write(directory: str, info: DatasetInfo) -> None:
     """Writes `dataset.json`, whole or not at all. Raises what the file system raises."""
+    # The two sums are for readers other than `read`.
     content = {
         "version": VERSION,
         "records": info.records,
@@ -116,7 +121,7 @@ def read(directory: str) -> Optional[DatasetInfo]:
     """The directory's `dataset.json`, or None where there is none.
 
     Raises:
-      config.UserError: the file is damaged or of a later version.
+      errors.UserError: the file is damaged or of a later version.
     """
     path = os.path.join(directory, FILENAME)
     if not tf.io.gfile.exists(path):
@@ -133,19 +138,24 @@ def read(directory: str) -> Optional[DatasetInfo]:
 
 
 def _from_json(content: dict[str, Any]) -> DatasetInfo:
+    # Refuse a later version.
     if content["version"] > VERSION:
         raise ValueError(
             f"version {content['version']}, expected at most {VERSION}; it was "
             "written by a later release"
         )
+
+    # Take the fields that are known.
     names = {field.name for field in dataclasses.fields(DatasetInfo)}
     values = {name: _tuples(value) for name, value in content.items() if name in names}
     values["shards"] = tuple(map(shard_from_json, content["shards"]))
     info = DatasetInfo(**values)
+
+    # Check that they agree with each other.
     for name in ("class_counts", "class_titles"):
-        values = getattr(info, name)
-        if values is not None and len(values) != info.number_classes:
-            raise ValueError(f"{info.number_classes} class_names and {len(values)} {name}")
+        found = getattr(info, name)
+        if found is not None and len(found) != info.number_classes:
+            raise ValueError(f"{info.number_classes} class_names and {len(found)} {name}")
     if not isinstance(info.settings, dict):
         raise ValueError(f"settings is {info.settings}")
     if info.image_size < 1 or sum(info.class_counts) != info.records:
@@ -168,11 +178,17 @@ def _tuples(value: Any) -> Any:
 def write_index(
     directory: str, fingerprint: str, *, counts: np.ndarray, offsets: np.ndarray, labels: np.ndarray
 ) -> None:
-    """Writes `index.npz`: records of each shard, and offset (bytes) and label of each record."""
-    path = os.path.join(directory, INDEX_FILENAME)
-    with open(path + ".tmp", "wb") as file:
-        np.savez(file, fingerprint=fingerprint, counts=counts, offsets=offsets, labels=labels)
-    os.replace(path + ".tmp", path)
+    """Writes `index.npz`, whole or not at all. Raises OSError.
+
+    Args:
+      directory: of the records.
+      fingerprint: of `dataset.json`.
+      counts: int64 [shards], records of each shard.
+      offsets: int64 [records], where each record begins in its shard, bytes.
+      labels: int32 [records].
+    """
+    with files.replaced(os.path.join(directory, INDEX_FILENAME)) as path:
+        np.savez(path, fingerprint=fingerprint, counts=counts, offsets=offsets, labels=labels)
 
 
 def read_index(directory: str, info: DatasetInfo) -> Optional[dict[str, np.ndarray]]:
@@ -192,15 +208,14 @@ def read_index(directory: str, info: DatasetInfo) -> Optional[dict[str, np.ndarr
 def check(
     directory: str, info: Optional[DatasetInfo], *, image_size: int, number_classes: int
 ) -> None:
-    """Raises config.UserError if what is asked for contradicts `dataset.json`, showing both."""
+    """Raises errors.UserError if what is asked for contradicts `dataset.json`, showing both."""
     if info is None:
         return
-    for name, there, here in (
-        ("image_size", info.image_size, image_size),
-        ("number_classes", info.number_classes, number_classes),
-    ):
-        if there != here:
+    given = {"image_size": image_size, "number_classes": number_classes}
+    for name, value in given.items():
+        there = getattr(info, name)
+        if there != value:
             raise errors.UserError(
-                f"--{name}={here}: {os.path.join(directory, FILENAME)} says {there}; leave the "
+                f"--{name}={value}: {os.path.join(directory, FILENAME)} says {there}; leave the "
                 "flag out to train on this data; a run goes with the data it was made for"
             )

@@ -22,13 +22,14 @@ READ_ERRORS = (
     OSError,
     UnicodeDecodeError,
 )
+_BATCH = 64
 
 
 @contextlib.contextmanager
 def reading(
     records: data_records.Records, note: Callable[[str], None] = lambda _: None
 ) -> Iterator[None]:
-    """Turns an error of reading into a `config.UserError` that names the file and the record.
+    """Turns an error of reading into a `errors.UserError` that names the file and the record.
 
     Reads the files again to find the first record that fails. If none does, the fault was not in
     the data, and the error comes back as it was.
@@ -59,14 +60,16 @@ def find_change(records: data_records.Records, removed: bool = True) -> Optional
       records: as opened.
       removed: whether a file that is gone counts.
     """
-    for filename, before, after in zip(
-        records.files, records.stamps, data_records.stamps_of(records.files)
-    ):
+    now = data_records.stamps_of(records.files)
+    for filename, before, after in zip(records.files, records.stamps, now):
+        # Name a file that is gone.
         if after is None and removed:
             return (
                 f"{filename}: it was there when the run began, and is gone; put it back, and "
                 "the same command continues"
             )
+
+        # Name a file that is another one.
         if after not in (None, before):
             return (
                 f"{filename}: it has changed since the run began ({before[0]} bytes then, "
@@ -78,7 +81,7 @@ def find_change(records: data_records.Records, removed: bool = True) -> Optional
 def _find_unfit(records: data_records.Records) -> Optional[str]:
     for filename in records.files:
         try:
-            for _ in records.batches(tf.data.TFRecordDataset(filename), 64):
+            for _ in records.parser.batches(tf.data.TFRecordDataset(filename), _BATCH):
                 pass
         except READ_ERRORS:
             return _first_fault(filename, records)
@@ -89,7 +92,7 @@ def _first_fault(filename: str, records: data_records.Records) -> Optional[str]:
     index = 0
     try:
         for serialized in tf.data.TFRecordDataset(filename):
-            records.parse(serialized)
+            records.parser.parse(serialized)
             index += 1
     except READ_ERRORS as error:
         return f"{filename}: record {index} cannot be used: {reason(error)}"
@@ -100,10 +103,13 @@ def reason(error: Exception) -> str:
     """Why a record could not be used, from the error that said so."""
     if isinstance(error, tf.errors.DataLossError):
         return record_index.DAMAGED
+
+    # Take the words of `records.check`.
     message = str(getattr(error, "message", error))
     own = re.search("<<(.*)>>", message)
     if own:
         return own.group(1)
-    # TensorFlow's own words, without its remarks on where in its graph that was.
+
+    # Take TensorFlow's own words, without its remarks on where in its graph that was.
     words = re.sub(r"\{\{.*?\}\} ?| ?\[Op:.*", "", message.splitlines()[0])
     return f"{words}; {data_records.EXPECTED}"

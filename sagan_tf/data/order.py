@@ -1,4 +1,4 @@
-"""The order in which records are read: a function of the seed and the epoch, and of nothing else.
+"""The order in which records are read, which depends on the seed and the epoch alone.
 
 Records are read in *blocks*, a few neighbours of one file, so that a disk or a bucket is asked for
 some hundred kilobytes at a time. Every epoch puts all blocks into a new random order and cuts it
@@ -51,14 +51,16 @@ def windows(
       seed: 0 .. 2**32 - 1.
       start: records used before, over all epochs.
     """
+    # Find the epoch, and the position in it.
     epoch, position = divmod(start, int(counts.sum()))
     while True:
+        # Cut its order into windows; pass over those that were used before.
         order = permutation(len(counts), seed, epoch)
         for number, first in enumerate(range(0, len(order), blocks_per_window)):
             blocks = order[first : first + blocks_per_window]
             size = int(counts[blocks].sum())
             if position < size:
-                shuffle_seed = np.random.RandomState([seed, epoch, number]).randint(2**31)
-                yield Window(blocks, int(shuffle_seed), position)
+                random = np.random.RandomState([seed, epoch, number])
+                yield Window(blocks, int(random.randint(2**31)), position)
             position = max(position - size, 0)
         epoch += 1

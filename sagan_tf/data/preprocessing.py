@@ -1,4 +1,4 @@
-"""From a picture file of any kind to the pixels that a network is trained on.
+"""Preprocessing of pictures: from a file of any kind to the pixels that a network is trained on.
 
 NumPy and Pillow only: the worker processes of a preparation start with this module alone.
 """
@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from sagan_tf import errors
-from sagan_tf.images import pixels as images_pixels
+from sagan_tf.images import pixels
 
 
 class Damaged(Exception):
@@ -22,8 +22,14 @@ class Damaged(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-    """Where the bytes of a picture are: a file, a part of a file (in a tar), or here."""
+class ByteSource:
+    """Where the bytes of a picture are: a file, a part of a file (in a tar), or here.
+
+    Attributes:
+      path: of the file.
+      offset, length: the part of it, bytes; None: to its end.
+      data: the bytes themselves; None: they are in the file.
+    """
 
     path: str = ""
     offset: int = 0
@@ -42,11 +48,23 @@ class Place:
             # A pipe or a device would be waited for without an end.
             if not stat.S_ISREG(os.stat(self.path).st_mode):
                 raise Damaged("not a regular file")
+
+            # Read the file, or a part of it.
             with open(self.path, "rb") as file:
                 file.seek(self.offset)
                 return file.read(-1 if self.length is None else self.length)
         except (OSError, ValueError) as error:
-            raise Damaged(f"unreadable: {getattr(error, 'strerror', None) or error}") from error
+            reason = getattr(error, "strerror", None) or error
+            raise Damaged(f"unreadable: {reason}") from error
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledPicture:
+    """A picture to prepare: a name for reports, its label, and its bytes."""
+
+    key: str
+    label: int
+    source: ByteSource
 
 
 def load(data: bytes) -> Image.Image:
@@ -57,6 +75,8 @@ def load(data: bytes) -> Image.Image:
     """
     if not data:
         raise Damaged("empty file")
+
+    # Decode it.
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Odd EXIF data, pictures of above 89 megapixels.
@@ -86,45 +106,60 @@ def clean(data: bytes, size: int) -> np.ndarray:
     Raises:
       Damaged: it cannot be decoded.
     """
+    # Decode.
     image = _upright(load(data))
+
+    # Crop.
     side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
+    left = (image.width - side) // 2
+    top = (image.height - side) // 2
     square = to_rgb(image.crop((left, top, left + side, top + side)))
+
+    # Resize.
     return np.asarray(square.resize((size, size), Image.Resampling.LANCZOS))
+
+
+_ORIENTATION = 0x0112  # The EXIF tag.
+# What sets each orientation upright; 1 is upright.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def _upright(image: Image.Image) -> Image.Image:
     """Turned as its EXIF orientation says; other tags, which may be damaged, are not looked at."""
-    turn = Image.Transpose
-    turns = {
-        2: turn.FLIP_LEFT_RIGHT,
-        3: turn.ROTATE_180,
-        4: turn.FLIP_TOP_BOTTOM,
-        5: turn.TRANSPOSE,
-        6: turn.ROTATE_270,
-        7: turn.TRANSVERSE,
-        8: turn.ROTATE_90,
-    }
     try:
-        orientation = image.getexif().get(0x0112)
+        orientation = image.getexif().get(_ORIENTATION)
     except Exception:  # Damaged EXIF data make Pillow raise of every kind.
         return image
-    return image.transpose(turns[orientation]) if orientation in turns else image
+    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """Any mode to RGB as an eye would see it, where `Image.convert` clips or drops."""
-    if image.mode.startswith("I"):  # 16-bit grey, which `convert` would clip at 255.
+    # 16-bit grey, which `convert` would clip at 255.
+    if image.mode.startswith("I"):
         values = np.asarray(image, np.int64)
         if values.min() < 0 or values.max() > 65535:
             raise Damaged(f"pixel values from {values.min()} to {values.max()}; expected 16 bits")
         return Image.fromarray(np.rint(values / 257).astype(np.uint8)).convert("RGB")
+
+    # Floating point.
     if image.mode == "F":
         raise Damaged("floating-point pixels, whose range is unknown")
+
+    # Transparency, laid on white.
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, image).convert("RGB")
+
     return image.convert("RGB")
 
 
@@ -151,9 +186,17 @@ def legacy(data: bytes, size: int) -> np.ndarray:
       under Python 2.7, with SciPy 0.19 to 1.2 (`imread`, `bytescale`, `toimage`, `imresize`) and
       Pillow 3.3 or later.
     """
-    square = _channels_last(_stretch(_as_read_by_scipy(_centre(load(data)))))
-    image = Image.fromarray(square.squeeze(2) if square.shape[2] == 1 else square)
-    resized = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
+    # Read, crop and stretch.
+    image = _centre(load(data))
+    square = _channels_last(_stretch(_as_read_by_scipy(image)))
+    if square.shape[2] == 1:
+        square = square.squeeze(2)
+
+    # Resize.
+    picture = Image.fromarray(square)
+    resized = np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR))
+
+    # Make it three channels of the levels that the converter kept.
     if resized.ndim == 2:
         resized = np.repeat(resized[..., None], 3, axis=2)
     return _THERE_AND_BACK[resized[..., :3]]
@@ -165,46 +208,67 @@ def _as_read_by_scipy(image: Image.Image) -> np.ndarray:
         image = image.convert("RGBA" if "transparency" in image.info else "RGB")
     elif image.mode == "1":
         image = image.convert("L")
-    pixels = np.asarray(image)
-    return pixels.reshape(*pixels.shape[:2], -1)
+    values = np.asarray(image)
+    return values.reshape(*values.shape[:2], -1)
 
 
 def _centre(image: Image.Image) -> Image.Image:
     """The centre square; halves are rounded up, as Python 2 did."""
     side = min(image.size)
-    left, top = (image.width - side + 1) // 2, (image.height - side + 1) // 2
+    left = (image.width - side + 1) // 2
+    top = (image.height - side + 1) // 2
     return image.crop((left, top, left + side, top + side))
 
 
-def _stretch(pixels: np.ndarray) -> np.ndarray:
+def _stretch(values: np.ndarray) -> np.ndarray:
     """min..max over all channels to 0..255, uint8; constant images become 0."""
-    low, high = float(pixels.min()), float(pixels.max())
+    low = float(values.min())
+    high = float(values.max())
+    scale = 255.0 / ((high - low) or 1.0)
+
     # Of 8-bit values only 256 are to be computed, whatever the size of the picture.
-    values = np.arange(256) if pixels.dtype == np.uint8 else pixels
-    scaled = (values - low) * (255.0 / ((high - low) or 1.0))
+    is_8_bits = values.dtype == np.uint8
+    scaled = ((np.arange(256) if is_8_bits else values) - low) * scale
     stretched = (np.clip(scaled, 0, 255) + 0.5).astype(np.uint8)
-    return stretched[pixels] if pixels.dtype == np.uint8 else stretched
+    return stretched[values] if is_8_bits else stretched
 
 
-def _channels_last(pixels: np.ndarray) -> np.ndarray:
+def _channels_last(values: np.ndarray) -> np.ndarray:
     """SciPy takes the first axis of length 3, or else 4, for the channels: so do we."""
-    if pixels.shape[2] == 1:
-        return pixels
-    if not {3, 4} & set(pixels.shape):
-        raise Damaged(f"{pixels.shape[2]} channels, which the legacy preparation cannot use")
-    axis = pixels.shape.index(3 if 3 in pixels.shape else 4)
-    return np.ascontiguousarray(np.moveaxis(pixels, axis, 2))
+    if values.shape[2] == 1:
+        return values
+    if not {3, 4} & set(values.shape):
+        raise Damaged(f"{values.shape[2]} channels, which the legacy preparation cannot use")
+    axis = values.shape.index(3 if 3 in values.shape else 4)
+    return np.ascontiguousarray(np.moveaxis(values, axis, 2))
 
 
 _RESIZE = {"legacy": legacy, "clean": clean}
 
 
 @dataclasses.dataclass(frozen=True)
-class Picture:
-    """A prepared picture, or why there is none.
+class ImageSettings:
+    """How a picture becomes the image of a record.
 
     Attributes:
-      data: as `images.encode` made it; None: damaged.
+      resize: "legacy" or "clean".
+      size: side of the image, pixels.
+      encoding: "raw", "png" or "jpeg".
+      quality: JPEG's, 1 .. 100; None for the others.
+    """
+
+    resize: str
+    size: int
+    encoding: str
+    quality: Optional[int] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedImage:
+    """The image of a record, or why there is none.
+
+    Attributes:
+      data: as `pixels.encode` made it; None: the picture is damaged.
       sum, sum_of_squares: over its pixel values 0..255, R, G, B.
       reason: why it is damaged.
     """
@@ -215,28 +279,35 @@ class Picture:
     reason: str = ""
 
 
-def prepare(place: Place, resize: str, size: int, encoding: str, quality: int) -> Picture:
-    """Reads, decodes, crops, resizes and encodes one picture."""
+def prepare(source: ByteSource, settings: ImageSettings) -> PreparedImage:
+    """Reads, decodes, crops, resizes and encodes one picture.
+
+    Raises:
+      errors.UserError: there is too little memory for it.
+    """
+    # Make the image.
     try:
-        pixels = _RESIZE[resize](place.read(), size)
+        image = _RESIZE[settings.resize](source.read(), settings.size)
     except Damaged as damage:
-        return Picture(None, reason=str(damage))
+        return PreparedImage(None, reason=str(damage))
     except MemoryError as error:
         raise errors.UserError(
-            f"--workers: {place.path}: a picture there (byte {place.offset}) needs more memory "
+            f"--workers: {source.path}: a picture there (byte {source.offset}) needs more memory "
             f"than is left ({error}); fewer workers leave more for each"
         ) from error
     except Exception as error:  # One picture in a million may surprise; it must not stop the rest.
         words = " ".join(str(error).split())
-        return Picture(None, reason=f"cannot be used: {type(error).__name__}: {words}")
-    flat = pixels.reshape(-1, 3).astype(np.int64)
-    return Picture(
-        images_pixels.encode(pixels, encoding, quality=quality),
-        tuple(flat.sum(0).tolist()),
-        tuple((flat**2).sum(0).tolist()),
+        return PreparedImage(None, reason=f"cannot be used: {type(error).__name__}: {words}")
+
+    # Encode it and sum its values.
+    values = image.reshape(-1, 3).astype(np.int64)
+    return PreparedImage(
+        data=pixels.encode(image, settings.encoding, quality=settings.quality),
+        sum=tuple(values.sum(0).tolist()),
+        sum_of_squares=tuple((values**2).sum(0).tolist()),
     )
 
 
-def prepare_all(places: list[Place], *settings) -> list[Picture]:
-    """`prepare` for each place: the work of one call to a worker process."""
-    return [prepare(place, *settings) for place in places]
+def prepare_all(sources: list[ByteSource], settings: ImageSettings) -> list[PreparedImage]:
+    """`prepare` for each picture: the work of one call to a worker process."""
+    return [prepare(source, settings) for source in sources]

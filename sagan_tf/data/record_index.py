@@ -1,4 +1,4 @@
-"""Where each record begins: lets a pipeline start anywhere in a file of records."""
+"""Index of record files: where each record begins, so that a pipeline starts anywhere."""
 
 import dataclasses
 import hashlib
@@ -14,10 +14,12 @@ from sagan_tf import errors
 from sagan_tf.runtime import files as runtime_files
 
 DAMAGED = "the file is damaged or truncated there; make it again"
-_HEADER, _FOOTER = 12, 4  # length (uint64) and its CRC; CRC of the payload
+_HEADER = 12  # Bytes: length of the payload (uint64) and its checksum.
+_FOOTER = 4  # Bytes: checksum of the payload.
+_FARTHEST = 2**62  # Beyond the end of any file.
 _THREADS = 16
-# Records that are read from a block before the next one's turn.
-TURN = 16
+# Records that are read from a block before the next block follows.
+BLOCK_LENGTH = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,22 +48,28 @@ class Index:
         """int64 [records], a record's number in its file, from 0."""
         return np.arange(len(self.offsets)) - np.repeat(self._first, self.counts)
 
-    def blocks(self, size: int) -> "Blocks":
+    def blocks(self, size: int) -> "RecordRanges":
         """All records in blocks of `size` neighbours (a file's last block may be smaller)."""
+        # Find where each block begins, and how many records it has.
         starts = np.flatnonzero(self.number_in_file % size == 0)
         counts = np.diff(np.append(starts, len(self.offsets)))
         file = self.file_of[starts]
+
+        # Find where it ends: at the next record, or at the end of the file.
         last = starts + counts - 1
         ends = np.append(self.offsets[1:], 0)[last]
         is_last_of_file = self.number_in_file[last] == self.counts[file] - 1
         ends = np.where(is_last_of_file, self.sizes[file], ends)
-        return Blocks(file, self.offsets[starts], ends - self.offsets[starts], counts)
 
-    def records(self, numbers: np.ndarray) -> "Blocks":
-        """Single records, as blocks of one."""
+        offsets = self.offsets[starts]
+        return RecordRanges(file, offsets, ends - offsets, counts)
+
+    def records(self, numbers: np.ndarray) -> "RecordRanges":
+        """Single records, as ranges of one; of their lengths only the mean is known."""
+        mean_length = int(self.sizes.sum() // max(len(self.offsets), 1))
+        lengths = np.full(len(numbers), mean_length)
         ones = np.ones(len(numbers), np.int64)
-        length = np.full(len(numbers), int(self.sizes.sum() // max(len(self.offsets), 1)))
-        return Blocks(self.file_of[numbers], self.offsets[numbers], length, ones)
+        return RecordRanges(self.file_of[numbers], self.offsets[numbers], lengths, ones)
 
     @property
     def _first(self) -> np.ndarray:
@@ -69,10 +77,10 @@ class Index:
 
 
 @dataclasses.dataclass(frozen=True)
-class Blocks:
-    """Neighbouring records: number of their file, offset and length in bytes, and their count.
+class RecordRanges:
+    """Ranges of neighbouring records: number of the file, offset, length in bytes, and count.
 
-    All int64 [blocks]. The length is what to read at once, not a promise.
+    All int64 [ranges]. The length is what to read at once, not a promise.
     """
 
     file: np.ndarray
@@ -85,7 +93,7 @@ def fingerprint(index: Index, numbers: np.ndarray) -> str:
     """SHA-256 over the lengths and checksums that the files themselves hold of some records.
 
     The same images in the same order give the same value, wherever the files lie and whatever
-    they are called. On a remote file system, where so many small reads would take hours, it is of
+    they are called. On a remote file system so many small reads would take hours. There it is of
     the files' names, sizes and times, and of the numbers.
 
     Args:
@@ -94,33 +102,34 @@ def fingerprint(index: Index, numbers: np.ndarray) -> str:
     Returns:
       "crc32c:..." or "stat:...", with 64 hexadecimal digits.
     """
+    # Remote files: their names, sizes and times.
     if any(runtime_files.is_remote(name) for name in index.files):
-        status = [
-            (os.path.basename(name), found.length, found.mtime_nsec)
-            for name, found in ((name, tf.io.gfile.stat(name)) for name in index.files)
-        ]
+        status = []
+        for name in index.files:
+            found = tf.io.gfile.stat(name)
+            status.append((os.path.basename(name), found.length, found.mtime_nsec))
         content = repr(status).encode() + np.asarray(numbers, np.int64).tobytes()
         return f"stat:{hashlib.sha256(content).hexdigest()}"
+
+    # Local files: what they hold of each record.
     file_of = index.file_of[numbers]
-    places = [
-        (name, index.offsets[numbers[file_of == number]]) for number, name in enumerate(index.files)
-    ]
+    offsets = [index.offsets[numbers[file_of == number]] for number in range(len(index.files))]
     digest = hashlib.sha256()
     with futures.ThreadPoolExecutor(_THREADS) as pool:
-        for found in pool.map(_checksums, places):
-            digest.update(found)
+        for checksums in pool.map(_checksums, index.files, offsets):
+            digest.update(checksums)
     return f"crc32c:{digest.hexdigest()}"
 
 
-def _checksums(place: tuple[str, np.ndarray]) -> bytes:
+def _checksums(filename: str, offsets: np.ndarray) -> bytes:
     """Length and masked CRC32C of the payload of the records of a file that begin at offsets."""
-    name, offsets = place
     found = []
-    with open(name, "rb") as file:
+    with open(filename, "rb") as file:
         for offset in offsets.tolist():
-            header = os.pread(file.fileno(), 8, offset)
-            end = offset + _HEADER + struct.unpack("<Q", header)[0]
-            found.append(header + os.pread(file.fileno(), _FOOTER, end))
+            length = os.pread(file.fileno(), 8, offset)
+            end = offset + _HEADER + struct.unpack("<Q", length)[0]
+            checksum = os.pread(file.fileno(), _FOOTER, end)
+            found.append(length + checksum)
     return b"".join(found)
 
 
@@ -128,23 +137,24 @@ def build(files: Sequence[str]) -> Index:
     """Looks into the files, hopping from header to header; nothing else is read.
 
     Raises:
-      config.UserError: a file does not end where a record does.
+      errors.UserError: a file does not end where a record does.
       OSError, tf.errors.OpError: a file cannot be read.
     """
+    # Scan the files.
     with futures.ThreadPoolExecutor(_THREADS) as pool:
         found = list(pool.map(scan, files))
     for name, (offsets, size) in zip(files, found):
         check_end(name, offsets, size=size)
-    return Index(
-        tuple(files),
-        np.array([size for _, size in found], np.int64),
-        np.array([len(offsets) - 1 for offsets, _ in found], np.int64),
-        np.concatenate([offsets[:-1] for offsets, _ in found]),
-    )
+
+    # Put them together; the last offset of each is its end.
+    sizes = np.array([size for _, size in found], np.int64)
+    counts = np.array([len(offsets) - 1 for offsets, _ in found], np.int64)
+    offsets = np.concatenate([offsets[:-1] for offsets, _ in found])
+    return Index(tuple(files), sizes, counts, offsets)
 
 
 def check_end(filename: str, offsets: np.ndarray, *, size: int) -> None:
-    """Raises config.UserError if a file of `size` bytes does not end where a record does."""
+    """Raises errors.UserError if a file of `size` bytes does not end where a record does."""
     if offsets[-1] != size:
         number = len(offsets) - 1 - (offsets[-1] > size)
         raise errors.UserError(f"{filename}: record {number} cannot be used: {DAMAGED}")
@@ -155,10 +165,13 @@ def scan(filename: str) -> tuple[np.ndarray, int]:
 
     The last entry differs from the size when the file is damaged.
     """
+    # Raises TensorFlow's errors for what cannot be opened; reads a remote file.
     with tf.io.gfile.GFile(filename, "rb") as remote:
         if runtime_files.is_remote(filename):
             size = tf.io.gfile.stat(filename).length
             return _hop(lambda position: _seek_and_read(remote, position), size), size
+
+    # Reads a local file, without TensorFlow's buffer.
     descriptor = os.open(filename, os.O_RDONLY)
     try:
         size = os.fstat(descriptor).st_size
@@ -173,12 +186,19 @@ def _seek_and_read(file, position: int) -> bytes:
 
 
 def _hop(read: Callable[[int], bytes], size: int) -> np.ndarray:
-    offsets, position = [0], 0
+    """Goes from header to header: where each record begins, and where the last one ends.
+
+    Args:
+      read: gives the 8 bytes at a position.
+      size: bytes of the file.
+    """
+    offsets = [0]
+    position = 0
     while position + _HEADER <= size:
         (length,) = struct.unpack("<Q", read(position))
         position += _HEADER + length + _FOOTER
-        if position > 2**62:  # A damaged length; it need not fit into an int64.
-            position = 2**62
+        # A damaged length need not fit into an int64.
+        position = min(position, _FARTHEST)
         offsets.append(position)
     return np.array(offsets, np.int64)
 
@@ -195,15 +215,15 @@ def read(
 
     Args:
       filenames: string [blocks].
-      offsets, lengths, counts: int64 [blocks], as in `Blocks`.
-      parallelism: blocks read at the same time; the order does not depend on it as long as one
-        turn of a block gives all its records (counts up to `TURN`).
+      offsets, lengths, counts: int64 [blocks], as in `RecordRanges`.
+      parallelism: blocks read at the same time. The order does not depend on it as long as `counts`
+        are up to `BLOCK_LENGTH`.
     """
     blocks = tf.data.Dataset.from_tensor_slices((filenames, offsets, lengths, counts))
     return blocks.interleave(
         _read_block,
         cycle_length=parallelism,
-        block_length=TURN,
+        block_length=BLOCK_LENGTH,
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )

@@ -1,4 +1,4 @@
-"""Shards of a preparation: written whole, resumed, and their facts on disk."""
+"""Shards of a preparation: written whole, and their facts on disk."""
 
 import contextlib
 import dataclasses
@@ -9,7 +9,7 @@ from typing import Any, Optional
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf.data import dataset_info, preprocessing, record_index, records, sources
+from sagan_tf.data import dataset_info, preprocessing, record_index, records
 from sagan_tf.runtime import files
 
 
@@ -19,7 +19,8 @@ class ShardFacts:
 
     Attributes:
       shard: its entry in `dataset.json`.
-      offsets, labels: of each record.
+      offsets: where each record begins, bytes.
+      labels: of each record.
       damaged: (name, reason) of the pictures that could not be used.
     """
 
@@ -34,20 +35,24 @@ def _facts_path(work: str, number: int) -> str:
 
 
 def write_facts(work: str, number: int, *, facts: ShardFacts) -> None:
+    """Writes the facts of a shard to the working directory."""
     write_json(_facts_path(work, number), dataclasses.asdict(facts))
 
 
 def read_facts(out: str, work: str, *, number: int, count: int) -> Optional[ShardFacts]:
     """The facts of a shard that is finished, or None."""
+    # Look whether the shard and its facts are there.
     content = read_json(_facts_path(work, number))
     path = os.path.join(out, shard_name(number, count))
     if content is None or not os.path.exists(path):
         return None
+
+    # Compare them.
     facts = ShardFacts(
-        dataset_info.shard_from_json(content["shard"]),
-        content["offsets"],
-        content["labels"],
-        [tuple(entry) for entry in content["damaged"]],
+        shard=dataset_info.shard_from_json(content["shard"]),
+        offsets=content["offsets"],
+        labels=content["labels"],
+        damaged=[tuple(entry) for entry in content["damaged"]],
     )
     return facts if os.path.getsize(path) == facts.shard.bytes else None
 
@@ -58,6 +63,7 @@ def shard_name(number: int, count: int) -> str:
 
 
 def read_json(path: str) -> Any:
+    """The content of a JSON file; None where it is missing or damaged."""
     try:
         with open(path, encoding="utf-8") as file:
             return json.load(file)
@@ -66,23 +72,32 @@ def read_json(path: str) -> Any:
 
 
 def write_json(path: str, content: Any) -> None:
-    """On the disk, whole or not at all, when this returns."""
-    with open(path + ".tmp", "w", encoding="utf-8") as file:
+    """Writes a JSON file; it is on the disk, whole or not at all, when this returns."""
+    with files.replaced(path) as written, open(written, "w", encoding="utf-8") as file:
         json.dump(content, file)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(path + ".tmp", path)
 
 
 class ShardWriter:
-    """Writes one shard to the working directory and gives it its name when it is whole."""
+    """Writes one shard to the working directory and gives it its name when it is whole.
 
-    def __init__(self, work: str, settings: dict[str, Any], *, number: int):
-        self._work, self._settings, self._number = work, settings, number
-        self._name = shard_name(number, settings["shards"])
+    Args:
+      work: the working directory.
+      number: of the shard.
+      count: of all shards.
+      encoding: of the records, "raw", "png" or "jpeg".
+    """
+
+    def __init__(self, work: str, number: int, *, count: int, encoding: str):
+        self._work = work
+        self._number = number
+        self._encoding = encoding
+        self._name = shard_name(number, count)
         self._path = os.path.join(work, self._name + ".partial")
         self._labels: list[int] = []
-        self._sums = np.zeros([2, 3], object)  # Python's integers: they never overflow.
+        # Sums over R, G, B, and over their squares: Python's integers never overflow.
+        self._sums = np.zeros([2, 3], object)
         self.damaged: list[tuple[str, str]] = []
 
     def __enter__(self) -> "ShardWriter":
@@ -99,30 +114,36 @@ class ShardWriter:
         with contextlib.suppress(OSError):
             os.remove(self._path)
 
-    def add(self, item: sources.Item, picture: preprocessing.Picture) -> None:
+    def add(
+        self, picture: preprocessing.LabelledPicture, prepared: preprocessing.PreparedImage
+    ) -> None:
         """Writes a record, or notes why there is none."""
-        if picture.data is None:
-            self.damaged.append((item.key, picture.reason))
+        if prepared.data is None:
+            self.damaged.append((picture.key, prepared.reason))
             return
-        self._writer.write(
-            records.serialize(picture.data, item.label, encoding=self._settings["encoding"])
-        )
-        self._labels.append(item.label)
-        self._sums += np.array([picture.sum, picture.sum_of_squares], object)
+        record = records.serialize(prepared.data, picture.label, encoding=self._encoding)
+        self._writer.write(record)
+        self._labels.append(picture.label)
+        self._sums += np.array([prepared.sum, prepared.sum_of_squares], object)
 
     def publish(self, out: str) -> ShardFacts:
         """Puts facts and shard on the disk, in this order, and returns the facts."""
-        with open(self._path, "rb+") as file:
-            os.fsync(file.fileno())
+        # Finish the file.
+        files.sync(self._path)
         offsets, size = record_index.scan(self._path)
+
+        # Write what is known of it.
         shard = dataset_info.Shard(
-            self._name,
-            len(self._labels),
-            size,
-            files.sha256(self._path),
-            *(tuple(row) for row in self._sums.tolist()),
+            file=self._name,
+            records=len(self._labels),
+            bytes=size,
+            sha256=files.sha256(self._path),
+            sum=tuple(self._sums[0].tolist()),
+            sum_of_squares=tuple(self._sums[1].tolist()),
         )
         facts = ShardFacts(shard, offsets[:-1].tolist(), self._labels, self.damaged)
         write_facts(self._work, self._number, facts=facts)
+
+        # Give it its name.
         os.replace(self._path, os.path.join(out, self._name))
         return facts

@@ -1,4 +1,4 @@
-"""Pictures: from [-1, 1] to uint8, grids, PNG. NumPy and Pillow only."""
+"""Grids and sheets of images, with and without captions, and animations. NumPy and Pillow only."""
 
 import functools
 import io
@@ -12,6 +12,7 @@ from sagan_tf.images import pixels
 
 _CAPTION_WIDTH = 112  # Pixels that a caption has at least, and its height.
 _CAPTION_HEIGHT = 16
+_MARGIN = 2  # Pixels around an image and its caption.
 _SHEET_SIDE = 64  # Pixels that an image of a sheet has at least.
 _NAME_WIDTH = 120  # At most.
 _GIF_COLOURS = 128
@@ -22,7 +23,8 @@ def squarest_grid(count: int) -> tuple[int, int]:
 
     Source: reference `utils_ori.py:339-358`.
     """
-    columns = max(d for d in range(1, int(count**0.5) + 1) if count % d == 0)
+    divisors = [d for d in range(1, int(count**0.5) + 1) if count % d == 0]
+    columns = max(divisors)
     return count // columns, columns
 
 
@@ -56,15 +58,22 @@ def labelled_grid(
     Returns:
       uint8 [height, width, 3].
     """
-    side, font = _enlarged(len(images[0]), _CAPTION_WIDTH), _font()
+    # Lay out the cells.
+    side = _enlarged(len(images[0]), _CAPTION_WIDTH)
+    width = side + 2 * _MARGIN
+    height = side + _CAPTION_HEIGHT + 2 * _MARGIN
     columns = min(columns, len(images))
-    rows = -(-len(images) // columns)
-    canvas = Image.new("RGB", (columns * (side + 4), rows * (side + _CAPTION_HEIGHT + 4)), "white")
+    rows = math.ceil(len(images) / columns)
+
+    # Fill them.
+    canvas = Image.new("RGB", (columns * width, rows * height), "white")
     draw = ImageDraw.Draw(canvas)
     for i, (image, caption) in enumerate(zip(images, captions)):
-        x, y = i % columns * (side + 4) + 2, i // columns * (side + _CAPTION_HEIGHT + 4) + 2
+        row, column = divmod(i, columns)
+        x = column * width + _MARGIN
+        y = row * height + _MARGIN
         canvas.paste(enlarge(image, side), (x, y))
-        draw.text((x, y + side), _cut(caption, side), "black", font)
+        draw.text((x, y + side), _cut(caption, side), "black", _font())
     return np.asarray(canvas)
 
 
@@ -81,19 +90,25 @@ def labelled_sheet(
     Returns:
       uint8 [height, width, 3].
     """
-    side, font = _enlarged(images.shape[1], _SHEET_SIDE), _font()
+    # Lay out the sheet.
+    font = _font()
+    side = _enlarged(images.shape[1], _SHEET_SIDE)
+    step = side + 2
     left = min(_NAME_WIDTH, 8 + math.ceil(max(map(font.getlength, row_names))))
-    step, top = side + 2, _CAPTION_HEIGHT + 2
-    canvas = Image.new(
-        "RGB", (left + step * len(column_names), top + step * len(row_names)), "white"
-    )
+    top = _CAPTION_HEIGHT + 2
+    size = (left + step * len(column_names), top + step * len(row_names))
+
+    # Write the names.
+    canvas = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(canvas)
     for row, name in enumerate(row_names):
-        draw.text(
-            (left - 4, top + row * step + side / 2), _cut(name, left - 8), "black", font, "rm"
-        )
+        middle = top + row * step + side / 2
+        draw.text((left - 4, middle), _cut(name, left - 8), "black", font, "rm")
     for column, name in enumerate(column_names):
-        draw.text((left + column * step + side / 2, 1), _cut(name, side), "black", font, "ma")
+        middle = left + column * step + side / 2
+        draw.text((middle, 1), _cut(name, side), "black", font, "ma")
+
+    # Put in the images.
     for i, image in enumerate(images):
         row, column = divmod(i, len(column_names))
         canvas.paste(enlarge(image, side), (left + column * step, top + row * step))
@@ -107,7 +122,7 @@ def enlarge(image: np.ndarray, side: int) -> Image.Image:
 
 def _enlarged(size: int, at_least: int) -> int:
     """The smallest multiple of `size` that is not below `at_least`."""
-    return size * -(-at_least // size)
+    return size * math.ceil(at_least / size)
 
 
 @functools.cache
@@ -119,7 +134,8 @@ def _cut(text: str, width: int) -> str:
     """A text on one line, as much of it as fits."""
     text = " ".join(text.split())
     while text and _font().getlength(text) > width:
-        text = text[:-2].rstrip() + "…" if len(text) > 2 else ""
+        shorter = text[:-2].rstrip()
+        text = f"{shorter}…" if len(text) > 2 else ""
     return text
 
 
@@ -134,6 +150,8 @@ def animation_gif(frames: Sequence[np.ndarray], seconds: float) -> bytes:
     pictures = [
         Image.fromarray(frame).quantize(_GIF_COLOURS, dither=Image.Dither.NONE) for frame in frames
     ]
+
+    # Encode them.
     buffer = io.BytesIO()
     pictures[0].save(
         buffer,
@@ -149,4 +167,5 @@ def animation_gif(frames: Sequence[np.ndarray], seconds: float) -> bytes:
 def grid_of(samples: np.ndarray) -> np.ndarray:
     """float [rows, columns, size, size, 3] in [-1, 1] -> uint8 [rows * size, columns * size, 3]."""
     rows, columns, *image = samples.shape
-    return grid(pixels.to_uint8(samples.reshape(-1, *image)), rows, columns=columns)
+    images = pixels.to_uint8(samples.reshape(-1, *image))
+    return grid(images, rows, columns=columns)

@@ -38,12 +38,15 @@ def encode(image: np.ndarray, encoding: str, *, quality: int = 95) -> bytes:
       encoding: "raw", "png" or "jpeg".
       quality: JPEG's, 1 .. 100.
     """
+    # Raw and PNG.
     if encoding == "raw":
         return image.tobytes()
     if encoding == "png":
         return encode_png(image)
     if encoding != "jpeg":
         raise ValueError(f"expected raw, png or jpeg, got {encoding}")
+
+    # JPEG.
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format="JPEG", quality=quality, subsampling=0)
     return buffer.getvalue()

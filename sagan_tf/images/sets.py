@@ -14,12 +14,13 @@ import numpy as np
 from PIL import Image
 
 from sagan_tf import errors
-from sagan_tf.images import pixels as images_pixels
+from sagan_tf.images import pixels
 from sagan_tf.runtime import files as runtime_files
 
 # The names that a set of images has in an .npz: ours and guided-diffusion's, NumPy's own, and
 # BigGAN-PyTorch's, whose images are [n, 3, height, width].
-_IMAGES, _LABELS = ("arr_0", "images", "x"), ("arr_1", "labels", "y")
+_IMAGES = ("arr_0", "images", "x")
+_LABELS = ("arr_1", "labels", "y")
 _PICTURES = (".png", ".jpg", ".jpeg")
 _EXPECTED = (
     "expected a directory of PNG or JPEG files, or an .npz with one uint8 array "
@@ -57,11 +58,13 @@ class Writer:
       size: their side in pixels.
       flag: the one that named the path.
     Raises (entering, adding and leaving):
-      config.UserError: the path cannot be written, or something is there that is in the way.
+      errors.UserError: the path cannot be written, or something is there that is in the way.
     """
 
     def __init__(self, path: str, count: int, *, size: int, flag: str = "save_samples"):
-        self._path, self._shape, self._flag = path, (count, size, size, 3), flag
+        self._path = path
+        self._shape = (count, size, size, 3)
+        self._flag = flag
         self._labels: list[int] = []
         self._seeds: list[int] = []
         self._stack = contextlib.ExitStack()
@@ -82,6 +85,7 @@ class Writer:
 
     def add(self, images: np.ndarray, labels: np.ndarray, seeds: Sequence[int] = ()) -> None:
         """The next images, uint8 [n, size, size, 3], their labels, int [n], and seeds, if any."""
+        # Write the images.
         with self._writing():
             if self._entry is not None:
                 self._entry.write(np.ascontiguousarray(images).tobytes())
@@ -89,14 +93,19 @@ class Writer:
                 first = len(self._labels)
                 numbers = seeds if len(seeds) else range(first, first + len(images))
                 self._write_pictures(images, labels, numbers)
+
+        # Keep what an .npz gets at its end.
         self._labels.extend(np.asarray(labels).tolist())
         self._seeds.extend(seeds)
 
     def __exit__(self, kind, *error) -> None:
+        # Discard what was written.
         if kind is not None:
             with contextlib.suppress(OSError):
                 self._stack.__exit__(kind, *error)
             return
+
+        # Give it its name.
         with self._finishing(), self._writing():
             if self._entry is not None:
                 self._end_npz()
@@ -116,6 +125,7 @@ class Writer:
             raise
 
     def _refuse_what_is_in_the_way(self) -> None:
+        # A file takes the place of a file.
         if self._path.endswith(".npz"):
             if os.path.isdir(self._path):
                 raise errors.UserError(
@@ -123,6 +133,8 @@ class Writer:
                     "name of a file, or of a directory without .npz"
                 )
             return
+
+        # A directory takes the place of an empty one.
         found = len(os.listdir(self._path)) if os.path.lexists(self._path) else 0
         if found:
             raise errors.UserError(
@@ -133,16 +145,15 @@ class Writer:
     def _open_npz(self) -> None:
         self._zip = self._stack.enter_context(zipfile.ZipFile(self._written, "w"))
         self._entry = self._stack.enter_context(self._zip.open("arr_0.npy", "w", force_zip64=True))
-        np.lib.format.write_array_header_1_0(
-            self._entry, {"descr": "|u1", "fortran_order": False, "shape": self._shape}
-        )
+        header = {"descr": "|u1", "fortran_order": False, "shape": self._shape}
+        np.lib.format.write_array_header_1_0(self._entry, header)
 
     def _write_pictures(self, images: np.ndarray, labels: np.ndarray, numbers) -> None:
         for number, image, label in zip(numbers, images, labels):
             folder = os.path.join(self._written, f"{label:04}")
             os.makedirs(folder, exist_ok=True)
             with open(os.path.join(folder, f"{number:06}.png"), "wb") as file:
-                file.write(images_pixels.encode_png(image))
+                file.write(pixels.encode_png(image))
 
     def _end_npz(self) -> None:
         self._entry.close()
@@ -179,15 +190,18 @@ class Images(NamedTuple):
           batch_size: images in each, but for the last.
           numbers: int [n], ascending, which images; None: all. Of pictures no others are read.
         Raises:
-          config.UserError: a picture cannot be read, or has another size; an .npz is damaged, be
+          errors.UserError: a picture cannot be read, or has another size; an .npz is damaged, be
             it where other images are.
         """
-        numbers = np.arange(self.count) if numbers is None else numbers
-        images = (
-            _images_of_npz(self, numbers)
-            if self.files is None
-            else (_read_picture(self.files[number], self.size) for number in numbers)
-        )
+        # Open them one by one.
+        if numbers is None:
+            numbers = np.arange(self.count)
+        if self.files is None:
+            images = _images_of_npz(self, numbers)
+        else:
+            images = (_read_picture(self.files[number], self.size) for number in numbers)
+
+        # Put them into batches.
         while batch := list(itertools.islice(images, batch_size)):
             yield np.stack(batch)
 
@@ -201,12 +215,13 @@ def open_images(path: str) -> Images:
     Args:
       path: an .npz, or a directory that is searched with all below it; files in order of names.
     Raises:
-      config.UserError: there is none, it holds no images, or something else.
+      errors.UserError: there is none, it holds no images, or something else.
     """
     return _open_directory(path) if os.path.isdir(path) else _open_npz(path)
 
 
 def _open_npz(path: str) -> Images:
+    # Read shape, type and labels.
     try:
         with zipfile.ZipFile(path) as archive:
             name = _entry_of(archive, _IMAGES)
@@ -217,34 +232,47 @@ def _open_npz(path: str) -> Images:
         raise errors.UserError(
             f"--images={path}: {_EXPECTED} ({runtime_files.first_line(error)})"
         ) from error
+
+    # Check them.
     if dtype != np.uint8 or len(shape) != 4 or 3 not in (shape[1], shape[3]) or not shape[0]:
         raise errors.UserError(
             f"--images={path}: {_EXPECTED}; got {dtype} {list(shape)} as {name[:-4]}"
         )
+    count = shape[0]
     size = _require_square(path, shape[1:3] if shape[3] == 3 else shape[2:4])
-    return Images(path, shape[0], size, _checked_labels(path, labels, shape[0]), None)
+    return Images(path, count, size, _checked_labels(path, labels, count), None)
 
 
 def _open_directory(path: str) -> Images:
-    names = sorted(
-        os.path.join(folder, name)
-        for folder, _, found in os.walk(path)
-        for name in found
-        if name.lower().endswith(_PICTURES)
-    )
+    # List the pictures.
+    names = []
+    for folder, _, found in os.walk(path):
+        for name in found:
+            if name.lower().endswith(_PICTURES):
+                names.append(os.path.join(folder, name))
+    names.sort()
     if not names:
         raise errors.UserError(f"--images={path}: {_EXPECTED}; there is none in it")
+
+    # Take the size of the first, and the labels of the folders.
     size = _require_square(names[0], _read_picture(names[0]).shape[:2])
     return Images(path, len(names), size, _labels_of_folders(path, names), names)
 
 
 def _labels_of_folders(path: str, names: Sequence[str]) -> Optional[np.ndarray]:
-    folders = [os.path.basename(os.path.dirname(name)) for name in names]
-    in_folders = all(os.path.dirname(name) != path.rstrip("/") for name in names)
-    are_numbers = all(
-        name.isascii() and name.isdecimal() and len(name) <= _LABEL_DIGITS for name in folders
-    )
-    return np.array(folders, np.int32) if in_folders and are_numbers else None
+    top = path.rstrip("/")
+    labels = []
+    for name in names:
+        folder = os.path.dirname(name)
+        if folder == top or not _is_label(os.path.basename(folder)):
+            return None
+        labels.append(int(os.path.basename(folder)))
+    return np.array(labels, np.int32)
+
+
+def _is_label(name: str) -> bool:
+    """Whether the name of a folder is the number of a class."""
+    return name.isascii() and name.isdecimal() and len(name) <= _LABEL_DIGITS
 
 
 def _require_square(path: str, size: tuple[int, int]) -> tuple[int, int]:
@@ -256,29 +284,33 @@ def _require_square(path: str, size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _read_picture(name: str, size: Optional[tuple[int, int]] = None) -> np.ndarray:
+    # Decode it.
     try:
         with Image.open(name) as image:
             fault = _fault_of(image)
             mode = "RGBA" if image.has_transparency_data else "RGB"
-            pixels = None if fault else np.asarray(image.convert(mode))[..., :3]
+            content = None if fault else np.asarray(image.convert(mode))[..., :3]
     except Exception as error:  # Pillow raises of every kind for what it cannot read.
         raise errors.UserError(
             f"{name}: expected a picture ({runtime_files.first_line(error)})"
         ) from error
+
+    # Check it.
     if fault:
         raise errors.UserError(f"{name}: {fault}")
-    if size is not None and pixels.shape[:2] != size:
+    if size is not None and content.shape[:2] != size:
         raise errors.UserError(
-            f"{name}: it has {pixels.shape[0]} x {pixels.shape[1]} pixels, and the first picture "
+            f"{name}: it has {content.shape[0]} x {content.shape[1]} pixels, and the first picture "
             f"{size[0]} x {size[1]}; expected one size for all"
         )
-    return pixels
+    return content
 
 
 def _fault_of(image: Image.Image) -> Optional[str]:
     """Why a picture is not uint8 RGB without loss, or None."""
     # A PNG of 16 bits a channel has mode RGB too; how it is stored tells.
-    stored = next((str(tile[3]) for tile in image.tile if ";16" in str(tile[3])), image.mode)
+    modes = [str(tile[3]) for tile in image.tile]
+    stored = next((mode for mode in modes if ";16" in mode), image.mode)
     if stored not in _MODES:
         return f"it has mode {stored}; expected 8 bits a channel"
     if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
@@ -303,12 +335,15 @@ def _labels_of(archive: zipfile.ZipFile) -> Optional[np.ndarray]:
 
 def _checked_labels(path: str, labels: Optional[np.ndarray], count: int) -> Optional[np.ndarray]:
     """The labels of an .npz as int32; refuses what are no class numbers."""
+    # One for each image.
     if labels is None:
         return None
     if len(labels) != count:
         raise errors.UserError(
             f"--images={path}: {len(labels)} labels for {count} images; expected one each"
         )
+
+    # Whole numbers that are not too large.
     fits = np.zeros(count, bool)
     if labels.dtype.kind in "biuf":
         fits = (labels >= 0) & (labels < 10**_LABEL_DIGITS) & (labels == np.floor(labels))
@@ -323,12 +358,10 @@ def _checked_labels(path: str, labels: Optional[np.ndarray], count: int) -> Opti
 def _header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
     """Shape and type of an array whose data follow; those are in C order."""
     version = np.lib.format.read_magic(file)
-    read = (
-        np.lib.format.read_array_header_1_0
-        if version == (1, 0)
-        else np.lib.format.read_array_header_2_0
-    )
-    shape, fortran, dtype = read(file)
+    if version == (1, 0):
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    else:
+        shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
     if fortran:
         raise ValueError("it is in Fortran order")
     return shape, dtype
@@ -339,13 +372,16 @@ def _images_of_npz(images: Images, numbers: np.ndarray) -> Iterator[np.ndarray]:
 
     Reads to the end of the file, where the checksum of all is compared.
     """
-    wanted, number = set(np.asarray(numbers).tolist()), 0
+    wanted = set(np.asarray(numbers).tolist())
+    number = 0
     try:
-        with (
-            zipfile.ZipFile(images.path) as archive,
-            archive.open(_entry_of(archive, _IMAGES)) as file,
-        ):
+        with contextlib.ExitStack() as stack:
+            # Open the array.
+            archive = stack.enter_context(zipfile.ZipFile(images.path))
+            file = stack.enter_context(archive.open(_entry_of(archive, _IMAGES)))
             shape = _header(file)[0][1:]
+
+            # Read one image after the other; channels go last.
             for number in range(images.count):
                 content = np.frombuffer(file.read(math.prod(shape)), np.uint8).reshape(shape)
                 if number in wanted:

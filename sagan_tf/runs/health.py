@@ -1,4 +1,4 @@
-"""Is the run well? Numbers to watch, and when to say so."""
+"""Health checks of a run while it trains, and the thresholds of their warnings."""
 
 import collections
 from collections.abc import Callable, Mapping
@@ -10,9 +10,12 @@ from sagan_tf.gan import ops
 
 # D's loss below this for so many rows in a row: it tells real from generated without effort, and G
 # learns nothing from it any more.
-LOW_D_LOSS, LOW_D_LOSS_ROWS = 0.05, 20
-# A gradient so many times the median of the rows before it.
-GRADIENT_JUMP, GRADIENT_ROWS = 100.0, 100
+LOW_D_LOSS = 0.05
+LOW_D_LOSS_ROWS = 20
+# A gradient so many times the median of so many rows before it, once there are a few.
+GRADIENT_JUMP = 100.0
+GRADIENT_ROWS = 100
+_FEWEST_GRADIENT_ROWS = 10
 # sigma_ratio beyond this: attention drowns what it is added to.
 LARGE_SIGMA_RATIO = 20.0
 # Variance of samples of one class, as a share of the variance of real images.
@@ -40,81 +43,99 @@ def variety(samples: np.ndarray) -> float:
     return float(np.var(samples, axis=1).mean())
 
 
-class Watch:
+class HealthCheck:
     """Warns, once each time, when a number says that a run collapses.
 
     Args:
-      warn: told a line.
+      warn: gets a line.
       real_variety: variance of real images over the whole set, as of `variety`.
     """
 
     def __init__(self, warn: Callable[[str], None], real_variety: float):
         self._warn = warn
         self._real_variety = real_variety
-        self._low_rows = 0
+        self._rows_of_low_loss = 0
+        # The newest values of each gradient norm, by name.
         self._norms = collections.defaultdict(lambda: collections.deque(maxlen=GRADIENT_ROWS))
         self._had_variety = False
-        self._raised: set[str] = set()
+        # Checks that fail now, and were warned of.
+        self._failing: set[str] = set()
 
-    def see_row(self, step: int, row: Mapping[str, float]) -> None:
-        """A row of losses, gradient norms and sigma_ratio."""
-        self._low_rows = self._low_rows + 1 if row["d_loss"] < LOW_D_LOSS else 0
-        self._report(
-            "d_loss",
-            self._low_rows >= LOW_D_LOSS_ROWS,
-            step,
-            f"d_loss has been below {LOW_D_LOSS} for {LOW_D_LOSS_ROWS} rows: D has won, "
-            "and G learns nothing more",
-        )
+    def check_row(self, step: int, row: Mapping[str, float]) -> None:
+        """Checks a row of losses, gradient norms and sigma_ratio."""
+        self._check_loss(step, row["d_loss"])
         for name, value in row.items():
             if name.endswith("gradient_norm"):
-                before = self._norms[name]
-                usual = float(np.median(before)) if len(before) >= 10 else np.inf
-                self._report(
-                    name,
-                    value > GRADIENT_JUMP * usual,
-                    step,
-                    f"{name} is {value:.3g}, and {usual:.3g} is usual",
-                )
-                if value:  # 0: a step that float16 left out.
-                    before.append(value)
+                self._check_gradient(step, name, value)
             elif name.endswith("sigma_ratio"):
                 self._report(
                     name,
                     abs(value) > LARGE_SIGMA_RATIO,
-                    step,
-                    f"{name} is {value:.3g}: attention outweighs the features",
+                    step=step,
+                    text=f"{name} is {value:.3g}: attention outweighs the features",
                 )
 
-    def see_samples(self, step: int, samples: np.ndarray) -> dict[str, float]:
-        """Samples, one class a row, as of `variety`; returns numbers to write."""
+    def check_samples(self, step: int, samples: np.ndarray) -> dict[str, float]:
+        """Checks samples, one class a row, as of `variety`; returns numbers to write."""
         share = variety(samples) / max(self._real_variety, 1e-12)
-        low = share < LOW_VARIETY
+        is_low = share < LOW_VARIETY
+        has_learned = self._had_variety or step >= _STEPS_TO_LEARN
         self._report(
             "variety",
-            low and (self._had_variety or step >= _STEPS_TO_LEARN),
-            step,
-            f"samples of one class vary by {share:.2%} of what real images do: all look the same",
+            is_low and has_learned,
+            step=step,
+            text=f"samples of one class vary by {share:.2%} of what real images do: "
+            "all look the same",
         )
-        self._had_variety |= not low
+        self._had_variety |= not is_low
         return {"health/variety_within_class": share}
 
-    def see_networks(self, step: int, **networks: keras.layers.Layer) -> dict[str, float]:
-        """Networks by name; returns numbers to write."""
+    def check_networks(self, step: int, **networks: keras.layers.Layer) -> dict[str, float]:
+        """Checks networks, given by name; returns numbers to write."""
         numbers = {}
         for name, network in networks.items():
             norm, layer = spectral_norms(network)
             self._report(
                 f"{name} norm",
                 norm > HIGH_NORM,
-                step,
-                f"the normalised weight of {layer} has a singular value of {norm:.2f}: "
+                step=step,
+                text=f"the normalised weight of {layer} has a singular value of {norm:.2f}: "
                 "one power iteration a step does not keep up",
             )
             numbers[f"health/{name}_largest_norm"] = norm
         return numbers
 
-    def _report(self, what: str, bad: bool, step: int, words: str) -> None:
-        if bad and what not in self._raised:
-            self._warn(f"warning: step {step}: {words}")
-        (self._raised.add if bad else self._raised.discard)(what)
+    def _check_loss(self, step: int, d_loss: float) -> None:
+        self._rows_of_low_loss = self._rows_of_low_loss + 1 if d_loss < LOW_D_LOSS else 0
+        self._report(
+            "d_loss",
+            self._rows_of_low_loss >= LOW_D_LOSS_ROWS,
+            step=step,
+            text=f"d_loss has been below {LOW_D_LOSS} for {LOW_D_LOSS_ROWS} rows: D has won, "
+            "and G learns nothing more",
+        )
+
+    def _check_gradient(self, step: int, name: str, norm: float) -> None:
+        # Compare with the rows before.
+        norms = self._norms[name]
+        usual = np.inf
+        if len(norms) >= _FEWEST_GRADIENT_ROWS:
+            usual = float(np.median(norms))
+        self._report(
+            name,
+            norm > GRADIENT_JUMP * usual,
+            step=step,
+            text=f"{name} is {norm:.3g}, and {usual:.3g} is usual",
+        )
+
+        # Remember it, unless it is 0: then float16 left the step out.
+        if norm:
+            norms.append(norm)
+
+    def _report(self, check: str, fails: bool, *, step: int, text: str) -> None:
+        """Warns when a check begins to fail."""
+        if not fails:
+            self._failing.discard(check)
+        elif check not in self._failing:
+            self._failing.add(check)
+            self._warn(f"warning: step {step}: {text}")

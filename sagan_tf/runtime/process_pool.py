@@ -1,6 +1,11 @@
-"""A function over many items in worker processes, in order. Standard library only."""
+"""Process pool that maps a function over many items, in order. Standard library only.
+
+joblib's `Parallel(return_as="generator", pre_dispatch=...)` was tried in its place. It took all
+items of an endless iterator while its consumer paused, and its workers outlived a killed parent.
+"""
 
 import collections
+import itertools
 import multiprocessing
 import os
 import signal
@@ -13,6 +18,8 @@ from typing import Any, TypeVar
 from sagan_tf import errors
 
 _Item = TypeVar("_Item")
+# Calls for each worker that are asked for before their results are taken.
+_CALLS_AHEAD = 3
 
 
 def ordered_map(
@@ -35,22 +42,26 @@ def ordered_map(
       workers: processes; 1: this one.
       chunk: items of one call.
     Raises:
-      config.UserError: a worker died.
+      errors.UserError: a worker died.
     """
+    # One process needs no pool.
     if workers == 1:
         for item in items:
             yield item, function([argument(item)], *settings)[0]
         return
+
     # Not forked from this process: threads of TensorFlow's do not survive that.
-    pool = futures.ProcessPoolExecutor(
-        workers, multiprocessing.get_context("forkserver"), _start_worker
-    )
+    context = multiprocessing.get_context("forkserver")
+    pool = futures.ProcessPoolExecutor(workers, context, _start_worker)
     waiting: collections.deque = collections.deque()
     try:
         while True:
-            while len(waiting) < 3 * workers and (taken := _take(items, chunk)):
+            # Keep the workers busy, and not more than that.
+            while len(waiting) < _CALLS_AHEAD * workers and (taken := _take(items, chunk)):
                 arguments = [argument(item) for item in taken]
                 waiting.append((taken, pool.submit(function, arguments, *settings)))
+
+            # Hand out the oldest call's results.
             if not waiting:
                 return
             taken, result = waiting.popleft()
@@ -70,7 +81,7 @@ def available() -> int:
 
 
 def _take(items: Iterator[_Item], count: int) -> list[_Item]:
-    return [item for _, item in zip(range(count), items)]
+    return list(itertools.islice(items, count))
 
 
 def _start_worker() -> None:

@@ -20,17 +20,26 @@ SHARDS = 4
 
 
 def load_digits(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 [1797, 32, 32, 3] images and int [1797] labels, shuffled."""
+    """The digits, shuffled.
+
+    Args:
+      seed: of the order.
+    Returns:
+      Images uint8 [1797, 32, 32, 3] and labels int [1797].
+    """
     from sklearn import datasets  # needed to make the data, not to use it
 
     digits = datasets.load_digits()
     order = np.random.default_rng(seed).permutation(len(digits.target))
-    return np.stack([_enlarge(image) for image in digits.images[order]]), digits.target[order]
+    images = [_enlarge(image) for image in digits.images[order]]
+    return np.stack(images), digits.target[order]
 
 
 def _enlarge(image: np.ndarray) -> np.ndarray:
-    grey = Image.fromarray(np.rint(image * 255 / 16).astype(np.uint8))
-    return np.repeat(np.asarray(grey.resize((SIDE, SIDE), Image.BICUBIC))[..., None], 3, axis=2)
+    """float [8, 8] in 0..16 to uint8 [32, 32, 3]."""
+    levels = np.rint(image * 255 / 16).astype(np.uint8)
+    picture = Image.fromarray(levels).resize((SIDE, SIDE), Image.BICUBIC)
+    return np.repeat(np.asarray(picture)[..., None], 3, axis=2)
 
 
 def write(directory: str) -> None:
@@ -39,8 +48,9 @@ def write(directory: str) -> None:
     images, labels = load_digits()
     for shard in range(SHARDS):
         path = os.path.join(directory, f"digits-{shard:05}-of-{SHARDS:05}.tfrecords")
+        pairs = zip(images[shard::SHARDS], labels[shard::SHARDS])
         with tf.io.TFRecordWriter(path) as writer:
-            for image, label in zip(images[shard::SHARDS], labels[shard::SHARDS]):
+            for image, label in pairs:
                 writer.write(records.encode(image, int(label), encoding="png"))
 
 

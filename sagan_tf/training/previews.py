@@ -1,4 +1,135 @@
-"""Sample grids, attention figures and their sizes, drawn while a run trains."""
+"""Pictures of a run's progress: grids of real images and of samples, and attention figures."""
 
-PREVIEW_IMAGES = 64
-ATTENTION_ROWS, ATTENTION_QUERIES = 3, 4
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from sagan_tf import model
+from sagan_tf.data import dataset, faults
+from sagan_tf.data.records import Records
+from sagan_tf.gan import noise
+from sagan_tf.images import attention_figure, grids, pixels
+
+REAL_IMAGES = 64
+ATTENTION_CLASSES = 3
+ATTENTION_QUERIES = 4
+
+
+def read_real_images(records: Records, note: Callable[[str], None]) -> np.ndarray:
+    """The first real images.
+
+    Args:
+      records: what to read.
+      note: gets a line when a record cannot be read and the search for it begins.
+
+    Returns:
+      uint8 [up to `REAL_IMAGES`, size, size, 3].
+
+    Raises:
+      errors.UserError: a record cannot be read; the message names it.
+    """
+    with faults.reading(records, note):
+        images, _ = dataset.preview(records, REAL_IMAGES)
+    return images
+
+
+def real_grid(images: np.ndarray) -> np.ndarray:
+    """Real images, uint8 [n, size, size, 3], as one picture, uint8 [height, width, 3]."""
+    rows, columns = grids.squarest_grid(len(images))
+    return grids.grid(images, rows, columns=columns)
+
+
+def class_samples(gan: model.SAGAN, *, rows: int = 10, columns: int = 10) -> np.ndarray:
+    """Samples of fixed z, one class a row (at most `rows`, spread evenly over the classes).
+
+    They come from the average where `train_config.use_ema` says so.
+
+    Returns:
+      float32 [rows, columns, size, size, 3] in [-1, 1].
+    """
+    # Draw z of the run's own seed.
+    classes = gan.model_config.number_classes
+    rows = min(rows, classes)
+    z, labels = noise.draw_grid(
+        gan.train_config.seed,
+        rows,
+        columns=columns,
+        z_dim=gan.model_config.z_dim,
+        number_classes=classes,
+    )
+
+    # Generate.
+    images = gan.sample(z, labels, use_ema=gan.train_config.use_ema)
+    return images.reshape(rows, columns, *images.shape[1:])
+
+
+def attention_of(gan: model.SAGAN, z, labels) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """A few samples, as of `SAGAN.sample`, and the attention of both networks over them.
+
+    They come from the average where `train_config.use_ema` says so.
+
+    Args:
+      gan: whose networks are looked into.
+      z: float [n, z_dim].
+      labels: int [n].
+
+    Returns:
+      float32 images [n, size, size, 3] in [-1, 1], and for "generator" and "discriminator",
+      where they have an attention block, its attention (`non_local.NonLocalBlock`).
+    """
+    z = tf.cast(z, tf.float32)
+    labels = tf.cast(labels, tf.int32)
+    attention = {}
+
+    # Generate, and look into the generator.
+    network = gan.averaged if gan.train_config.use_ema else gan.generator
+    if network.non_local is None:
+        images = network(z, labels, training=False, update_sn=False)
+    else:
+        images, attention["generator"] = network(
+            z, labels, training=False, update_sn=False, return_attention=True
+        )
+
+    # Look into the discriminator.
+    if gan.discriminator.non_local is not None:
+        _, attention["discriminator"] = gan.discriminator(
+            images, labels, update_sn=False, return_attention=True
+        )
+
+    return images.numpy(), {name: maps.numpy() for name, maps in attention.items()}
+
+
+def attention_figures(gan: model.SAGAN, step: int) -> dict[str, np.ndarray]:
+    """Figures of where both networks look, in samples of fixed z.
+
+    Returns:
+      uint8 [height, width, 3] by network, "generator" and "discriminator"; none of a network
+      without attention.
+    """
+    # Generate one sample of each of a few classes.
+    model_config = gan.model_config
+    z, labels = noise.draw_grid(
+        gan.train_config.seed,
+        min(ATTENTION_CLASSES, model_config.number_classes),
+        columns=1,
+        z_dim=model_config.z_dim,
+        number_classes=model_config.number_classes,
+    )
+    samples, attention = attention_of(gan, z, labels)
+    images = pixels.to_uint8(samples)
+
+    # Draw a figure of each network.
+    ratios = model.sigma_ratios(gan)
+    figures = {}
+    for network, maps in attention.items():
+        ratio = ratios[f"model/{network[0]}_non_local/sigma_ratio"]
+        panels = [
+            attention_figure.panel(
+                image, f"class {label}", attention=weights, count=ATTENTION_QUERIES
+            )
+            for image, label, weights in zip(images, labels, maps)
+        ]
+        title = f"{network}, step {step}, sigma_ratio {ratio:.4g}"
+        figures[network] = pixels.decode_png(attention_figure.draw(panels, title))
+    return figures

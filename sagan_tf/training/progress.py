@@ -5,6 +5,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Optional, TextIO
 
+# Begins a terminal's line anew.
+_CLEAR_LINE = "\r\x1b[K"
+
 
 class Progress:
     """One line that says how far the run is; on a terminal it renews itself.
@@ -28,55 +31,73 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
         worker: str = "",
     ):
-        self._worker = worker
         self._total = total
         self._images_per_step = images_per_step
         self._stream = stream or sys.stdout
         self._clock = clock
-        self._mark = None
-        self._rate = None
-        self._open_line = False
+        self._worker = worker
+        self._first_step = 0
+        self._began = clock()
+        self._rate = 0.0
+        self._line_is_open = False
 
     def start(self, step: int) -> None:
-        """Counts time from here; called after a pause that is not training."""
-        self._mark = (step, self._clock())
+        """Counts steps and time from here; called after a pause that is not training."""
+        self._first_step = step
+        self._began = self._clock()
 
     def images_per_second(self, step: int) -> float:
-        """Images trained on per second since `start` or the last kept line."""
-        done, seconds = step - self._mark[0], self._clock() - self._mark[1]
+        """Images trained on per second since `start` or the last kept line.
+
+        Where nothing was trained since then, the rate before; 0 where none is known.
+        """
+        done = step - self._first_step
+        seconds = self._clock() - self._began
         if done and seconds > 0:
             self._rate = done * self._images_per_step / seconds
-        return self._rate or 0.0
+        return self._rate
 
     def show(self, step: int, scalars: Mapping[str, float], *, keep: bool) -> None:
         """Prints step, losses, images/s and the time left; `keep`: this line stays."""
-        if self._worker or (not keep and not self._stream.isatty()):
+        on_terminal = self._stream.isatty()
+        if self._worker or not (keep or on_terminal):
             return
-        rate = self.images_per_second(step)
-        left = (self._total - step) * self._images_per_step / rate if rate else None
-        losses = "  ".join(f"{name} {value:.4f}" for name, value in scalars.items())
-        line = f"step {step}/{self._total}  {losses}  {rate:.1f} images/s  ETA {_duration(left)}"
-        if self._stream.isatty():
-            self._stream.write("\r\x1b[K" + line + ("\n" if keep else ""))
-            self._open_line = not keep
+
+        # Print the line.
+        line = self._line(step, scalars)
+        if on_terminal:
+            self._stream.write(_CLEAR_LINE + line + ("\n" if keep else ""))
+            self._line_is_open = not keep
         else:
             self._stream.write(line + "\n")
         self._stream.flush()
+
+        # Measure the speed from here.
         if keep:
             self.start(step)
 
     def note(self, text: str) -> None:
-        """A line of its own."""
-        prefix = ("\n" if self._open_line else "") + (self._worker and f"{self._worker}: ")
-        self._stream.write(prefix + text + "\n")
+        """Prints a line of its own."""
+        if self._line_is_open:
+            self._stream.write("\n")
+        if self._worker:
+            self._stream.write(f"{self._worker}: ")
+        self._stream.write(text + "\n")
         self._stream.flush()
-        self._open_line = False
+        self._line_is_open = False
+
+    def _line(self, step: int, scalars: Mapping[str, float]) -> str:
+        rate = self.images_per_second(step)
+        images_left = (self._total - step) * self._images_per_step
+        time_left = _duration(images_left / rate) if rate else "?"
+        losses = "  ".join(f"{name} {value:.4f}" for name, value in scalars.items())
+        return f"step {step}/{self._total}  {losses}  {rate:.1f} images/s  ETA {time_left}"
 
 
-def _duration(seconds: Optional[float]) -> str:
-    if seconds is None:
-        return "?"
+def _duration(seconds: float) -> str:
+    """Seconds as "3d 4:05:06", or "4:05:06"."""
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
-    return (f"{days}d " if days else "") + f"{hours}:{minutes:02}:{seconds:02}"
+    clock = f"{hours}:{minutes:02}:{seconds:02}"
+    return f"{days}d {clock}" if days else clock

@@ -1,4 +1,4 @@
-"""Seconds of each part of a start, and the line that reports them."""
+"""Stopwatch of a start: the seconds of each part, and the line that reports them."""
 
 import time
 
@@ -6,20 +6,28 @@ from sagan_tf.runtime import memory
 
 
 class StartUp:
-    """Seconds that each part of the time up to the first step took."""
+    """Seconds that each part of the time up to the first step took.
+
+    Args:
+      since_process: whether the time before this object, from the start of the process, counts as
+        the part "imports".
+    """
 
     def __init__(self, since_process: bool = True):
-        self._parts = {"imports": memory.age()} if since_process else {}
-        self._mark = time.monotonic()
+        self._seconds = {}
+        if since_process:
+            self._seconds["imports"] = memory.age()
+        self._last_end = time.monotonic()
 
     def done(self, part: str) -> None:
-        """The part that has just ended."""
+        """Takes the time since the last part as the time of `part`, which has just ended."""
         now = time.monotonic()
-        self._parts[part], self._mark = now - self._mark, now
+        self._seconds[part] = now - self._last_end
+        self._last_end = now
 
-    def end(self, part: str) -> str:
-        """The last part has ended; returns a line of all."""
-        self.done(part)
-        return f"start-up took {sum(self._parts.values()):.1f} s: " + ", ".join(
-            f"{name} {seconds:.1f}" for name, seconds in self._parts.items()
-        )
+    def report(self, last_part: str) -> str:
+        """Takes the time of the last part, and returns a line of all parts."""
+        self.done(last_part)
+        total = sum(self._seconds.values())
+        parts = ", ".join(f"{part} {seconds:.1f}" for part, seconds in self._seconds.items())
+        return f"start-up took {total:.1f} s: {parts}"

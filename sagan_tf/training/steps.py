@@ -8,7 +8,7 @@ import tensorflow as tf
 from sagan_tf import model
 from sagan_tf.config import DataConfig
 from sagan_tf.data import dataset
-from sagan_tf.data import records as data_records
+from sagan_tf.data.records import Records, to_float
 from sagan_tf.gan import noise
 from sagan_tf.runtime import distribution
 
@@ -28,7 +28,7 @@ WAIT = "input_wait"
 
 def input_batches(
     gan: model.SAGAN,
-    records: data_records.Records,
+    records: Records,
     *,
     data_config: DataConfig,
     seed: int,
@@ -36,13 +36,14 @@ def input_batches(
 ):
     """Iterator of the batches of all devices, from where a run of `step` iterations has got to.
 
-    The strategy puts each device's next share there while the one before is at work.
+    The strategy puts each device's next batch there while the one before is at work.
     """
-    config, strategy = gan.train_config, gan.strategy
-    global_batch = config.batch_size * config.num_towers
+    strategy = gan.strategy
+    batch_size = gan.train_config.batch_size * gan.train_config.num_towers
+    images_before = step * gan.train_config.d_step * batch_size
 
-    def own_share(context):
-        share = dataset.Share(
+    def worker_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        shard = dataset.InputShard(
             context.input_pipeline_id,
             context.num_input_pipelines,
             strategy.num_replicas_in_sync // context.num_input_pipelines,
@@ -50,13 +51,13 @@ def input_batches(
         return dataset.training_batches(
             records,
             data_config,
-            batch_size=global_batch,
+            batch_size=batch_size,
             seed=seed,
-            start=step * config.d_step * global_batch,
-            share=share,
+            start=images_before,
+            shard=shard,
         )
 
-    return iter(strategy.distribute_datasets_from_function(own_share))
+    return iter(strategy.distribute_datasets_from_function(worker_batches))
 
 
 def make_iteration(gan: model.SAGAN, seed: int) -> Callable:
@@ -69,7 +70,8 @@ def make_iteration(gan: model.SAGAN, seed: int) -> Callable:
     config = gan.train_config
     towers = distribution.towers_per_replica(config, gan.strategy)
 
-    def draw(purpose, substep):
+    def draw(purpose: int, substep: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """z and fake labels of this replica's towers."""
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         return noise.draw_towers(
             seed,
@@ -83,14 +85,20 @@ def make_iteration(gan: model.SAGAN, seed: int) -> Callable:
             number_classes=gan.model_config.number_classes,
         )
 
-    def iteration(real):
+    def iteration(batches) -> tf.Tensor:
         metrics = {}
+
+        # Update the generator.
         for substep in range(config.g_step):
-            metrics.update(gan.g_step(*draw(noise.G_STEP, substep)))
-        for substep, (images, labels) in enumerate(real):
-            metrics.update(
-                gan.d_step(data_records.to_float(images), labels, *draw(noise.D_STEP, substep))
-            )
+            z, fake_labels = draw(noise.G_STEP, substep)
+            metrics.update(gan.g_step(z, fake_labels))
+
+        # Update the discriminator.
+        for substep, (pixels, labels) in enumerate(batches):
+            images = to_float(pixels)
+            z, fake_labels = draw(noise.D_STEP, substep)
+            metrics.update(gan.d_step(images, labels, z, fake_labels))
+
         gan.update_average()
         return tf.stack([metrics[name] for name in METRICS])
 
@@ -98,60 +106,82 @@ def make_iteration(gan: model.SAGAN, seed: int) -> Callable:
 
 
 def make_train_steps(gan: model.SAGAN, seed: int) -> Callable:
-    """The inner loop: a function of (iterator of real batches, count) that runs `count` iterations.
+    """The compiled loop: a function of (iterator of batches, count) that runs `count` iterations.
 
     The batches hold uint8 images: they become floats on the device, a quarter of the way there.
-    It returns the metrics of the last iteration, with "input_wait", seconds in which all iterations
-    waited for their images (not a number with `deterministic`, where TensorFlow has no clock), and
-    -1; or, where an iteration's metrics were not finite, those of the first such one and its
-    number. Nothing is asked of Python in between.
+
+    The function returns two things. The first is the metrics of the last iteration by name, and
+    `WAIT`: seconds in which all iterations waited for their images. `WAIT` is not a number with
+    `deterministic`, where TensorFlow has no clock. The second is -1; or, where an iteration's
+    metrics were not finite, its number, and then the metrics are those of the first such one.
+
+    It has three parts: `clock`, one iteration on all replicas, and the loop over iterations. The
+    host does not intervene between two iterations.
     """
-    config, strategy = gan.train_config, gan.strategy
+    config = gan.train_config
+    strategy = gan.strategy
     iteration = make_iteration(gan, seed)
-    now = (lambda: tf.constant(np.nan, tf.float64)) if config.deterministic else tf.timestamp
+
+    def clock() -> tf.Tensor:
+        """Seconds, float64, when the ops it depends on have run."""
+        if config.deterministic:
+            return tf.constant(np.nan, tf.float64)
+        return tf.timestamp()
 
     # Nothing in there is Python's control flow on tensors: reading our source, and that of Keras,
     # for AutoGraph would take half of the tracing.
     @tf.autograph.experimental.do_not_convert
-    def count_iteration(real):
-        metrics = strategy.reduce("MEAN", strategy.run(iteration, args=(real,)), axis=None)
+    def run_iteration(batches) -> tf.Tensor:
+        """One iteration on all replicas: means of their metrics, after which the step counts."""
+        per_replica = strategy.run(iteration, args=(batches,))
+        metrics = strategy.reduce("MEAN", per_replica, axis=None)
         with tf.control_dependencies([metrics]):
             gan.step.assign_add(1)
         return metrics
 
     @tf.function
-    def train_steps(batches, count):
+    def train_steps(iterator, count):
         metrics = tf.zeros([len(METRICS)])
         bad_step = tf.constant(-1, tf.int64)
         waited = tf.zeros([], tf.float64)
         for _ in tf.range(count):
-            # An iteration begins when the one before it has ended and its own images are there
-            # (which is what the condition, always true, is for): a record that cannot be read
-            # leaves the variables as the last whole iteration left them.
             tf.autograph.experimental.set_loop_options(parallel_iterations=1)
+
+            # Wait for the iteration before, and only then for this one's images.
             with tf.control_dependencies([metrics]):
-                began = now()
+                began = clock()
             with tf.control_dependencies([began]):
-                real = [next(batches) for _ in range(config.d_step)]
-            arrived = _have_arrived(strategy, real)
+                batches = [next(iterator) for _ in range(config.d_step)]
+            arrived = _have_arrived(strategy, batches)
             with tf.control_dependencies([arrived]):
-                waited += now() - began
-            found = tf.cond(
+                waited += clock() - began
+
+            # Train on them. The condition is always true: it is there so that a record that cannot
+            # be read leaves the variables as the last whole iteration left them.
+            new_metrics = tf.cond(
                 arrived,
-                lambda real=real: count_iteration(real),
+                lambda batches=batches: run_iteration(batches),
                 lambda: tf.fill([len(METRICS)], np.float32(np.nan)),
             )
-            metrics = tf.where(bad_step < 0, found, metrics)
-            finite = tf.reduce_all(tf.math.is_finite(metrics))
+
+            # Keep the newest metrics, or the first ones that are not finite.
+            metrics = tf.where(bad_step < 0, new_metrics, metrics)
+            is_finite = tf.reduce_all(tf.math.is_finite(metrics))
             bad_step = tf.where(
-                tf.logical_or(finite, bad_step >= 0), bad_step, gan.step.read_value()
+                tf.logical_or(is_finite, bad_step >= 0), bad_step, gan.step.read_value()
             )
-        return {**dict(zip(METRICS, tf.unstack(metrics))), WAIT: waited}, bad_step
+
+        by_name = dict(zip(METRICS, tf.unstack(metrics)))
+        by_name[WAIT] = waited
+        return by_name, bad_step
 
     return train_steps
 
 
-def _have_arrived(strategy: tf.distribute.Strategy, real) -> tf.Tensor:
+def _have_arrived(strategy: tf.distribute.Strategy, batches) -> tf.Tensor:
     """True, but not before every replica's labels are there."""
-    labels = [share for _, batch in real for share in strategy.experimental_local_results(batch)]
-    return tf.reduce_all([tf.reduce_min(share) >= 0 for share in labels])
+    smallest = []
+    for _, labels in batches:
+        for own_labels in strategy.experimental_local_results(labels):
+            smallest.append(tf.reduce_min(own_labels) >= 0)
+    return tf.reduce_all(smallest)

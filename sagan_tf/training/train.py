@@ -1,23 +1,25 @@
-"""The training loop: from a config to a run directory."""
+"""Training from a config to a run directory: everything is prepared here, then the loop runs."""
 
 import contextlib
 import os
-from collections.abc import Iterator
-from typing import Optional, TextIO
+from collections.abc import Callable, Iterator
+from typing import Any, Optional, TextIO, Union
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from sagan_tf import errors, model
 from sagan_tf.config import DataConfig, ModelConfig, TrainConfig, difference
 from sagan_tf.data import class_names, dataset
-from sagan_tf.data import records as data_records
-from sagan_tf.runs import checkpoints, directory, metric_writer
+from sagan_tf.data.records import Records, to_float
+from sagan_tf.runs import checkpoints, directory, health, history, metric_writer
 from sagan_tf.runtime import distribution, files
-from sagan_tf.training import loop, signals
-from sagan_tf.training import progress as training_progress
-from sagan_tf.training import start_up as training_start_up
+from sagan_tf.training import description, loop, previews, resume, steps
+from sagan_tf.training.events import Events, keep_nothing
+from sagan_tf.training.progress import Progress
+from sagan_tf.training.roles import ChiefRun, FollowerRun
+from sagan_tf.training.signals import StopSignals
+from sagan_tf.training.start_up import StartUp
 
 
 def train(
@@ -25,6 +27,7 @@ def train(
     data_config: DataConfig,
     *,
     train_config: TrainConfig,
+    data_directory: Optional[dataset.Directory] = None,
     dry_run: bool = False,
     stream: Optional[TextIO] = None,
 ) -> None:
@@ -32,39 +35,48 @@ def train(
 
     Args:
       model_config, data_config, train_config: what to do.
+      data_directory: `data_config.data_dir`, if it is open already.
       dry_run: check everything, print what would be done, and leave without writing.
       stream: where progress goes; standard output by default.
 
     Raises:
-      config.UserError: the flags, the data, the run directory or the losses are not usable.
-      config.Interrupted: SIGTERM or SIGINT came; the run was saved.
-      config.WorkerLost: another worker has died or does not answer.
+      errors.UserError: the flags, the data, the run directory or the losses are not usable.
+      errors.Interrupted: SIGTERM or SIGINT came; the run was saved.
+      errors.WorkerLost: another worker has died or does not answer.
     """
-    with signals.StopSignals() as stop:
-        start_up = training_start_up.StartUp()
+    with StopSignals() as stop:
+        # Prepare the devices.
+        start_up = StartUp()
         set_tensorflow_options(train_config)
         strategy = distribution.make_strategy(train_config)
-        progress = _progress(train_config, strategy, stream)
+        progress = _make_progress(train_config, strategy, stream)
         start_up.done("devices")
+
         with distribution.workers(strategy):
-            records = dataset.open_records(
-                data_config.data_dir,
-                model_config.image_size,
-                number_classes=model_config.number_classes,
+            # Open the records.
+            data_directory = data_directory or dataset.open_directory(data_config.data_dir)
+            records = data_directory.records(
+                model_config.image_size, number_classes=model_config.number_classes
             )
             start_up.done("data")
-            keras.utils.set_random_seed(train_config.seed)
-            with strategy.scope():
-                gan = model.SAGAN(model_config, train_config)
+
+            # Make the networks.
+            gan = _make_networks(model_config, train_config, strategy=strategy)
             start_up.done("networks")
             if dry_run:
-                progress.note(_description(gan, records, data_config))
+                progress.note(description.describe(gan, records, data_config=data_config))
                 return
+
+            # Train, alone in the run directory.
             with _only_run(train_config.run_dir, distribution.is_chief(strategy)):
-                trainer = _open_run(gan, records, data_config, progress)
-                start_up.done("checkpoint")
-                with trainer.recorded():
-                    trainer.run(stop, start_up)
+                _train_in_directory(
+                    gan,
+                    records,
+                    data_config=data_config,
+                    progress=progress,
+                    stop=stop,
+                    start_up=start_up,
+                )
 
 
 def set_tensorflow_options(config: TrainConfig) -> None:
@@ -79,121 +91,197 @@ def set_tensorflow_options(config: TrainConfig) -> None:
     )
 
 
-def _open_run(
+def _make_networks(
+    model_config: ModelConfig, train_config: TrainConfig, *, strategy: tf.distribute.Strategy
+) -> model.SAGAN:
+    keras.utils.set_random_seed(train_config.seed)
+    with strategy.scope():
+        return model.SAGAN(model_config, train_config)
+
+
+def _train_in_directory(
     gan: model.SAGAN,
-    records: data_records.Records,
+    records: Records,
+    *,
     data_config: DataConfig,
-    progress: training_progress.Progress,
-) -> loop.Trainer:
-    """Finds out where the run directory has got to, and prepares it to go on."""
-    config, chief = gan.train_config, distribution.is_chief(gan.strategy)
-    run_dir = config.run_dir
-    _check_run(gan.model_config, data_config, config, progress)
-    with gan.strategy.scope():
-        rollbacks = tf.Variable(
-            0,
-            dtype=tf.int64,
-            trainable=False,
-            name=model.ROLLBACKS,
-            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-        )
+    progress: Progress,
+    stop: StopSignals,
+    start_up: StartUp,
+) -> None:
+    """Opens the run directory, goes to its newest checkpoint, and trains from there."""
+    config = gan.train_config
+    is_chief = distribution.is_chief(gan.strategy)
+
+    # Refuse another model's directory.
+    _check_settings(gan, data_config, note=progress.note)
+
+    # Go to the newest checkpoint.
+    rollbacks = resume.make_rollback_counter(gan)
+    state = {**gan.state(), model.ROLLBACKS: rollbacks}
     saved = checkpoints.Checkpoints(
-        run_dir,
-        {**gan.state(), model.ROLLBACKS: rollbacks},
+        config.run_dir,
+        state,
         keep=config.keep_checkpoints,
         optional=model.OPTIONAL_STATE,
     )
-    if chief:
+    if is_chief:
         saved.clear_unfinished()
-    trainer = loop.Trainer(
-        gan,
-        records,
-        data_config=data_config,
-        saved=saved,
-        writer=None,
-        progress=progress,
-        rollbacks=rollbacks,
-    )
-    start = trainer.restore()
-    progress.note(
-        f"{run_dir}: " + ("starting" if start is None else f"continuing from step {start}")
-    )
-    if chief:
-        directory.write_config(run_dir, model=gan.model_config, data=data_config, train=config)
-        if records.info is not None:
-            class_names.write(run_dir, records.info.class_names, titles=records.info.class_titles)
-        trainer.writer = metric_writer.MetricWriter(
-            run_dir, start or 0, summary_dir=config.summary_dir, warn=progress.note
+    restored, warnings = resume.restore_newest(gan, saved)
+    for text in warnings:
+        progress.note(text)
+    beginning = "starting" if restored is None else f"continuing from step {restored}"
+    progress.note(f"{config.run_dir}: {beginning}")
+
+    # Prepare the files that the chief writes.
+    add_event = keep_nothing
+    if is_chief:
+        _write_settings(gan, records, data_config)
+        writer = metric_writer.MetricWriter(
+            config.run_dir, restored or 0, summary_dir=config.summary_dir, warn=progress.note
         )
-        if start is None:
+        if restored is None:
             saved.save(0)
-    return trainer
+        add_event = history.History(config.run_dir).add
+    start_up.done("checkpoint")
+
+    events = Events(gan, progress, add=add_event)
+    with events.recorded(warnings):
+        # Leave if the end is reached.
+        step = int(gan.step.numpy())
+        if step >= config.max_steps:
+            events.note(f"nothing to do: step {step} of --max_steps={config.max_steps} is reached")
+            return
+
+        # Prepare what is written on the way.
+        if is_chief:
+            real_images = previews.read_real_images(records, progress.note)
+            health_check = health.HealthCheck(events.warn, _variety(real_images))
+            writer.write_image(
+                step,
+                "input_image_grid",
+                image=previews.real_grid(real_images),
+                filename="samples/real.png",
+            )
+            run = ChiefRun(
+                gan,
+                saved=saved,
+                events=events,
+                progress=progress,
+                writer=writer,
+                health_check=health_check,
+            )
+        else:
+            run = FollowerRun(saved=saved, events=events, progress=progress)
+
+        # Train.
+        _train_to_the_end(
+            gan,
+            records,
+            data_config=data_config,
+            run=run,
+            rollbacks=rollbacks,
+            stop=stop,
+            start_up=start_up,
+        )
 
 
-def _check_run(model_config, data_config, train_config, progress) -> None:
+def _train_to_the_end(
+    gan: model.SAGAN,
+    records: Records,
+    *,
+    data_config: DataConfig,
+    run: Union[ChiefRun, FollowerRun],
+    rollbacks: tf.Variable,
+    stop: StopSignals,
+    start_up: StartUp,
+) -> None:
+    """Trains to `max_steps`, with other random numbers after each rollback."""
+    while True:
+        # Prepare the batches.
+        seed = resume.seed_after(gan.train_config.seed, int(rollbacks.numpy()))
+        batches = steps.input_batches(
+            gan, records, data_config=data_config, seed=seed, step=int(gan.step.numpy())
+        )
+        train_steps = steps.make_train_steps(gan, seed)
+        start_up.done("input pipeline")
+
+        # Trace the steps.
+        train_steps.get_concrete_function(batches, tf.TensorSpec([], tf.int32))
+        start_up.done("tracing")
+
+        # Train.
+        trainer = loop.Trainer(gan, train_steps, batches=batches, records=records, run=run)
+        try:
+            trainer.train(stop, start_up)
+            return
+        except loop.NotFinite as fault:
+            resume.roll_back(gan, run, fault=fault, rollbacks=rollbacks)
+            start_up = StartUp(since_process=False)
+
+
+def _check_settings(
+    gan: model.SAGAN, data_config: DataConfig, *, note: Callable[[str], None]
+) -> None:
     """Refuses to go on with another model; says which other settings have changed."""
-    run_dir = train_config.run_dir
-    stored = directory.read_config(run_dir, "model", kind=ModelConfig)
-    if stored is None:
+    run_dir = gan.train_config.run_dir
+    stored_model = directory.read_config(run_dir, "model", kind=ModelConfig)
+    if stored_model is None:
         return
-    changed = difference(stored, model_config)
+
+    # Refuse another model.
+    changed = difference(stored_model, gan.model_config)
     if changed:
         raise errors.UserError(
             f"{run_dir}: holds a run of another model ({'; '.join(changed)}); give the run's own "
             "settings or another --checkpoint_dir"
         )
-    for section, config in (("data", data_config), ("train", train_config)):
-        before = directory.read_config(run_dir, section, kind=type(config))
-        for change in difference(before, config):
-            progress.note(f"changed since this run began: {change}")
+
+    # Say what else has changed.
+    configs: dict[str, Any] = {"data": data_config, "train": gan.train_config}
+    for section, config in configs.items():
+        stored = directory.read_config(run_dir, section, kind=type(config))
+        for change in difference(stored, config):
+            note(f"changed since this run began: {change}")
 
 
-def _description(gan: model.SAGAN, records: data_records.Records, data_config: DataConfig) -> str:
-    """What `--dry_run` prints."""
-    lines = [
-        f"{field}: {value}"
-        for config in (gan.model_config, data_config, gan.train_config)
-        for field, value in vars(config).items()
-    ]
-    towers = distribution.towers_per_replica(gan.train_config, gan.strategy)
-    lines += [
-        f"optimizations in force: {loop.optimizations_in_force(gan)}",
-        f"run directory: {gan.train_config.run_dir}",
-        f"generator parameters: {_count_weights(gan.generator):,}",
-        f"discriminator parameters: {_count_weights(gan.discriminator):,}",
-        f"devices: {gan.strategy.num_replicas_in_sync} ("
-        + ", ".join(gan.strategy.extended.worker_devices)
-        + f"), {towers} towers of {gan.train_config.batch_size} images on each",
-    ]
-    lines += [f"data {name}: {value}" for name, value in dataset.describe(records).items()]
-    return "\n".join(lines)
-
-
-def _count_weights(network: keras.Model) -> int:
-    return sum(int(np.prod(v.shape)) for v in network.trainable_variables)
-
-
-def _progress(
-    config: TrainConfig, strategy: tf.distribute.Strategy, stream: Optional[TextIO]
-) -> training_progress.Progress:
-    name = "" if distribution.is_chief(strategy) else f"worker {strategy.cluster_resolver.task_id}"
-    return training_progress.Progress(
-        config.max_steps, config.batch_size * config.num_towers, stream=stream, worker=name
+def _write_settings(gan: model.SAGAN, records: Records, data_config: DataConfig) -> None:
+    """Writes the settings and the names of the classes to the run directory."""
+    run_dir = gan.train_config.run_dir
+    directory.write_config(
+        run_dir, model=gan.model_config, data=data_config, train=gan.train_config
     )
+    info = records.info
+    if info is not None:
+        class_names.write(run_dir, info.class_names, titles=info.class_titles)
+
+
+def _variety(real_images) -> float:
+    """`health.variety` of real images, uint8 [n, size, size, 3], as if of one class."""
+    floats = to_float(real_images).numpy()
+    return health.variety(floats[None])
+
+
+def _make_progress(
+    config: TrainConfig, strategy: tf.distribute.Strategy, stream: Optional[TextIO]
+) -> Progress:
+    worker = ""
+    if not distribution.is_chief(strategy):
+        worker = f"worker {strategy.cluster_resolver.task_id}"
+    images_per_step = config.batch_size * config.num_towers
+    return Progress(config.max_steps, images_per_step, stream=stream, worker=worker)
 
 
 @contextlib.contextmanager
-def _only_run(run_dir: str, chief: bool) -> Iterator[None]:
+def _only_run(run_dir: str, is_chief: bool) -> Iterator[None]:
     """Keeps a second run out of the directory; several workers of one run share it."""
     with contextlib.ExitStack() as held:
-        if chief:
+        if is_chief:
             with files.writing(run_dir):
                 tf.io.gfile.makedirs(run_dir)
-                held.enter_context(
-                    files.locked(
-                        os.path.join(run_dir, "lock"),
-                        f"{run_dir}: another run is at work there; wait for its end, or choose another "
-                        "--checkpoint_dir",
-                    )
+                lock = files.locked(
+                    os.path.join(run_dir, "lock"),
+                    f"{run_dir}: another run is at work there; wait for its end, or choose another "
+                    "--checkpoint_dir",
                 )
+                held.enter_context(lock)
         yield

@@ -13,10 +13,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from sagan_tf import config, errors
+from sagan_tf import cli, config, errors
 from sagan_tf.data import check as data_check
 from sagan_tf.data import dataset_info, records
 from sagan_tf.images import pixels as images_pixels
+from sagan_tf.tools import check_data
 from tests.conftest import ROOT
 from tests.testing import make_data, random_images, write_records
 
@@ -632,53 +633,38 @@ def test_expected_is_what_the_records_or_their_description_say(data, told):
 # The command.
 
 
-@pytest.fixture(name="results", scope="module")
-def fixture_results(tmp_path_factory):
-    """(exit code, standard output, standard error, grid) for sound and for faulty data."""
-    directory = tmp_path_factory.mktemp("commands")
-    make_data(directory / "sound")
-    make_data(directory / "faulty")
-    flip(directory / "faulty" / "part-1.tfrecords", 2, 500)
-    processes = {
-        name: subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "sagan_tf.tools.check_data",
-                str(directory / name),
-                f"--grid={directory}/{name}.png",
-            ],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for name in ("sound", "faulty")
-    }
-    found = {}
-    for name, process in processes.items():
-        out, err = process.communicate(timeout=120)
-        found[name] = (process.returncode, out.splitlines(), err, directory / f"{name}.png")
-    return found
-
-
-def test_command_leaves_with_0_where_data_are_sound(results):
-    code, lines, err, grid = results["sound"]
-    assert code == 0, err
-    assert lines[-1] == "sound"
-    assert "Traceback" not in err
+def test_command_leaves_with_0_where_data_are_sound(tmp_path, monkeypatch, capsys):
+    grid = tmp_path / "sound.png"
+    given = config.CheckConfig(make_data(tmp_path / "sound"), grid=str(grid))
+    monkeypatch.setattr(cli, "make", {config.CheckConfig: given}.get)
+    check_data.main()  # It would raise SystemExit.
+    assert capsys.readouterr().out.splitlines()[-1] == "sound"
     with Image.open(grid) as picture:
         assert picture.size[0] == 3 * 132
 
 
-def test_command_leaves_with_1_and_names_the_fault(results):
-    code, lines, err, grid = results["faulty"]
-    assert code == 1, err
-    path = grid.parent / "faulty" / "part-1.tfrecords"
+@pytest.mark.process
+@pytest.mark.slow
+def test_command_leaves_with_1_and_names_the_fault(tmp_path):
+    grid = tmp_path / "faulty.png"
+    path = tmp_path / "faulty" / "part-1.tfrecords"
+    make_data(tmp_path / "faulty")
+    flip(path, 2, 500)
+    command = [sys.executable, "-m", "sagan_tf.tools.check_data", str(tmp_path / "faulty")]
+    done = subprocess.run(
+        [*command, f"--grid={grid}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    lines = done.stdout.splitlines()
     assert lines[0] == f"{path}: record 2: damaged record: {DAMAGED}"
     assert lines[1].startswith("11 readable records in 2 files")
     assert lines[-1] == "FAULTY: damaged record: 1"
-    assert "Traceback" not in err
+    assert "Traceback" not in done.stderr
     assert grid.exists()
 
 

@@ -269,11 +269,11 @@ def test_contradiction_shows_both_numbers(tmp_path, size, classes, message):
     assert str(error.value).startswith(message.replace("DIR", str(tmp_path)))
 
 
-def test_label_text_is_the_titles_first_name_or_the_class_name():
+def test_name_of_a_class_is_the_titles_first_name_or_its_own():
     info = make_info()
-    assert [info.label_text(label) for label in range(3)] == ["tench", "no title", "goldfish"]
+    assert [info.classes.name(label) for label in range(3)] == ["tench", "no title", "goldfish"]
     untitled = dataclasses.replace(info, class_titles=None)
-    assert [untitled.label_text(label) for label in range(3)] == [
+    assert [untitled.classes.name(label) for label in range(3)] == [
         "n01440764",
         "no title",
         "caf\u00e9",

@@ -45,7 +45,7 @@ def test_permutation_depends_on_every_number_of_the_key():
 
 
 def test_windows_are_fixed_for_ever():
-    """From RandomState([5, epoch]).permutation(5), RandomState([5, epoch, number]).randint(2**31)."""
+    """RandomState([5, epoch]).permutation(5), RandomState([5, epoch, number]).randint(2**31)."""
     found = take_windows(0, 6, counts=np.full(5, 10), per_window=2)
     assert [window.blocks.tolist() for window in found] == [
         [1, 3],

@@ -13,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from sagan_tf import config, errors
-from sagan_tf.data import check, dataset, dataset_info, preprocessing
+from sagan_tf.data import check, dataset, dataset_info, preprocessing, resume
 from sagan_tf.data import faults as data_faults
 from sagan_tf.data import prepare as data_prepare
 from tests.conftest import ROOT
@@ -250,7 +250,7 @@ def test_too_many_damaged_pictures_are_an_error_and_allowing_them_goes_on(tmp_pa
 
 def test_a_run_while_another_works_is_refused(source, tmp_path):
     busy = pytest.raises(errors.UserError, match="another prepare_data is at work there")
-    with data_prepare._locked(str(tmp_path / "out")), busy:
+    with resume.locked(str(tmp_path / "out")), busy:
         prepare(source, tmp_path / "out")
     prepare(source, tmp_path / "out")
 
@@ -277,6 +277,8 @@ def fixture_large_source(tmp_path_factory):
     return path
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_killed_runs_finish_with_the_bytes_of_an_unbroken_one(large_source, tmp_path):
     """kill -9 at several moments; no reader ever sees a shard that is not whole."""
     flags = ["--source", str(large_source), "--size=64", "--shards=12", "--workers=2"]
@@ -323,6 +325,8 @@ def error_line(*flags):
     return line
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_bad_command_is_one_line():
     assert "--source=absent: there is no such file or directory" in error_line(
         "--source=absent", "--out=y"
@@ -352,25 +356,25 @@ def test_bad_settings_are_one_line(options, message):
 
 
 def test_names_that_are_no_utf8_are_reported(tmp_path):
+    """What is printed fits a stream of ASCII."""
     make_pictures(tmp_path / "source", {"ant": 3})
     with open(os.fsencode(tmp_path / "source" / "ant") + b"/\xff\n.png", "wb"):
         pass
-    done = subprocess.run(
-        [
-            *COMMAND,
-            f"--source={tmp_path}/source",
-            f"--out={tmp_path}/out",
-            "--size=32",
-            "--max_bad=0.5",
-        ],
-        capture_output=True,
-        check=False,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONIOENCODING": "ascii"},
-    )
-    assert done.returncode == 0, done.stderr
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict")
+    prepare(tmp_path / "source", tmp_path / "out", stream, max_bad=0.5, workers=2)
+    stream.flush()
+    assert b"1 damaged pictures left out" in stream.buffer.getvalue()
     assert b"ant/\\udcff\\n.png: empty file" in (tmp_path / "out" / "report.txt").read_bytes()
     assert dataset_info.read(str(tmp_path / "out")).damaged[0][1] == os.fsdecode(b"ant/\xff\n.png")
+
+
+def test_too_many_pictures_without_utf8_are_an_error_that_can_be_printed(tmp_path):
+    make_pictures(tmp_path / "source", {"ant": 3})
+    with open(os.fsencode(tmp_path / "source" / "ant") + b"/\xff\n.png", "wb"):
+        pass
+    with pytest.raises(errors.UserError) as error:
+        prepare(tmp_path / "source", tmp_path / "out")
+    assert r"ant/\udcff\n.png: empty file" in str(error.value).encode("ascii").decode()
 
 
 def test_prepared_data_is_sound(finished, tmp_path):

@@ -130,7 +130,9 @@ def test_clean_turns_nothing_with_damaged_exif():
     (pixels,) = random_images(1)
     data = file_of(pixels, "JPEG", exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xff\xff\xff")
     assert (
-        preprocessing.prepare(preprocessing.Place(data=data), "clean", 32, "raw", 95).data
+        preprocessing.prepare(
+            preprocessing.ByteSource(data=data), preprocessing.ImageSettings("clean", 32, "raw")
+        ).data
         is not None
     )
 
@@ -150,7 +152,9 @@ JPEG = file_of(random_images(1, 100)[0], "JPEG")
 )
 @pytest.mark.parametrize("resize", ["clean", "legacy"])
 def test_damaged_files_have_a_reason(data, reason, resize):
-    picture = preprocessing.prepare(preprocessing.Place(data=data), resize, 32, "raw", 95)
+    picture = preprocessing.prepare(
+        preprocessing.ByteSource(data=data), preprocessing.ImageSettings(resize, 32, "raw")
+    )
     assert picture.data is None
     assert picture.reason.startswith(reason)
     assert "\n" not in picture.reason
@@ -167,19 +171,20 @@ def test_unreadable_places_have_a_reason(tmp_path):
         (".", "not a regular file"),
     ):
         with pytest.raises(preprocessing.Damaged, match=reason):
-            preprocessing.Place(str(tmp_path / name)).read()
+            preprocessing.ByteSource(str(tmp_path / name)).read()
 
 
 def test_place_is_a_part_of_a_file(tmp_path):
     (tmp_path / "file").write_bytes(b"0123456789")
-    assert preprocessing.Place(str(tmp_path / "file"), 3, 4).read() == b"3456"
-    assert preprocessing.Place(str(tmp_path / "file")).read() == b"0123456789"
+    assert preprocessing.ByteSource(str(tmp_path / "file"), 3, 4).read() == b"3456"
+    assert preprocessing.ByteSource(str(tmp_path / "file")).read() == b"0123456789"
 
 
 def test_sums_are_those_of_the_pixels():
     (pixels,) = random_images(1)
     picture = preprocessing.prepare(
-        preprocessing.Place(data=file_of(pixels)), "clean", 32, "raw", 95
+        preprocessing.ByteSource(data=file_of(pixels)),
+        preprocessing.ImageSettings("clean", 32, "raw"),
     )
     assert picture.data == pixels.tobytes()
     values = pixels.astype(int).reshape(-1, 3)

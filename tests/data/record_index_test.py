@@ -131,7 +131,7 @@ def test_read_gives_what_tensorflow_reads(index, files, parallelism):
         record for name in files for record in tf.data.TFRecordDataset(name).as_numpy_iterator()
     ]
     assert len(expected) == 54
-    assert read(files, index.blocks(record_index.TURN), parallelism) == expected
+    assert read(files, index.blocks(record_index.BLOCK_LENGTH), parallelism) == expected
 
 
 def test_each_block_gives_its_own_records(index, files):
@@ -144,7 +144,7 @@ def test_each_block_gives_its_own_records(index, files):
         sum(blocks.count[:i][blocks.file[:i] == blocks.file[i]]) for i in range(len(blocks.file))
     ]
     for i in reversed(range(len(blocks.file))):
-        one = record_index.Blocks(
+        one = record_index.RecordRanges(
             *(
                 values[i : i + 1]
                 for values in (blocks.file, blocks.offset, blocks.length, blocks.count)
@@ -157,7 +157,7 @@ def test_the_length_of_a_block_is_no_promise(index, files, contents):
     blocks = index.blocks(7)
     for length in (1, 100, 10**6):
         lengths = np.full(len(blocks.file), length)
-        wrong = record_index.Blocks(blocks.file, blocks.offset, lengths, blocks.count)
+        wrong = record_index.RecordRanges(blocks.file, blocks.offset, lengths, blocks.count)
         assert read(files, wrong) == [record for part in contents for record in part]
 
 

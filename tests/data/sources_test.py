@@ -14,7 +14,7 @@ from tests.testing import make_pictures, make_tar
 
 def names(source, **options):
     listing = sources.open_source(str(source), **options)
-    return [(item.key, item.label) for item in listing.items]
+    return [(item.key, item.label) for item in listing.pictures]
 
 
 def test_labels_follow_sorted_folder_names(tmp_path):
@@ -102,9 +102,9 @@ def test_tar_of_tars_lists_as_its_folder_does(tmp_path):
     from_folder = sources.open_source(str(tmp_path / "train"))
     assert from_tar.fingerprint == from_folder.fingerprint
     assert from_tar.kind == "tar"
-    for inside, outside in zip(from_tar.items, from_folder.items):
+    for inside, outside in zip(from_tar.pictures, from_folder.pictures):
         assert (inside.key, inside.label) == (outside.key, outside.label)
-        assert inside.place.read() == outside.place.read()
+        assert inside.source.read() == outside.source.read()
 
 
 def test_tar_of_class_folders(tmp_path):
@@ -188,7 +188,7 @@ def test_shards_hold_everything_once_in_an_order_of_the_seed(tmp_path):
     listing = sources.open_source(str(tmp_path))
     shards = [[item.key for item in listing.shard(i, 3, seed=0)] for i in range(3)]
     assert [len(shard) for shard in shards] == [13, 13, 14]
-    assert sorted(itertools.chain(*shards)) == sorted(item.key for item in listing.items)
+    assert sorted(itertools.chain(*shards)) == sorted(item.key for item in listing.pictures)
     assert len({key.split("/")[0] for key in shards[0]}) == 2  # no longer sorted by class
     other = [[item.key for item in listing.shard(i, 3, seed=1)] for i in range(3)]
     assert other != shards

@@ -2,12 +2,16 @@
 
 import signal
 
+import pytest
+
 from sagan_tf.runs import checkpoints
 from tests import processes
 from tests.conftest import ROOT
 from tests.testing import make_data
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_killed_watch_goes_on_beside_a_real_run(tmp_path):
     """Training keeps one checkpoint; a watch that is killed in between still sees all of them."""
     data = make_data(tmp_path / "data", count=30)

@@ -7,54 +7,54 @@ from sagan_tf.runs import health
 from tests.testing import TINY_MODEL
 
 
-@pytest.fixture(name="watch")
-def fixture_watch():
+@pytest.fixture(name="health_check")
+def fixture_health_check():
     lines = []
-    return health.Watch(lines.append, real_variety=1.0), lines
+    return health.HealthCheck(lines.append, real_variety=1.0), lines
 
 
 def row(**changes):
     return {"d_loss": 1.0, "g_gradient_norm": 1.0, "model/g_non_local/sigma_ratio": 0.1, **changes}
 
 
-def test_warns_once_when_d_has_won(watch):
-    watch, lines = watch
+def test_warns_once_when_d_has_won(health_check):
+    check, lines = health_check
     for step in range(19):
-        watch.see_row(step, row(d_loss=0.01))
+        check.check_row(step, row(d_loss=0.01))
     assert lines == []
     for step in range(19, 40):
-        watch.see_row(step, row(d_loss=0.01))
+        check.check_row(step, row(d_loss=0.01))
     assert lines == [
         "warning: step 19: d_loss has been below 0.05 for 20 rows: D has won, and G "
         "learns nothing more"
     ]
-    watch.see_row(40, row())
+    check.check_row(40, row())
     for step in range(41, 62):
-        watch.see_row(step, row(d_loss=0.01))
+        check.check_row(step, row(d_loss=0.01))
     assert len(lines) == 2
 
 
-def test_warns_of_a_gradient_far_above_the_usual(watch):
-    watch, lines = watch
+def test_warns_of_a_gradient_far_above_the_usual(health_check):
+    check, lines = health_check
     for step in range(10):
-        watch.see_row(step, row(g_gradient_norm=2.0 + step % 2))
-    watch.see_row(10, row(g_gradient_norm=200.0))
+        check.check_row(step, row(g_gradient_norm=2.0 + step % 2))
+    check.check_row(10, row(g_gradient_norm=200.0))
     assert lines == []
-    watch.see_row(11, row(g_gradient_norm=400.0))
+    check.check_row(11, row(g_gradient_norm=400.0))
     assert len(lines) == 1
     assert lines[0].startswith("warning: step 11: g_gradient_norm is 400, and 3 is usual")
 
 
-def test_steps_that_float16_left_out_are_no_usual_gradient(watch):
-    watch, lines = watch
+def test_steps_that_float16_left_out_are_no_usual_gradient(health_check):
+    check, lines = health_check
     for step, norm in enumerate([0.0] * 12 + [5.0] * 12):
-        watch.see_row(step, row(g_gradient_norm=norm))
+        check.check_row(step, row(g_gradient_norm=norm))
     assert lines == []
 
 
-def test_warns_of_a_large_sigma_ratio(watch):
-    watch, lines = watch
-    watch.see_row(5, row(**{"model/g_non_local/sigma_ratio": -21.0}))
+def test_warns_of_a_large_sigma_ratio(health_check):
+    check, lines = health_check
+    check.check_row(5, row(**{"model/g_non_local/sigma_ratio": -21.0}))
     assert lines == [
         "warning: step 5: model/g_non_local/sigma_ratio is -21: attention outweighs the features"
     ]
@@ -65,23 +65,23 @@ def test_variety_is_the_variance_within_a_class():
     assert health.variety(samples) == 0.5
 
 
-def test_warns_when_samples_of_a_class_become_alike(watch):
-    watch, lines = watch
+def test_warns_when_samples_of_a_class_become_alike(health_check):
+    check, lines = health_check
     alike = np.zeros([3, 10, 4])
-    assert watch.see_samples(1000, alike) == {"health/variety_within_class": 0.0}
+    assert check.check_samples(1000, alike) == {"health/variety_within_class": 0.0}
     assert lines == []  # it has not learnt yet
     varied = np.random.default_rng(0).normal(size=(3, 10, 4))
-    watch.see_samples(2000, varied)
-    watch.see_samples(3000, alike)
+    check.check_samples(2000, varied)
+    check.check_samples(3000, alike)
     assert len(lines) == 1
     assert "step 3000: samples of one class vary by 0.00% of what real images do" in lines[0]
     late = []
-    health.Watch(late.append, 1.0).see_samples(10_000, alike)
+    health.HealthCheck(late.append, 1.0).check_samples(10_000, alike)
     assert len(late) == 1
 
 
-def test_largest_norm_is_the_largest_singular_value_of_a_normalised_weight(watch):
-    watch, lines = watch
+def test_largest_norm_is_the_largest_singular_value_of_a_normalised_weight(health_check):
+    check, lines = health_check
     gan = model.SAGAN(TINY_MODEL)
     ops.settle_spectral_norms(gan.generator)
     layer = gan.generator.blocks[1].snconv1
@@ -92,7 +92,7 @@ def test_largest_norm_is_the_largest_singular_value_of_a_normalised_weight(watch
     assert norm == pytest.approx(expected, rel=1e-3)
     assert path.endswith("g_block2/snconv1")
     assert expected > 1.01
-    numbers = watch.see_networks(7, generator=gan.generator)
+    numbers = check.check_networks(7, generator=gan.generator)
     assert numbers == {"health/generator_largest_norm": norm}
     assert len(lines) == (norm > health.HIGH_NORM)
     ops.settle_spectral_norms(gan.generator)

@@ -1,4 +1,3 @@
-import io
 import json
 
 import numpy as np
@@ -8,20 +7,6 @@ from tensorboard.backend.event_processing import event_accumulator
 
 from sagan_tf import errors
 from sagan_tf.runs import metric_writer
-from sagan_tf.training import progress as training_progress
-
-
-class Clock:
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
 
 
 def test_rows_and_events_hold_what_was_written(tmp_path):
@@ -78,47 +63,3 @@ def test_with_somebody_to_warn_nothing_is_an_error(tmp_path):
     ] == [1, 2, 3]
     events = event_accumulator.EventAccumulator(str(tmp_path / "summaries")).Reload()
     assert [event.step for event in events.Tensors("d_loss")] == [3]
-
-
-def test_worker_that_follows_prints_its_notes_only():
-    stream = io.StringIO()
-    progress = training_progress.Progress(10, 1, stream=stream, clock=Clock(), worker="worker 1")
-    progress.start(0)
-    progress.show(5, {"g_loss": 0.5}, keep=True)
-    progress.note("starting")
-    assert stream.getvalue() == "worker 1: starting\n"
-
-
-def test_progress_line_away_from_a_terminal():
-    stream, clock = io.StringIO(), Clock()
-    progress = training_progress.Progress(1000, 256, stream=stream, clock=clock)
-    progress.start(100)
-    clock.now = 50.0
-    progress.show(150, {"g_loss": 0.5}, keep=False)
-    assert stream.getvalue() == ""
-    clock.now = 100.0
-    progress.show(200, {"g_loss": 0.5}, keep=True)
-    # 100 steps of 256 images in 100 s; 800 steps are left.
-    assert stream.getvalue() == "step 200/1000  g_loss 0.5000  256.0 images/s  ETA 0:13:20\n"
-
-
-def test_progress_line_renews_itself_on_a_terminal():
-    stream, clock = Terminal(), Clock()
-    progress = training_progress.Progress(10, 1, stream=stream, clock=clock)
-    progress.start(0)
-    for step in (1, 2):
-        clock.now += 1.0
-        progress.show(step, {}, keep=False)
-    progress.note("saved")
-    assert stream.getvalue().count("\n") == 2
-    assert stream.getvalue().count("\r") == 2
-    assert stream.getvalue().endswith("\nsaved\n")
-
-
-def test_eta_in_days():
-    stream, clock = io.StringIO(), Clock()
-    progress = training_progress.Progress(1_000_000, 256, stream=stream, clock=clock)
-    progress.start(0)
-    clock.now = 1.0
-    progress.show(1, {}, keep=True)
-    assert stream.getvalue().endswith("ETA 11d 13:46:39\n")

@@ -25,8 +25,8 @@ import numpy as np
 
 from tests import processes
 from tests.conftest import ROOT
-from tests.faults_test import JUMPING_CLOCK
 from tests.testing import make_data, random_images, write_records
+from tests.training.faults_test import JUMPING_CLOCK
 
 MODEL = (
     *processes.PLAIN[:-1],

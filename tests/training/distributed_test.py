@@ -1,16 +1,21 @@
-"""One trajectory on any number of devices and workers: real processes, the real command."""
+"""One trajectory on any number of devices and workers.
+
+All walks are real processes of the real command.
+"""
 
 import json
 import signal
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
-from sagan_tf import config, errors
+from sagan_tf import config, errors, model
 from sagan_tf.runtime import distribution
 from tests import processes
 from tests.testing import make_data
+from tests.training import small_runs
 
 # Attention on several devices, and four of them, are model_test's.
 FLAGS = (
@@ -21,10 +26,11 @@ FLAGS = (
     "--sample_every=10",
     "--deterministic",
 )
+# The graph optimizer does not change the trajectory either.
 LAYOUTS = {
     "one": ["--strategy=one_device"],
     "parts": ["--strategy=mirrored", "--num_devices=2", "--accumulate=2", "--graph_optimizer"],
-}  # nor does that change it
+}
 
 
 @pytest.fixture(name="data", scope="module")
@@ -54,7 +60,7 @@ def fixture_lost(flags):
     chief, other = processes.start_workers(2, *given, "--max_steps=100000")
     processes.wait_for(chief, "step 3/")
     other.send_signal(signal.SIGKILL)
-    out, err = chief.communicate(timeout=100)  # it does not hang
+    out, err = chief.communicate(timeout=300)  # it does not hang
     other.communicate()
     step = processes.rows(run_dir)[-1]["step"]
     again = processes.start_workers(
@@ -70,8 +76,11 @@ def fixture_lost(flags):
 
 @pytest.fixture(name="walks", scope="module")
 def fixture_walks(flags, lost):
-    """The same ten steps with 4 towers on one device, in 2 parts on each of 2 devices, and on 2
-    workers of which one was lost on the way."""
+    """Directories of the same ten steps with 4 towers, by layout.
+
+    On one device, in 2 parts on each of 2 devices, and on 2 workers of which one was lost on the
+    way.
+    """
     assert [code for code, *_ in lost[2]] == [0, 0], lost[2]
     for name, more in LAYOUTS.items():
         code, _, err = processes.run("train_imagenet.py", *flags(name)[0], *more, "--max_steps=10")
@@ -82,6 +91,8 @@ def fixture_walks(flags, lost):
 OTHERS = ["parts", "workers"]
 
 
+@pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", OTHERS)
 def test_first_losses_are_equal(walks, layout):
     first, expected = processes.rows(walks[layout])[0], processes.rows(walks["one"])[0]
@@ -98,6 +109,8 @@ def test_first_losses_are_equal(walks, layout):
         assert first[name] == pytest.approx(expected[name], rel=1e-5, abs=1e-6), name
 
 
+@pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", OTHERS)
 def test_first_gradients_are_equal(walks, layout):
     """With beta1 = 0, Adam's first moment is the gradient."""
@@ -114,6 +127,8 @@ def test_first_gradients_are_equal(walks, layout):
         assert difference <= 1e-5 * np.abs(whole[1]).max(), network
 
 
+@pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", OTHERS)
 def test_ten_steps_stay_together(walks, layout):
     """Rounding grows: a weight whose gradient is almost 0 moves by Adam's whole step either way."""
@@ -132,6 +147,8 @@ def test_ten_steps_stay_together(walks, layout):
             assert np.abs(found[name] - value).max() <= limit, name
 
 
+@pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", OTHERS)
 def test_samples_are_alike(walks, layout):
     pictures = [
@@ -142,6 +159,8 @@ def test_samples_are_alike(walks, layout):
     assert np.abs(pictures[0] - pictures[1]).max() <= 3
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_lost_worker_is_a_clear_end_and_a_restart_continues(flags, lost):
     """What the restart then computes is the walk on workers."""
     first, step, again = lost
@@ -155,6 +174,8 @@ def test_lost_worker_is_a_clear_end_and_a_restart_continues(flags, lost):
     assert steps == list(range(1, max(10, step + 1) + 1))
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_worker_that_never_appears_is_not_waited_for_without_end(tmp_path, data):
     cluster = {
         "cluster": {"worker": processes.free_addresses(2)},
@@ -173,18 +194,23 @@ def test_worker_that_never_appears_is_not_waited_for_without_end(tmp_path, data)
     assert "not all have appeared within --worker_timeout=3 seconds" in line
 
 
-def test_worker_lost_while_the_others_start_is_a_clear_end(tmp_path, data):
-    """The second worker has no data; the first waits for it to make its variables."""
-    flags = [*processes.PLAIN, "--num_towers=2", f"--checkpoint_dir={tmp_path}"]
-    chief, other = processes.start_workers(
-        2, *flags, f"--data_dir={data}", more={1: [f"--data_dir={tmp_path}"]}
-    )
-    result = chief.communicate(timeout=100)
-    processes.error_line((chief.returncode, *result), code=75, beginning="another worker")
-    result = other.communicate(timeout=100)
-    assert "it holds no *.tfrecords" in processes.error_line((other.returncode, *result))
+def test_worker_lost_while_the_others_start_is_a_clear_end(tmp_path, data, monkeypatch):
+    """A worker waits for a second one to make its variables, which has no data and has left."""
+
+    def second_is_gone(*_):
+        raise tf.errors.UnavailableError(None, None, "connection refused")
+
+    monkeypatch.setattr(distribution, "number_of_workers", lambda _: 2)
+    train_config = small_runs.settings(tmp_path)
+    with pytest.raises(errors.UserError, match=r"it holds no \*.tfrecords"):
+        small_runs.train(config.DataConfig(data_dir=str(tmp_path)), train_config)
+    monkeypatch.setattr(model, "SAGAN", second_is_gone)
+    with pytest.raises(errors.WorkerLost, match="another worker has died or does not answer"):
+        small_runs.train(config.DataConfig(data_dir=data), train_config)
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_cluster_that_cannot_be_joined_is_one_line(tmp_path, data):
     text = '{"cluster": {"worker": ["a", "b"]}, "task": {"type": "worker", "index": 0}}'
     line = processes.error_line(

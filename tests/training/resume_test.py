@@ -10,6 +10,7 @@ import pytest
 from tests import processes
 from tests.testing import make_data
 
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 N = 4
 FLAGS = (
     *processes.PLAIN,
