@@ -110,7 +110,7 @@ class Run:
 
 
 class StubEvaluation:
-    """Stands for `evaluate.Evaluation`: FID is ten times the number in the checkpoint, squared."""
+    """Stands for `evaluate.Evaluation`: FID follows from the number in the checkpoint."""
 
     def __init__(self, eval_config, stream):
         self.config = eval_config
