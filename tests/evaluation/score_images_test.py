@@ -59,48 +59,6 @@ def test_real_images_scored_against_themselves_are_perfect(stats_dir, tmp_path):
 
 @pytest.mark.process
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"use_ema": True}, "--use_ema: .*ckpt-5 holds no moving average; train with --ema_decay"),
-        (
-            {"checkpoint_step": 3},
-            r"--checkpoint_step=3: .* no checkpoint of that step, but of 0, 5",
-        ),
-        ({"checkpoint_dir": "absent"}, "absent/imagenet_64: no run there"),
-        ({"gf_dim": 64}, "--gf_dim=64: the run in .* was trained with 8"),
-        ({"generator_type": "baseline"}, "--generator_type=baseline: the run in .* with test"),
-        ({"num_classes": 1000}, "--num_classes=1000: .* was trained with 10"),
-        ({"eval_sample_size": 2000}, "--eval_sample_size=2000: data/digits holds 1797 images"),
-        ({"real_sample_size": 1798}, "--real_sample_size=1798: data/digits holds 1797 images"),
-        ({"data_dir": "absent"}, "--data_dir=absent: no such directory"),
-        ({"inception": "absent"}, "--inception=absent: expected a TF-Hub handle"),
-        ({"inception_sha256": "0" * 64}, "--inception=data/digits_classifier: its SHA-256 is"),
-        ({"real_stats": "absent.npz"}, "--real_stats=absent.npz: expected an .npz with mu"),
-        (
-            {"density_k": 120},
-            "--density_k=120: expected fewer neighbours than the 120 images of a s",
-        ),
-        ({"eval_sample_size": 4}, "--density_k=5: expected fewer neighbours than the 4 images"),
-        (
-            {"real_split": "validation", "validation_dir": "absent"},
-            "--validation_dir=absent: no such",
-        ),
-        ({"num_devices": 2, "strategy": "one_device"}, "--num_devices=2: expected 0 or 1"),
-    ],
-)
-def test_bad_input_is_one_line(settings, changes, message):
-    with pytest.raises(errors.UserError, match=message) as error:
-        evaluate(settings(**changes))
-    assert "\n" not in str(error.value)
-
-
-def test_run_without_checkpoint_is_refused(tmp_path, settings):
-    runs_directory.write_config(config.run_directory(str(tmp_path), 64), model=DIGITS_MODEL)
-    with pytest.raises(errors.UserError, match="holds no checkpoint to score; train first"):
-        evaluate(settings(checkpoint_dir=str(tmp_path)))
-
-
 def test_command_scores_a_folder_and_refuses_what_it_cannot_read(tmp_path, stats_dir):
     flags = [
         "sagan_tf.tools.score_images",
