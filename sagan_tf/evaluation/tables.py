@@ -167,6 +167,8 @@ def _lines(scores: score_sets.Scores) -> dict[str, str]:
     for score in _in_order(scores):
         title = _title(score)
         text = f"{score.value:.4f}"
+
+        # Two scores have a spread.
         if score.name == rows.SPLITS:
             title = f"IS{score.suffix}, {score.splits} splits"
             text += f" +- {score.deviation:.4f}"
