@@ -173,7 +173,7 @@ def test_damaged_latest_checkpoint_is_passed_over(tmp_path, settings, digits_gan
         ),
         ({"checkpoint_dir": "absent"}, "absent/imagenet_64: no run there"),
         ({"gf_dim": 64}, "--gf_dim=64: the run in .* was trained with 8"),
-        ({"generator_type": "baseline"}, "--generator_type=baseline: the run in .* with test"),
+        ({"generator_type": "test"}, "--generator_type=test: the run in .* with baseline"),
         ({"num_classes": 1000}, "--num_classes=1000: .* was trained with 10"),
         ({"eval_sample_size": 2000}, "--eval_sample_size=2000: data/digits holds 1797 images"),
         ({"real_sample_size": 1798}, "--real_sample_size=1798: data/digits holds 1797 images"),
