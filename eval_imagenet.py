@@ -5,10 +5,9 @@ from sagan_tf import cli, config
 
 def main() -> None:
     eval_config = cli.make(config.EvalConfig, config.protocol(cli.value("protocol")))
-    from sagan_tf.evaluation import (
-        evaluate,  # TensorFlow starts here, after the flags' checks
-        watch,
-    )
+
+    # TensorFlow starts here, after the flags have been checked.
+    from sagan_tf.evaluation import evaluate, watch
 
     if eval_config.watch or eval_config.all:
         watch.score_all(eval_config)

@@ -1,4 +1,4 @@
-"""The best checkpoints of a run, kept in directories of their own."""
+"""Best checkpoints of a run, kept in a directory of their own."""
 
 import json
 import os
@@ -9,11 +9,15 @@ import tensorflow as tf
 
 from sagan_tf import errors
 from sagan_tf.config import EvalConfig
-from sagan_tf.evaluation import protocol as evaluation_protocol
+from sagan_tf.evaluation import protocol, rows
 from sagan_tf.runs import checkpoints
 from sagan_tf.runtime import files
 
 BEST = "best"
+# Protocol and score -> entries of the best checkpoints.
+_Lists = dict[str, list[dict[str, Any]]]
+# What `--best_by` names, and the score's name in a row.
+_SCORES = {"fid": rows.FID, "is": rows.INCEPTION_SCORE}
 
 
 class BestCheckpoints:
@@ -24,7 +28,7 @@ class BestCheckpoints:
 
     Args:
       config: how many to keep, and by which score.
-      protocol: of the scores.
+      record: the protocol of the scores.
       saved: the run's checkpoints.
       digest: step to the SHA-256 of the run's checkpoint, or None.
     """
@@ -32,77 +36,88 @@ class BestCheckpoints:
     def __init__(
         self,
         config: EvalConfig,
-        protocol: dict[str, Any],
+        record: dict[str, Any],
         *,
         saved: checkpoints.Checkpoints,
         digest: Callable[[int], Optional[str]],
     ):
-        self._config, self._saved, self._digest = config, saved, digest
+        self._config = config
+        self._saved = saved
+        self._digest = digest
         self._directory = os.path.join(config.run_dir, BEST)
         self._kept = checkpoints.Checkpoints(self._directory, {})
-        self._list = f"{evaluation_protocol.protocol_name(protocol)} by {config.best_by}"
+        self._list = f"{protocol.protocol_name(record)} by {config.best_by}"
 
-    def ranked(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def ranked(self, scored: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The rows of the best checkpoints, the best first."""
-        sign = 1 if self._config.best_by == "fid" else -1
-        rows = sorted(rows, key=lambda row: sign * value_of(row, self._config.best_by))
-        return rows[: self._config.keep_best]
+        name = _SCORES[self._config.best_by]
+        sign = 1 if name == rows.FID else -1
+        ascending = sorted(scored, key=lambda row: sign * rows.value_of(row, name))
+        return ascending[: self._config.keep_best]
 
-    def update(self, rows: list[dict[str, Any]]) -> None:
-        """Copies what has become one of the best, and removes what no list names any longer."""
-        if not self._config.keep_best or not rows:
+    def update(self, scored: list[dict[str, Any]]) -> None:
+        """Copies what has become one of the best, and removes what no list names any longer.
+
+        Args:
+          scored: all rows of the run by this protocol.
+        """
+        if not self._config.keep_best or not scored:
             return
         with files.writing(self._directory):
             tf.io.gfile.makedirs(self._directory)
             with files.locked(os.path.join(self._directory, "lock")):
-                self._update(rows)
+                self._update(scored)
 
-    def _update(self, rows: list[dict[str, Any]]) -> None:
+    def _update(self, scored: list[dict[str, Any]]) -> None:
+        # Find the best of what can still be had.
         lists = self._read()
-        there = {
-            entry["step"]: entry["sha256"]
-            for entries in lists.values()
-            for entry in entries
-            if entry["step"] in self._kept.steps
-        }
-        # Of what was scored, only what can still be had.
-        rows = [
-            row
-            for row in rows
-            if sha256_of(row) in (there.get(row["step"]), self._digest(row["step"]))
-        ]
-        best = self.ranked(rows)
+        kept = self._kept_by(lists)
+        best = self.ranked([row for row in scored if self._is_there(row, kept)])
+
+        # Copy what is not kept yet.
         for row in best:
-            if there.get(row["step"]) != sha256_of(row):
-                self._saved.copy(row["step"], self._directory)
-                there[row["step"]] = sha256_of(row)
-        lists[self._list] = [
-            {
-                "step": row["step"],
-                "sha256": sha256_of(row),
-                "fid": value_of(row, "fid"),
-                "inception_score": value_of(row, "is"),
-                "citation": row["citation"],
-            }
-            for row in best
-        ]
-        lists = {
-            name: [entry for entry in entries if there.get(entry["step"]) == entry["sha256"]]
-            for name, entries in lists.items()
-        }
+            step = row["step"]
+            if kept.get(step) != sha256_of(row):
+                self._saved.copy(step, self._directory)
+                kept[step] = sha256_of(row)
+
+        # Write the lists, without checkpoints that have been replaced.
+        lists[self._list] = [_entry_of(row) for row in best]
+        current = {name: _current(entries, kept) for name, entries in lists.items()}
+        self._write(current)
+
+        # Remove what no list names.
+        named = {entry["step"] for entry in _all(current)}
+        for step in self._kept.steps:
+            if step not in named:
+                self._kept.remove(step)
+
+    def _kept_by(self, lists: _Lists) -> dict[int, str]:
+        """Step -> SHA-256 of the checkpoints that some list names and that are there."""
+        steps = set(self._kept.steps)
+        kept = {}
+        for entry in _all(lists):
+            if entry["step"] in steps:
+                kept[entry["step"]] = entry["sha256"]
+        return kept
+
+    def _is_there(self, row: dict[str, Any], kept: dict[int, str]) -> bool:
+        """Whether the checkpoint of a row is kept, or still in the run's own directory."""
+        step = row["step"]
+        return sha256_of(row) in (kept.get(step), self._digest(step))
+
+    def _write(self, lists: _Lists) -> None:
+        """Makes the directory that of a run, with the lists beside it."""
+        settings = os.path.join(self._config.run_dir, "config.json")
         tf.io.gfile.copy(
-            os.path.join(self._config.run_dir, "config.json"),
+            settings,
             os.path.join(self._directory, "config.json"),
             overwrite=True,
         )
-        files.write_whole(
-            os.path.join(self._directory, "best.json"), json.dumps(lists, indent=2) + "\n"
-        )
-        named = {entry["step"] for entries in lists.values() for entry in entries}
-        for step in set(self._kept.steps) - named:
-            self._kept.remove(step)
+        path = os.path.join(self._directory, "best.json")
+        files.write_whole(path, json.dumps(lists, indent=2) + "\n")
 
-    def _read(self) -> dict[str, list[dict[str, Any]]]:
+    def _read(self) -> _Lists:
         path = os.path.join(self._directory, "best.json")
         try:
             with tf.io.gfile.GFile(path) as file:
@@ -116,11 +131,27 @@ class BestCheckpoints:
             ) from error
 
 
+def _all(lists: _Lists) -> list[dict[str, Any]]:
+    """The entries of all lists."""
+    return [entry for entries in lists.values() for entry in entries]
+
+
+def _current(entries: list[dict[str, Any]], kept: dict[int, str]) -> list[dict[str, Any]]:
+    """The entries whose checkpoints are kept as they were scored."""
+    return [entry for entry in entries if kept.get(entry["step"]) == entry["sha256"]]
+
+
+def _entry_of(row: dict[str, Any]) -> dict[str, Any]:
+    """What a list says of a checkpoint."""
+    return {
+        "step": row["step"],
+        "sha256": sha256_of(row),
+        "fid": rows.value_of(row, rows.FID),
+        "inception_score": rows.value_of(row, rows.INCEPTION_SCORE),
+        "citation": row["citation"],
+    }
+
+
 def sha256_of(row: dict[str, Any]) -> str:
+    """The SHA-256 of the checkpoint that a row is of."""
     return row["protocol"]["checkpoint_sha256"]
-
-
-def value_of(row: dict[str, Any], score: str) -> float:
-    """A score of a row, whatever number of images its name says."""
-    beginning = {"fid": "eval/fid", "is": "eval/incscore"}[score]
-    return next(value for name, value in row.items() if name.startswith(beginning))

@@ -1,60 +1,142 @@
-"""The real side of a comparison, and the row that a comparison writes."""
+"""Comparison of a set of images with real ones: what both sides need, the scores, and the row."""
 
+import dataclasses
 import time
-from typing import Any
-
-import tensorflow as tf
+from collections.abc import Sequence
+from typing import Any, Optional
 
 from sagan_tf import errors
 from sagan_tf.config import ScoringConfig
-from sagan_tf.data import dataset
-from sagan_tf.data import records as data_records
-from sagan_tf.evaluation import features, inception, real_statistics, tables
-from sagan_tf.evaluation import scores as evaluation_scores
+from sagan_tf.data import dataset, records
+from sagan_tf.evaluation import (
+    console,
+    devices,
+    features,
+    inception,
+    protocol,
+    real_images,
+    real_statistics,
+    rows,
+    scores,
+    tables,
+)
 from sagan_tf.runtime import distribution, memory
 
 
+@dataclasses.dataclass(frozen=True)
 class Comparison:
-    """What the generated images are compared with: a classifier, real images, what they give.
+    """What every set of images is compared with, and by what.
 
     Attributes:
-      classifier, extractor, real: each once.
-      class_names: of the data, where it says them.
+      config: numbers of neighbours, sizes, seed.
+      extractor: the classifier on all devices.
+      real: statistics of the real images.
+      class_names: of the real images; None where their data does not say them.
+      stopwatch: has the time of each part.
     """
 
-    def __init__(
-        self,
-        config: ScoringConfig,
-        image_size: int,
-        *,
-        number_classes: int,
-        strategy: tf.distribute.Strategy,
-        generated: int,
-        say,
-        show,
-    ):
-        records, count, self.class_names = None, 0, None
-        if not config.real_stats:
-            records = _open_real(config, image_size, number_classes)
-            count = _real_count(config, records, generated)
-            _check_neighbours(config, generated, count)
-            self.class_names = records.info and (
-                records.info.class_titles or records.info.class_names
-            )
-        with strategy.scope():
-            self.classifier = inception.load(
-                config.inception, config.inception_sha256, resize=config.resize
-            )
-        batch_size = distribution.fitting_batch(config.dcgan_generator_batch_size)
-        self.extractor = features.Extractor(
-            self.classifier, strategy, batch_size=batch_size, note=show
+    config: ScoringConfig
+    extractor: features.Extractor
+    real: real_statistics.RealStats
+    class_names: Optional[Sequence[str]]
+    stopwatch: features.Stopwatch
+
+    def score(self, source: features.Source, *, intra: bool = True) -> scores.Scores:
+        """Every score of a set of images.
+
+        Args:
+          source: the images.
+          intra: whether to give each class's FID too.
+        Raises:
+          errors.UnusableCheckpoint: what the classifier gives is not finite.
+        """
+        found = self.extractor.collect(
+            source, splits=self.config.splits_of(source.count), seed=self.config.seed
         )
-        self.real = real_statistics.obtain(
-            config, records, count=count, extractor=self.extractor, note=say
+        return scores.compute(
+            source.name,
+            found,
+            real=self.real,
+            config=self.config,
+            stopwatch=self.stopwatch,
+            intra=intra,
+        )
+
+    def real_scores(self) -> list[scores.Scores]:
+        """The real images' own scores, if their features are known."""
+        found = scores.of_real(self.real)
+        return [] if found is None else [found]
+
+    def protocol(self, count: int, **images: Any) -> dict[str, Any]:
+        """What decides the scores of `count` images, of which `images` says what they are."""
+        return protocol.protocol(
+            self.config, self.real, classifier=self.extractor.classifier, count=count, **images
         )
 
 
-def _open_real(config: ScoringConfig, image_size: int, number_classes: int) -> data_records.Records:
+def make_devices(config: ScoringConfig) -> devices.Devices:
+    """The devices that the flags ask for.
+
+    Raises:
+      errors.UserError: they are not there.
+    """
+    strategy = distribution.make_evaluation_strategy(config)
+    return devices.Devices(strategy, distribution.fitting_batch(config.dcgan_generator_batch_size))
+
+
+def prepare(
+    config: ScoringConfig,
+    image_size: int,
+    *,
+    number_classes: int,
+    generated: int,
+    devices: devices.Devices,
+    stopwatch: features.Stopwatch,
+    console: console.Console,
+) -> Comparison:
+    """Finds the real images and the classifier, and what the classifier makes of the images.
+
+    Args:
+      config: what to compare with, and how.
+      image_size: side of the real images in pixels.
+      number_classes: of the real images.
+      generated: number of images that will be compared with them.
+      devices: where the classifier runs.
+      stopwatch: takes the time of each part.
+      console: told where the statistics come from.
+    Raises:
+      errors.UserError: real images or classifier are missing or unfit, or there are too few images.
+    """
+    # Look for the real images.
+    found = None
+    count = 0
+    class_names = None
+    if not config.real_stats:
+        found = _open_real(config, image_size, number_classes)
+        count = _real_count(config, found, generated)
+        _check_neighbours(config, generated, count)
+        if found.info is not None:
+            class_names = found.info.class_titles or found.info.class_names
+
+    # Load the classifier.
+    with devices.strategy.scope():
+        classifier = inception.load(config.inception, config.inception_sha256, resize=config.resize)
+    extractor = features.Extractor(classifier, devices, stopwatch=stopwatch, console=console)
+
+    # Make statistics of the real images, or take those of an earlier time.
+    real = real_images.obtain(
+        config,
+        found,
+        count=count,
+        extractor=extractor,
+        devices=devices,
+        stopwatch=stopwatch,
+        note=console.say,
+    )
+    return Comparison(config, extractor, real, class_names, stopwatch)
+
+
+def _open_real(config: ScoringConfig, image_size: int, number_classes: int) -> records.Records:
     try:
         return dataset.open_records(config.real_dir, image_size, number_classes=number_classes)
     except errors.UserError as error:
@@ -64,7 +146,7 @@ def _open_real(config: ScoringConfig, image_size: int, number_classes: int) -> d
 
 
 def _check_neighbours(config: ScoringConfig, generated: int, real: int) -> None:
-    """Raises config.UserError where there are no k nearest neighbours."""
+    """Raises errors.UserError where there are no k nearest neighbours."""
     images = min(config.manifold_images, generated, real)
     for name in ("precision_k", "density_k"):
         if getattr(config, name) >= images:
@@ -74,11 +156,15 @@ def _check_neighbours(config: ScoringConfig, generated: int, real: int) -> None:
             )
 
 
-def _real_count(config: ScoringConfig, records: data_records.Records, generated: int) -> int:
-    available = len(records.index.offsets)
-    flag, count = "eval_sample_size", generated
+def _real_count(config: ScoringConfig, found: records.Records, generated: int) -> int:
+    """Number of real images to compare with."""
+    available = len(found.index.offsets)
+    flag = "eval_sample_size"
+    count = generated
     if config.real_sample_size >= 0:
-        flag, count = "real_sample_size", config.real_sample_size or available
+        flag = "real_sample_size"
+        count = config.real_sample_size or available
+
     if available < count:
         raise errors.UserError(
             f"--{flag}={count}: {config.real_dir} holds {available} images; give at most that "
@@ -88,31 +174,50 @@ def _real_count(config: ScoringConfig, records: data_records.Records, generated:
 
 
 def new_row(
-    columns: list[evaluation_scores.Scores],
+    columns: Sequence[scores.Scores],
     record: dict[str, Any],
     *,
     stopwatch: features.Stopwatch,
 ) -> dict[str, Any]:
-    """What goes beside the scores into the record."""
+    """A row of a record, without its flat keys.
+
+    Args:
+      columns: the scores that the row is of, then those to compare them with.
+      record: their protocol.
+      stopwatch: has the time of each part.
+    """
+    first, *others = columns
     return {
+        "version": rows.VERSION,
+        "scores": rows.to_row(first.each()),
         "protocol": record,
-        "citation": tables.citation(columns[0], record),
-        "images": columns[0].images,
-        "intra": columns[0].intra_counts
-        and {
-            "classes": len(columns[0].intra_fids),
-            "images_real": columns[0].intra_counts[:2],
-            "images_generated": columns[0].intra_counts[2:],
-        },
-        "comparison": {scores.name: scores.scalars() for scores in columns[1:]},
+        "citation": tables.citation(first, record),
+        "images": first.images,
+        "intra": _intra_of(first),
+        "comparison": {other.name: rows.labelled(other.each()) for other in others},
         "seconds_per_1000_images": stopwatch.seconds_per_1000(),
         "peak_memory_mb": memory.memory_mb(peak=True),
         "time": time.time(),
     }
 
 
-def cost_line(row: dict[str, Any]) -> str:
-    parts = ", ".join(
-        f"{part} {seconds:.2f}" for part, seconds in row["seconds_per_1000_images"].items()
-    )
-    return f"seconds per 1,000 images: {parts}; peak memory {row['peak_memory_mb']:.0f} MB"
+def _intra_of(found: scores.Scores) -> Optional[dict[str, Any]]:
+    """Of what intra-FID was made: classes, least and most images of a class; None without it."""
+    if not found.intra_counts:
+        return None
+    return {
+        "classes": len(found.intra_fids),
+        "images_real": found.intra_counts[:2],
+        "images_generated": found.intra_counts[2:],
+    }
+
+
+def say_scores(
+    console: console.Console, columns: Sequence[scores.Scores], row: dict[str, Any]
+) -> None:
+    """Prints the table of scores, the citation, and what they cost."""
+    console.say(tables.table(columns))
+    console.say(row["citation"])
+    costs = row["seconds_per_1000_images"].items()
+    parts = ", ".join(f"{part} {seconds:.2f}" for part, seconds in costs)
+    console.say(f"seconds per 1,000 images: {parts}; peak memory {row['peak_memory_mb']:.0f} MB")

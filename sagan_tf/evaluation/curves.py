@@ -1,4 +1,4 @@
-"""Scores against the step, beside the published points, as a PNG."""
+"""Curves of scores against the step, beside the published points, as a PNG."""
 
 import io
 from collections.abc import Sequence
@@ -40,46 +40,49 @@ def draw(points: Sequence[Point], title: str, *, published: bool) -> bytes:
     """
     from matplotlib import figure  # slow to import, and needed here only
 
+    # Make two panels.
     points = sorted(points)
     canvas = figure.Figure(figsize=(11, 4.5), layout="constrained")
     canvas.suptitle(title, fontsize=10)
-    for axes, name, field in zip(
-        canvas.subplots(1, 2),
-        ("FID (lower is better)", "Inception Score (higher is better)"),
-        ("fid", "inception_score"),
-    ):
-        axes.plot(
-            [p.step for p in points],
-            [getattr(p, field) for p in points],
-            "o-",
-            color="tab:blue",
-            markersize=4,
-            label="this run",
-        )
-        if published:
-            axes.plot(
-                [p.step for p in TFGAN],
-                [getattr(p, field) for p in TFGAN],
-                "s--",
-                color="tab:gray",
-                markersize=4,
-                label="TF-GAN's example",
-            )
-            for (label, point), colour in zip(PAPER.items(), ("tab:orange", "tab:red")):
-                axes.plot(
-                    point.step, getattr(point, field), "*", color=colour, markersize=11, label=label
-                )
-        axes.set_xlabel("step")
-        axes.set_ylabel(name)
-        if spans_decades([getattr(p, field) for p in points]):
-            axes.set_yscale("log")
-        else:
-            axes.set_ylim(bottom=0)
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
+    fid_axes, inception_score_axes = canvas.subplots(1, 2)
+
+    # Draw the scores.
+    _draw_panel(fid_axes, points, "fid", published=published)
+    _draw_panel(inception_score_axes, points, "inception_score", published=published)
+    fid_axes.set_ylabel("FID (lower is better)")
+    inception_score_axes.set_ylabel("Inception Score (higher is better)")
+
+    # Make a PNG of them.
     buffer = io.BytesIO()
     canvas.savefig(buffer, format="png", dpi=100)
     return buffer.getvalue()
+
+
+def _draw_panel(axes, points: Sequence[Point], field: str, *, published: bool) -> None:
+    """One score of the points against the step."""
+    # Draw the run, and what was published.
+    _draw_points(axes, points, field, "o-", color="tab:blue", markersize=4, label="this run")
+    if published:
+        _draw_points(
+            axes, TFGAN, field, "s--", color="tab:gray", markersize=4, label="TF-GAN's example"
+        )
+        for (label, point), colour in zip(PAPER.items(), ("tab:orange", "tab:red")):
+            _draw_points(axes, [point], field, "*", color=colour, markersize=11, label=label)
+
+    # Choose the axes.
+    axes.set_xlabel("step")
+    if spans_decades([getattr(point, field) for point in points]):
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+
+
+def _draw_points(axes, points: Sequence[Point], field: str, style: str, **options) -> None:
+    steps = [point.step for point in points]
+    values = [getattr(point, field) for point in points]
+    axes.plot(steps, values, style, **options)
 
 
 def spans_decades(values: Sequence[float]) -> bool:

@@ -1,9 +1,10 @@
-"""From images to the classifier's features, on every device, and how long each part takes."""
+"""Features of images: what the classifier makes of them on every device, and how long it takes."""
 
 import contextlib
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+import typing
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
@@ -11,21 +12,76 @@ import tensorflow as tf
 
 from sagan_tf import errors
 from sagan_tf.data import order
-from sagan_tf.evaluation import inception, metrics
+from sagan_tf.evaluation import console, devices, inception, metrics
 from sagan_tf.runtime import files
+
+# What a source gives at a time: images as `Devices.share_out` gives them, their labels (int32
+# [count], None where they are unknown), and how many of the images count.
+Batch = tuple[Any, Optional[np.ndarray], int]
+
+
+class Source(typing.Protocol):
+    """A set of images to be scored.
+
+    Attributes:
+      name: of the set.
+      count: number of images.
+      work: part of the work, for the stopwatch, that classifying them belongs to.
+    """
+
+    name: str
+    count: int
+    work: str
+
+    def batches(self) -> Iterator[Batch]:
+        """All images, in the same order each time."""
+
+
+class Pool:
+    """Features, float32 [images, features], which may lie in a file that is mapped into memory.
+
+    What is read of it is a copy. The pages of the file that were read or written leave the
+    process's memory at once, so that 50,000 images' features take none.
+
+    Args:
+      rows: the array, in memory or mapped.
+    """
+
+    def __init__(self, rows: np.ndarray):
+        self._rows = rows
+        self.shape = rows.shape
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        taken = np.array(self._rows[index])
+        files.forget(self._rows)
+        return taken
+
+    def __setitem__(self, index: Any, rows: np.ndarray) -> None:
+        self._rows[index] = rows
+        files.forget(self._rows)
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        return np.array(self._rows, dtype)
+
+    def flush(self) -> None:
+        """Writes what is in a mapped file to the disk."""
+        self._rows.flush()
 
 
 class Features(NamedTuple):
     """What the classifier makes of some images.
 
     Attributes:
-      pool: float32 [images, features], its `pool_3`.
-      labels: int32 [images], the images' classes; None where nobody knows them.
+      pool: float32 [images, features], its `pool_3`: a `Pool` or an array.
+      labels: int32 [images], the images' classes; None where they are unknown.
       inception_score: of all at once; mean and standard deviation over splits.
       splits: number of these.
     """
 
-    pool: np.ndarray
+    pool: Pool
     labels: Optional[np.ndarray]
     inception_score: tuple[float, float, float]
     splits: int
@@ -61,113 +117,107 @@ class Stopwatch:
 
 
 class Extractor:
-    """A classifier on all devices of a strategy.
-
-    Whatever the number of images, every call of a device has `batch_size` of them (the last ones
-    are filled up), so that everything is compiled once.
+    """A classifier on all devices.
 
     Args:
-      classifier: loaded in the strategy's scope.
-      strategy: its devices.
-      batch_size: images that a device takes at a time.
-      note: told how far it is: a name, images done, images in all.
+      classifier: loaded in the scope of the devices' strategy.
+      devices: that it runs on.
+      stopwatch: takes the time of each part.
+      console: shows how far it is.
 
     Attributes:
-      stopwatch: time of each part.
-      global_batch: images of all devices at a time.
+      classifier: as given.
     """
 
     def __init__(
         self,
         classifier: inception.Classifier,
-        strategy: tf.distribute.Strategy,
+        devices: devices.Devices,
         *,
-        batch_size: int,
-        note: Callable[[str, int, int], None] = lambda *_: None,
+        stopwatch: Stopwatch,
+        console: console.Console,
     ):
-        self.classifier, self.strategy = classifier, strategy
-        self.global_batch = batch_size * strategy.num_replicas_in_sync
-        self.stopwatch = Stopwatch()
-        self._note = note
+        self.classifier = classifier
+        self._devices = devices
+        self._stopwatch = stopwatch
+        self._console = console
         self._classify = tf.function(
-            lambda images: strategy.run(classifier, args=(images,)), autograph=False
+            lambda images: devices.strategy.run(classifier, args=(images,)), autograph=False
         )
 
-    def share_out(self, *arrays: np.ndarray) -> tuple[Any, ...]:
-        """Arrays of the same length, up to `global_batch`, each as one share for every device."""
-        share = self.global_batch // self.strategy.num_replicas_in_sync
+    def pool(self, images: Any, count: int, *, work: str) -> np.ndarray:
+        """The features of one batch alone, float32 [count, features].
 
-        def of_device(array, context):
-            start = context.replica_id_in_sync_group * share
-            return tf.constant(array[start : start + share])
-
-        filled = [np.resize(array, [self.global_batch, *array.shape[1:]]) for array in arrays]
-        return tuple(
-            self.strategy.experimental_distribute_values_from_function(
-                lambda context, array=array: of_device(array, context)
-            )
-            for array in filled
-        )
-
-    def on_host(self, values: Any, count: int) -> np.ndarray:
-        """The first `count` images, or rows, of what all devices hold."""
-        parts = [value.numpy() for value in self.strategy.experimental_local_results(values)]
-        return (parts[0] if len(parts) == 1 else np.concatenate(parts))[:count]
-
-    def pool(self, images: Any, count: int) -> np.ndarray:
-        """The features alone, float32 [count, features].
-
+        Args:
+          images: as `Devices.share_out` gives them.
+          count: how many of them count.
+          work: part of the work that this belongs to.
         Raises:
-          config.UnusableCheckpoint: they are not finite.
+          errors.UnusableCheckpoint: they are not finite.
         """
-        with self.stopwatch.measuring("classify", count):
-            return _finite("images of a class", self.on_host(self._classify(images)[0], count))
+        with self._stopwatch.measuring(work, count):
+            features, _ = self._classify(images)
+            return _finite("images of a class", self._devices.on_host(features, count))
 
     def collect(
         self,
-        name: str,
-        batches: Iterator[tuple[Any, int]],
+        source: Source,
         *,
-        total: int,
         splits: int,
         seed: int,
-        labels: Optional[Sequence[int]] = None,
         out: Optional[Callable[[tuple[int, int]], np.ndarray]] = None,
     ) -> Features:
-        """Runs the classifier over all batches.
+        """Runs the classifier over all images of a source.
 
         Args:
-          name: of the images, for `note`.
-          batches: (images, as `share_out` gives them, and how many of them count) each.
-          total: images in all.
+          source: the images.
           splits: of the Inception Score; a split takes images from everywhere, as `seed` draws.
           seed: of this.
-          labels: classes of the images; may still grow while the batches come.
           out: shape to an array for the features; where it is not given they lie in a file that is
             gone with them, and take no memory.
         Raises:
-          config.UnusableCheckpoint: what the classifier gives is not finite.
+          errors.UnusableCheckpoint: what the classifier gives is not finite.
         """
+        score = metrics.InceptionScore(_split_of(source.count, splits, seed), splits)
         make = out or _temporary
-        split_of = np.empty(total, np.int64)
-        for number, part in enumerate(np.array_split(order.permutation(total, seed), splits)):
-            split_of[part] = number
-        score, pool, done = metrics.InceptionScore(split_of, splits), None, 0
-        for images, count in batches:
-            with self.stopwatch.measuring("classify", count):
-                features, logits = self._classify(images)
-                features, logits = self.on_host(features, count), self.on_host(logits, count)
-            with self.stopwatch.measuring("statistics", count):
-                if pool is None:
-                    pool = make((total, features.shape[1]))
-                pool[done : done + count] = _finite(name, features)
-                score.add(_finite(name, logits))
-                files.forget(pool)
-            done += count
-            self._note(name, done, total)
-        return Features(
-            pool, None if labels is None else np.asarray(labels, np.int32), score.result(), splits
-        )
+        pool = None
+        labels: list[Optional[np.ndarray]] = []
+        done = 0
+
+        with self._console.progress(source.name, source.count) as progress:
+            for images, batch_labels, count in source.batches():
+                # Classify on the devices, and wait for the results.
+                with self._stopwatch.measuring(source.work, count):
+                    features, logits = self._classify(images)
+                    features = self._devices.on_host(features, count)
+                    logits = self._devices.on_host(logits, count)
+
+                # Keep the features; of the logits only sums are kept.
+                with self._stopwatch.measuring("statistics", count):
+                    if pool is None:
+                        pool = Pool(make((source.count, features.shape[1])))
+                    pool[done : done + count] = _finite(source.name, features)
+                    score.add(_finite(source.name, logits))
+                labels.append(batch_labels)
+                done += count
+                progress.update(count)
+
+        return Features(pool, _joined(labels), score.result(), splits)
+
+
+def _split_of(images: int, splits: int, seed: int) -> np.ndarray:
+    """The split that each image belongs to, int64 [images]."""
+    split_of = np.empty(images, np.int64)
+    for number, part in enumerate(np.array_split(order.permutation(images, seed), splits)):
+        split_of[part] = number
+    return split_of
+
+
+def _joined(labels: list[Optional[np.ndarray]]) -> Optional[np.ndarray]:
+    """The labels of all batches, int32; None where they are unknown."""
+    if any(part is None for part in labels):
+        return None
+    return np.concatenate(labels).astype(np.int32)
 
 
 def _finite(name: str, values: np.ndarray) -> np.ndarray:
@@ -179,6 +229,7 @@ def _finite(name: str, values: np.ndarray) -> np.ndarray:
 
 
 def _temporary(shape: tuple[int, int]) -> np.ndarray:
+    """An array in a file that has no name, and is gone with the array."""
     directory = tempfile.gettempdir()
     with files.writing(directory), tempfile.NamedTemporaryFile(dir=directory) as file:
         return files.new_array(file.name, shape)

@@ -1,4 +1,4 @@
-"""The classifier whose features and logits the scores are made of, loaded once."""
+"""Classifier whose features and logits the scores are made of, loaded once."""
 
 import hashlib
 import os
@@ -37,8 +37,10 @@ class Classifier:
     def __init__(
         self, handle: str, sha256: str, *, network: Callable, input_size: int, resize: str
     ):
-        self.handle, self.sha256 = handle, sha256
-        self.input_size, self.resize = input_size, resize
+        self.handle = handle
+        self.sha256 = sha256
+        self.input_size = input_size
+        self.resize = resize
         self.features = 0
         self._network = network
 
@@ -69,8 +71,9 @@ def load(handle: str, sha256: str = "", *, resize: str = "legacy") -> Classifier
       sha256: what its SHA-256 must be, in hexadecimal; empty: anything.
       resize: how it resizes images.
     Raises:
-      config.UserError: it cannot be reached, is another one, or has not these outputs.
+      errors.UserError: it cannot be reached, is another one, or has not these outputs.
     """
+    # Find it.
     is_hub = handle.startswith(("http://", "https://"))
     path = _download(handle) if is_hub else handle
     if not os.path.exists(path):
@@ -78,16 +81,22 @@ def load(handle: str, sha256: str = "", *, resize: str = "legacy") -> Classifier
             f"--inception={handle}: expected a TF-Hub handle (https://...), a SavedModel "
             "directory, a frozen graph file (.pb) or a Keras file (.keras)"
         )
+
+    # See whether it is the one that was asked for.
     found = _sha256(path)
     if sha256 and sha256.lower() != found:
         raise errors.UserError(
             f"--inception={handle}: its SHA-256 is {found}, and --inception_sha256={sha256}; "
             "fetch the classifier again, or mend the flag"
         )
+
+    # Load it.
     if os.path.isdir(path):
         read = _load_saved_model
+    elif path.endswith(".keras"):
+        read = _load_keras
     else:
-        read = _load_keras if path.endswith(".keras") else _load_graph
+        read = _load_graph
     network, size = read(handle, path)
     classifier = Classifier(handle, found, network=network, input_size=size, resize=resize)
     _try_out(classifier)
@@ -98,33 +107,44 @@ def _sha256(path: str) -> str:
     """Of a file; of a directory what `sha256sum` says of its sorted files, hashed once more."""
     if os.path.isfile(path):
         return files.sha256(path)
-    names = sorted(
-        os.path.relpath(os.path.join(folder, name), path)
-        for folder, _, found in os.walk(path)
-        for name in found
-    )
-    lines = [f"{files.sha256(os.path.join(path, name))}  {name}\n" for name in names]
+    names = []
+    for folder, _, found in os.walk(path):
+        for name in found:
+            names.append(os.path.relpath(os.path.join(folder, name), path))
+
+    lines = []
+    for name in sorted(names):
+        digest = files.sha256(os.path.join(path, name))
+        lines.append(f"{digest}  {name}\n")
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _try_out(classifier: Classifier) -> None:
     """Two blank images, to find an unfit network before anything is generated."""
+    # Run it.
     strategy = tf.distribute.get_strategy()
     blank = tf.zeros([2, classifier.input_size, classifier.input_size, 3])
     run = tf.function(lambda: strategy.run(classifier, args=(blank,)), autograph=False)
     try:
-        pool, logits = (strategy.experimental_local_results(output)[0] for output in run())
+        pool, logits = map(_first_result, run())
     except (KeyError, TypeError, ValueError, tf.errors.OpError) as error:
         raise errors.UserError(
             f"--inception={classifier.handle}: expected a network with outputs pool_3 and logits "
             f"for any number of images ({_last_line(error)})"
         ) from error
+
+    # See whether the results are of two images.
     if len(pool) != 2 or len(logits) != 2:
         raise errors.UserError(
             f"--inception={classifier.handle}: expected features of each image, got "
             f"{tuple(pool.shape)} and {tuple(logits.shape)} for two images"
         )
     classifier.features = pool.shape[1]
+
+
+def _first_result(output) -> tf.Tensor:
+    """What the first device gives."""
+    return tf.distribute.get_strategy().experimental_local_results(output)[0]
 
 
 def _last_line(error: Exception) -> str:
@@ -202,12 +222,15 @@ def _network_of(loaded) -> tuple[Callable, int]:
 
 
 def _load_graph(handle: str, path: str) -> tuple[Callable, int]:
+    # Read the graph.
     graph_def = tf.compat.v1.GraphDef()
     try:
         with open(path, "rb") as file:
             graph_def.ParseFromString(file.read())
     except Exception as error:  # protobuf's DecodeError has no public home
         raise errors.UserError(f"--inception={handle}: not a frozen graph (GraphDef)") from error
+
+    # Look for the tensors.
     names = {node.name for node in graph_def.node}
     logits = next((t for t in _GRAPH_LOGITS if t[:-2] in names), _GRAPH_LOGITS[0])
     missing = [tensor for tensor in (_GRAPH_INPUT, _GRAPH_POOL, logits) if tensor[:-2] not in names]
@@ -216,6 +239,7 @@ def _load_graph(handle: str, path: str) -> tuple[Callable, int]:
             f"--inception={handle}: the graph has no tensor {' or '.join(missing)}"
         )
 
+    # Take the part between them.
     dense = _last_layer(graph_def, logits[:-2])
     wanted = [_GRAPH_POOL, *(dense or [logits])]
     graph_def = tf.compat.v1.graph_util.extract_sub_graph(
@@ -231,10 +255,8 @@ def _load_graph(handle: str, path: str) -> tuple[Callable, int]:
         weights, bias = rest
         return pool, tf.reshape(pool, [-1, weights.shape[0]]) @ weights + bias
 
-    network = tf.compat.v1.wrap_function(
-        run, [tf.TensorSpec([None, INCEPTION_SIZE, INCEPTION_SIZE, 3], tf.float32)]
-    )
-    return network, INCEPTION_SIZE
+    images = tf.TensorSpec([None, INCEPTION_SIZE, INCEPTION_SIZE, 3], tf.float32)
+    return tf.compat.v1.wrap_function(run, [images]), INCEPTION_SIZE
 
 
 def _last_layer(graph_def, logits: str) -> Optional[list[str]]:

@@ -1,10 +1,10 @@
-"""Scores from a classifier's outputs: IS, FID, KID, and what nearest neighbours say.
+"""Formulas of the scores: IS, FID, KID, and what nearest neighbours say.
 
-TF-GAN's own functions where it has one that needs no second copy of 50,000 images' features.
+TF-GAN's own functions are called where it has one that needs no second copy of 50,000 images'
+features.
 
-The only file that knows how to import TF-GAN: `import tensorflow_gan` itself fails where
-`tf.estimator` is gone (TensorFlow 2.16 and later), so its evaluation package is imported under
-empty parent packages.
+Features are float [images, features]: an array, or anything else that gives copies of its rows by
+`features[rows]`, such as `features.Pool`, whose rows stay on the disk.
 """
 
 import contextlib
@@ -16,7 +16,6 @@ import tensorflow as tf
 
 from sagan_tf.data import order
 from sagan_tf.evaluation import tfgan
-from sagan_tf.runtime import files
 
 # Rows of features that are made float64, or compared with all others, at a time.
 _ROWS = 1000
@@ -39,17 +38,21 @@ class InceptionScore:
     """
 
     def __init__(self, split_of: np.ndarray, splits: int = 1):
-        self._split_of, self._done = split_of, 0
+        self._split_of = split_of
+        self._done = 0
         self._counts = np.bincount(split_of, minlength=splits).astype(np.float64)
         self._entropy = np.zeros(splits)
         self._p: Optional[np.ndarray] = None
 
     def add(self, logits: np.ndarray) -> None:
         """The next images' logits, float [n, classes], before the softmax."""
+        # Take the logarithm of the softmax.
         logits = np.asarray(logits, np.float64)
         log_p = logits - logits.max(1, keepdims=True)
         log_p -= np.log(np.exp(log_p).sum(1, keepdims=True))
         p = np.exp(log_p)
+
+        # Add to the sums of each split.
         split = self._split_of[self._done : self._done + len(p)]
         self._done += len(p)
         if self._p is None:
@@ -62,8 +65,12 @@ class InceptionScore:
         """Score of all images at once; mean and standard deviation over the splits."""
         if self._done != len(self._split_of):
             raise ValueError(f"{self._done} of {len(self._split_of)} images have come")
+
+        # Take all images at once.
         n = self._done
         whole = _exp_divergence(self._entropy.sum() / n, self._p.sum(0) / n)
+
+        # Take each split.
         each = [
             _exp_divergence(entropy / count, p / count)
             for entropy, p, count in zip(self._entropy, self._p, self._counts)
@@ -93,7 +100,7 @@ class Moments(NamedTuple):
 def moments(features: np.ndarray) -> Moments:
     """Mean and covariance of features, float [images, features], in float64.
 
-    The features may be a memory map: they are read twice, a thousand rows at a time.
+    The features are read twice, a thousand rows at a time.
     """
     mu = np.mean([part.mean(0) * len(part) for part in _parts(features)], 0)
     mu *= -(-len(features) // _ROWS) / len(features)
@@ -107,7 +114,6 @@ def moments(features: np.ndarray) -> Moments:
 def _parts(features: np.ndarray) -> Iterator[np.ndarray]:
     for start in range(0, len(features), _ROWS):
         yield features[start : start + _ROWS].astype(np.float64)
-        files.forget(features)
 
 
 def frechet_distance(real: Moments, generated: Moments) -> float:
@@ -140,7 +146,9 @@ def frechet_distance_of_few(real: np.ndarray, generated: np.ndarray) -> float:
     Args:
       real, generated: float [images, features]; the numbers of images may differ.
     """
-    halves, means = [], []
+    # Centre both sides.
+    halves = []
+    means = []
     for features in (real, generated):
         features = np.asarray(features, np.float64)
         means.append(features.mean(0))
@@ -148,6 +156,8 @@ def frechet_distance_of_few(real: np.ndarray, generated: np.ndarray) -> float:
         if len(half) > half.shape[1]:
             half = np.linalg.qr(half, mode="r")
         halves.append(half)
+
+    # Compare them.
     root = np.linalg.svd(halves[0] @ halves[1].T, compute_uv=False).sum()
     return float(
         ((means[0] - means[1]) ** 2).sum()
@@ -176,17 +186,10 @@ def intra_frechet_distances(
     """
     return {
         int(label): frechet_distance_of_few(
-            take(real, real_labels == label), take(generated, generated_labels == label)
+            real[real_labels == label], generated[generated_labels == label]
         )
         for label in np.intersect1d(_several(real_labels), _several(generated_labels))
     }
-
-
-def take(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """A copy of some rows of features, which may be a memory map."""
-    taken = np.array(features[rows])
-    files.forget(features)
-    return taken
 
 
 def _several(labels: np.ndarray) -> np.ndarray:
@@ -210,22 +213,22 @@ def kernel_distance(
     Source: Binkowski et al., 2018; TF-GAN `kernel_classifier_distance_and_std_from_activations`,
       which would copy all features.
     """
+    # Draw the blocks.
     count = min(len(real), len(generated))
     blocks = min(-(-count // block), count // 2)
-    parts = zip(
-        _shares(len(real), count, blocks, seed), _shares(len(generated), count, blocks, seed + 1)
-    )
+    real_blocks = _blocks(len(real), count, blocks, seed)
+    generated_blocks = _blocks(len(generated), count, blocks, seed + 1)
+
+    # Compare them in pairs.
+    each = []
     with _without_remarks():
-        each = [
-            float(
-                tfgan.evaluation.kernel_classifier_distance_from_activations(
-                    tf.constant(take(real, a)),
-                    tf.constant(take(generated, b)),
-                    max_block_size=max(len(a), len(b)),
-                )
+        for a, b in zip(real_blocks, generated_blocks):
+            distance = tfgan.evaluation.kernel_classifier_distance_from_activations(
+                tf.constant(real[a]),
+                tf.constant(generated[b]),
+                max_block_size=max(len(a), len(b)),
             )
-            for a, b in parts
-        ]
+            each.append(float(distance))
     error = float(np.std(each, ddof=1) / np.sqrt(blocks)) if blocks > 1 else None
     return float(np.mean(each)), error
 
@@ -242,7 +245,7 @@ def _without_remarks() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _shares(available: int, count: int, blocks: int, seed: int) -> list[np.ndarray]:
+def _blocks(available: int, count: int, blocks: int, seed: int) -> list[np.ndarray]:
     """`count` images in blocks of nearly equal size, each in the order in which they lie."""
     drawn = order.permutation(available, seed)[:count]
     return [np.sort(part) for part in np.array_split(drawn, blocks)]
@@ -279,17 +282,25 @@ def manifold_scores(
 
     Source: Kynkaanniemi et al., 2019; Naeem et al., 2020.
     """
+    # Move both sides to the middle, where float32 is fine.
     centre = real.mean(0)
-    real, generated = (np.asarray(x - centre, np.float32) for x in (real, generated))
-    real_radii = _neighbour_distances(real, (precision_k, density_k))
-    generated_radii = _neighbour_distances(generated, (precision_k,))[0]
-    inside, covered = np.zeros(len(generated)), np.zeros(len(generated), bool)
-    recalled, reached = np.zeros(len(real), bool), np.zeros(len(real), bool)
+    real = np.asarray(real - centre, np.float32)
+    generated = np.asarray(generated - centre, np.float32)
+
+    # Find how far each neighbourhood reaches.
+    precision_radii, density_radii = _neighbour_distances(real, (precision_k, density_k))
+    (recall_radii,) = _neighbour_distances(generated, (precision_k,))
+
+    # Find which images lie in them.
+    covered = np.zeros(len(generated), bool)
+    inside = np.zeros(len(generated))
+    recalled = np.zeros(len(real), bool)
+    reached = np.zeros(len(real), bool)
     for rows, distances in _distances(real, generated):
-        covered |= (distances <= real_radii[0][rows, None]).any(0)
-        inside += (distances < real_radii[1][rows, None]).sum(0)
-        recalled[rows] = (distances <= generated_radii).any(1)
-        reached[rows] = distances.min(1) < real_radii[1][rows]
+        covered |= (distances <= precision_radii[rows, None]).any(0)
+        inside += (distances < density_radii[rows, None]).sum(0)
+        recalled[rows] = (distances <= recall_radii).any(1)
+        reached[rows] = distances.min(1) < density_radii[rows]
     return Manifold(
         float(covered.mean()),
         float(recalled.mean()),

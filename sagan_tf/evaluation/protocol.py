@@ -1,4 +1,4 @@
-"""The protocol of a score: what it depends on, and when two are comparable."""
+"""Protocol of a score: what it depends on, and when two are comparable."""
 
 import dataclasses
 import hashlib
@@ -9,6 +9,9 @@ from typing import Any, Optional
 from sagan_tf.config import PROTOCOL_FIELDS, ScoringConfig
 from sagan_tf.evaluation import inception, real_statistics
 from sagan_tf.runtime import environment
+
+# What a record says without deciding the scores.
+_SAID = ("versions", "checkpoint_step", "checkpoint_sha256")
 
 
 def own_scores(
@@ -23,7 +26,8 @@ def own_scores(
       Those of `run` that say their protocol, steps ascending, the newest only of a step and
       protocol.
     """
-    own, others = {}, 0
+    own: dict[tuple[str, int], dict[str, Any]] = {}
+    others = 0
     for row in rows:
         try:
             if row.get("run") != run or "checkpoint_sha256" not in row["protocol"]:
@@ -52,26 +56,32 @@ def protocol(
       count: of the generated images.
       **images: what is known of the generated images (moving average or not, ...).
     """
-    fields = {field.name for field in dataclasses.fields(config)}
-    split = real.about.get("split") if config.real_stats else config.real_split
+    # Take the flags that a protocol consists of.
+    names = {field.name for field in dataclasses.fields(config)}
+    flags = {name: getattr(config, name) for name in PROTOCOL_FIELDS if name in names}
+
+    # Describe the real images and the classifier.
+    real_side = {
+        "source": config.real_stats or config.real_dir,
+        "images": real.about["images"],
+        "split": real.about.get("split") if config.real_stats else config.real_split,
+        "fingerprint": real.about.get("fingerprint"),
+    }
+    judge = {
+        "handle": classifier.handle,
+        "sha256": classifier.sha256,
+        "input_size": classifier.input_size,
+        "resize": classifier.resize,
+        "dtype": "float32",
+    }
+
     return {
         "name": config.protocol,
         "departures": config.departures(count),
-        **{name: getattr(config, name) for name in PROTOCOL_FIELDS if name in fields},
+        **flags,
         "eval_sample_size": count,
-        "real": {
-            "source": config.real_stats or config.real_dir,
-            "images": real.about["images"],
-            "split": split,
-            "fingerprint": real.about.get("fingerprint"),
-        },
-        "classifier": {
-            "handle": classifier.handle,
-            "sha256": classifier.sha256,
-            "input_size": classifier.input_size,
-            "resize": classifier.resize,
-            "dtype": "float32",
-        },
+        "real": real_side,
+        "classifier": judge,
         **images,
         "versions": environment.versions(),
     }
@@ -79,30 +89,27 @@ def protocol(
 
 def same_protocol(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether two records' scores compare: all but paths, handles and versions is the same."""
-    return _essence(one) == _essence(other)
+    return identity(one) == identity(other)
+
+
+def identity(record: dict[str, Any]) -> str:
+    """All of a record that decides the scores, as JSON in one order: equal where scores compare.
+
+    A record that was read from a file and the one that was written there have the same identity.
+    """
+    deciding = {name: value for name, value in record.items() if name not in _SAID}
+    deciding["real"] = {**record["real"], "source": ""}
+    deciding["classifier"] = {**record["classifier"], "handle": ""}
+    return json.dumps(deciding, sort_keys=True)
 
 
 def protocol_name(record: dict[str, Any]) -> str:
     """A short name, the same for all records of the same protocol."""
-    text = json.dumps(_essence(record), sort_keys=True)
-    return f"{record['name']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    digest = hashlib.sha256(identity(record).encode()).hexdigest()
+    return f"{record['name']}-{digest[:8]}"
 
 
 def protocol_title(record: dict[str, Any]) -> str:
     """The protocol's name, and in what the flags depart from it."""
-    return f"protocol {record['name']}" + "".join(
-        f", {name} {value}" for name, value in record["departures"].items()
-    )
-
-
-def _essence(record: dict[str, Any]) -> dict[str, Any]:
-    record = {
-        **record,
-        "real": {**record["real"], "source": ""},
-        "classifier": {**record["classifier"], "handle": ""},
-    }
-    return {
-        name: value
-        for name, value in record.items()
-        if name not in ("versions", "checkpoint_step", "checkpoint_sha256")
-    }
+    departures = [f", {name} {value}" for name, value in record["departures"].items()]
+    return f"protocol {record['name']}" + "".join(departures)

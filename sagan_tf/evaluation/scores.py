@@ -1,26 +1,23 @@
-"""All scores of a set of images, their names, and the protocol that they carry."""
+"""Scores of one set of images: all that its features and the real ones' allow."""
 
 import dataclasses
 from typing import Optional
 
 import numpy as np
 
-from sagan_tf.config import FULL_SAMPLE, ScoringConfig
+from sagan_tf.config import ScoringConfig
 from sagan_tf.data import order
-from sagan_tf.evaluation import features, metrics, real_statistics
+from sagan_tf.evaluation import features, metrics, real_statistics, rows
 from sagan_tf.runtime import memory
-
-# Generated images of each class that an intra-FID is made of where nothing else is said.
-FULL_CLASS = 5000
 
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """The scores of one set of images; None where the other side has only moments, or none.
+    """The scores of one set of images; None where the other side has only moments, or is not there.
 
     Attributes:
       name: of the set.
-      images, real_images: of both sides; `real_images` is None where nobody knows.
+      images, real_images: of both sides; `real_images` is None where it is unknown.
       inception_score: of all images in one split.
       inception_score_splits: number of splits; mean and standard deviation over them.
       fid, kid, kid_error: Frechet and kernel distance to the real images, and the latter's standard
@@ -49,56 +46,43 @@ class Scores:
         """Mean over the classes of the FID of each."""
         return float(np.mean(list(self.intra_fids.values()))) if self.intra_fids else None
 
-    @property
-    def _both(self) -> str:
-        """`suffix` of a score that compares both sides."""
-        return suffix(min(self.images, self.real_images or self.images))
-
-    @property
-    def _per_class(self) -> str:
-        """ "" from 5,000 generated images of each class on; else the smallest number of them."""
-        least = self.intra_counts[2] if self.intra_counts else 0
-        return "" if least >= FULL_CLASS else str(least)
-
-    def scalars(self) -> dict[str, float]:
-        """The scores by name, with the number of images in it where that is below 50,000.
-
-        In the name of intra-FID it is the smallest number of generated images of a class, where
-        that is below 5,000.
-        """
-        both = self._both
+    def each(self) -> list[rows.Score]:
+        """The scores that are there, one by one, in the order of `rows.NAMES`."""
+        # The Inception Score needs no real images.
         splits, mean, deviation = self.inception_score_splits
-        few = suffix(self.manifold_images)
-        values = {
-            f"incscore{suffix(self.images)}": self.inception_score,
-            f"incscore{suffix(self.images)}_{splits}_splits": mean,
-            f"incscore{suffix(self.images)}_{splits}_splits_deviation": deviation,
-            f"fid{both}": self.fid,
-            f"kid{both}": self.kid,
-            f"kid{both}_error": self.kid_error,
-            **{
-                f"{name}{few}": value
-                for name, value in (self.manifold._asdict() if self.manifold else {}).items()
-            },
-            f"intra_fid{self._per_class}": self.intra_fid,
-        }
-        return {name: value for name, value in values.items() if value is not None}
+        found = [
+            rows.Score(rows.INCEPTION_SCORE, self.inception_score, self.images),
+            rows.Score(rows.SPLITS, mean, self.images, splits=splits, deviation=deviation),
+        ]
 
+        # Distances compare both sides.
+        both = min(self.images, self.real_images or self.images)
+        if self.fid is not None:
+            found.append(rows.Score(rows.FID, self.fid, both))
+        if self.kid is not None:
+            found.append(rows.Score(rows.KID, self.kid, both, error=self.kid_error))
 
-def suffix(images: int) -> str:
-    """ "" from 50,000 images on; "5k" for 5,000, "1797" for 1,797."""
-    if images >= FULL_SAMPLE:
-        return ""
-    return str(images) if images % 1000 else f"{images // 1000}k"
+        # These are made of the images' neighbours, and of the images of each class.
+        if self.manifold is not None:
+            for name, value in self.manifold._asdict().items():
+                found.append(rows.Score(name, value, self.manifold_images))
+        if self.intra_fid is not None:
+            least = self.intra_counts[2] if self.intra_counts else 0
+            found.append(rows.Score(rows.INTRA_FID, self.intra_fid, least))
+        return found
 
 
 def of_real(stats: real_statistics.RealStats) -> Optional[Scores]:
     """The real images' own Inception Score; None where only their moments are known."""
     if stats.features is None:
         return None
-    whole, *split = stats.features.inception_score
+    whole, mean, deviation = stats.features.inception_score
     return Scores(
-        "real images", len(stats.features.pool), None, whole, (stats.features.splits, *split)
+        "real images",
+        len(stats.features.pool),
+        None,
+        whole,
+        (stats.features.splits, mean, deviation),
     )
 
 
@@ -122,43 +106,60 @@ def compute(
       intra: whether to give each class's FID too.
     """
     with stopwatch.measuring("statistics", 0):
+        # Compare the moments.
         memory.give_back_freed_memory()  # of the networks; FID's matrices take half a gigabyte.
-        whole, *split = generated.inception_score
+        whole, mean, deviation = generated.inception_score
         scores = Scores(
             name,
             len(generated.pool),
             real.about.get("images"),
             whole,
-            (generated.splits, *split),
+            (generated.splits, mean, deviation),
             fid=metrics.frechet_distance(real.moments, metrics.moments(generated.pool)),
         )
         if real.features is None:
             return scores
-        pool, labels = real.features.pool, real.features.labels
-        kid, error = metrics.kernel_distance(
-            pool, generated.pool, block=config.kid_block, seed=config.seed
-        )
-        some = [
-            metrics.take(side, order.choose(len(side), config.manifold_images, config.seed))
-            for side in (pool, generated.pool)
-        ]
-        scores = dataclasses.replace(
-            scores,
-            kid=kid,
-            kid_error=error,
-            manifold_images=min(map(len, some)),
-            manifold=metrics.manifold_scores(*some, config.precision_k, config.density_k),
-        )
-        if not intra or labels is None or generated.labels is None:
+
+        # Compare the images.
+        scores = _with_comparison_of_images(scores, generated, real=real.features, config=config)
+
+        # Compare each class.
+        real_labels, labels = real.features.labels, generated.labels
+        if not intra or real_labels is None or labels is None:
             return scores
-        return with_intra(
-            scores,
-            metrics.intra_frechet_distances(
-                pool, labels, generated=generated.pool, generated_labels=generated.labels
-            ),
-            real_labels=labels,
-            generated_labels=generated.labels,
+        intra_fids = metrics.intra_frechet_distances(
+            real.features.pool, real_labels, generated=generated.pool, generated_labels=labels
         )
+        return with_intra(scores, intra_fids, real_labels=real_labels, generated_labels=labels)
+
+
+def _with_comparison_of_images(
+    scores: Scores,
+    generated: features.Features,
+    *,
+    real: features.Features,
+    config: ScoringConfig,
+) -> Scores:
+    """The same scores with KID and those of nearest neighbours."""
+    # Compare blocks of both sides.
+    kid, error = metrics.kernel_distance(
+        real.pool, generated.pool, block=config.kid_block, seed=config.seed
+    )
+
+    # Find neighbours among some images of both sides.
+    some = [
+        side[order.choose(len(side), config.manifold_images, config.seed)]
+        for side in (real.pool, generated.pool)
+    ]
+    manifold = metrics.manifold_scores(*some, config.precision_k, config.density_k)
+
+    return dataclasses.replace(
+        scores,
+        kid=kid,
+        kid_error=error,
+        manifold=manifold,
+        manifold_images=min(map(len, some)),
+    )
 
 
 def with_intra(
@@ -177,12 +178,8 @@ def with_intra(
     """
     if not intra_fids:
         return scores
-    counts = [
-        np.bincount(labels, minlength=max(intra_fids) + 1)[list(intra_fids)]
-        for labels in (real_labels, generated_labels)
-    ]
-    return dataclasses.replace(
-        scores,
-        intra_fids=intra_fids,
-        intra_counts=tuple(int(f(side)) for side in counts for f in (np.min, np.max)),
-    )
+    counts: list[int] = []
+    for labels in (real_labels, generated_labels):
+        of_class = np.bincount(labels, minlength=max(intra_fids) + 1)[list(intra_fids)]
+        counts += [int(of_class.min()), int(of_class.max())]
+    return dataclasses.replace(scores, intra_fids=intra_fids, intra_counts=tuple(counts))

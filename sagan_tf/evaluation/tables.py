@@ -2,110 +2,199 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from typing import Any, Optional
 
-from sagan_tf.evaluation import protocol
-from sagan_tf.evaluation import scores as evaluation_scores
+from sagan_tf.evaluation import protocol, rows
+from sagan_tf.evaluation import scores as score_sets
+
+# How people write the names of scores.
+_TITLES = {
+    rows.INCEPTION_SCORE: "IS",
+    rows.FID: "FID",
+    rows.KID: "KID",
+    rows.INTRA_FID: "intra-FID",
+}
+# The order of a citation and of a table: nearest neighbours come last.
+_ORDER = (
+    rows.INCEPTION_SCORE,
+    rows.SPLITS,
+    rows.FID,
+    rows.KID,
+    rows.INTRA_FID,
+    *rows.MANIFOLD,
+)
 
 
-def citation(scores: evaluation_scores.Scores, record: dict[str, Any]) -> str:
+def citation(scores: score_sets.Scores, record: dict[str, Any]) -> str:
     """One line that says the scores and all that they depend on.
 
     Args:
       scores: the numbers.
       record: what `protocol` gave, JSON or not.
     """
-    splits, mean, deviation = scores.inception_score_splits
-    both = scores._both
-    numbers = [
-        f"IS{evaluation_scores.suffix(scores.images)} {scores.inception_score:.2f} "
-        f"({splits} splits {mean:.2f} +- {deviation:.2f})",
-        f"FID{both} {scores.fid:.2f}",
-    ]
-    if scores.kid is not None:
-        numbers.append(f"KID{both} {_kid(scores)}")
-    if scores.intra_fid is not None:
-        numbers.append(
-            f"intra-FID{scores._per_class} {scores.intra_fid:.2f} ({_of_classes(scores)})"
-        )
-    few = evaluation_scores.suffix(scores.manifold_images)
-    numbers += [
-        f"{name}{few} {value:.3f}"
-        for name, value in (scores.manifold._asdict() if scores.manifold else {}).items()
-    ]
-    real, classifier, made = record["real"], record["classifier"], record["versions"]
-    details = [
-        f"{scores.images} images ({record['images']})",
-        f"against {real['images'] or 'an unknown number of'} {real['split'] or 'unknown'} images "
-        f"{_short(real['fingerprint'])}",
-        f"classifier {_short('sha256:' + classifier['sha256'])} at {classifier['input_size']} px, "
-        f"{classifier['resize']} resize, {classifier['dtype']}",
-        f"seed {record['seed']}",
-        ", ".join(f"{name} {version}" for name, version in made.items()),
-    ]
+    # Say whose the scores are.
     name = scores.name
     if "checkpoint_sha256" in record:
-        name += f" ({_short('sha256:' + record['checkpoint_sha256'])})"
-    return f"{name}: {', '.join(numbers)}; {protocol.protocol_title(record)}: {'; '.join(details)}"
+        digest = _short("sha256:" + record["checkpoint_sha256"])
+        name += f" ({digest})"
+
+    # Say the numbers.
+    numbers = [
+        _cited(score, scores)
+        for score in _in_order(scores)
+        if score.name != rows.SPLITS  # It stands with the Inception Score.
+    ]
+
+    # Say what they depend on.
+    versions = [f"{package} {version}" for package, version in record["versions"].items()]
+    details = [
+        f"{scores.images} images ({record['images']})",
+        _real_side(record["real"]),
+        _classifier(record["classifier"]),
+        f"seed {record['seed']}",
+        ", ".join(versions),
+    ]
+    title = protocol.protocol_title(record)
+    return f"{name}: {', '.join(numbers)}; {title}: {'; '.join(details)}"
+
+
+def _cited(score: rows.Score, scores: score_sets.Scores) -> str:
+    """One score of a citation, the Inception Score with that over splits."""
+    title = _title(score)
+    digits = 3 if score.name in rows.MANIFOLD else 2
+    value = f"{score.value:.{digits}f}"
+    if score.name == rows.KID:
+        value = _kid(score)
+
+    # Add in brackets what a score is made of.
+    if score.name == rows.INCEPTION_SCORE:
+        value += f" ({_splits(scores)})"
+    if score.name == rows.INTRA_FID:
+        value += f" ({_classes(scores)})"
+    return f"{title} {value}"
+
+
+def _title(score: rows.Score) -> str:
+    """The name as people write it, with the number of images."""
+    name = _TITLES.get(score.name, score.name)
+    return name + score.suffix
+
+
+def _in_order(scores: score_sets.Scores) -> list[rows.Score]:
+    """The scores that are there, in the order in which they are shown."""
+    return sorted(
+        scores.each(),
+        key=lambda score: _ORDER.index(score.name),
+    )
+
+
+def _splits(scores: score_sets.Scores) -> str:
+    """What the Inception Score over splits is."""
+    splits, mean, deviation = scores.inception_score_splits
+    spread = f"{mean:.2f} +- {deviation:.2f}"
+    return f"{splits} splits {spread}"
+
+
+def _kid(score: rows.Score) -> str:
+    """KID, and its standard error where it has one."""
+    value = f"{score.value:.5f}"
+    if score.error is None:
+        return value
+    return f"{value} +- {score.error:.5f}"
+
+
+def _classes(scores: score_sets.Scores) -> str:
+    """Of how many classes and images the intra-FID is."""
+    least_real, most_real, least, most = scores.intra_counts
+    classes = len(scores.intra_fids)
+    real = f"{least_real}-{most_real} real"
+    generated = f"{least}-{most} generated"
+    return f"{classes} classes of {real} and {generated} images"
+
+
+def _real_side(real: dict[str, Any]) -> str:
+    """The real images in a few words."""
+    images = real["images"] or "an unknown number of"
+    split = real["split"] or "unknown"
+    fingerprint = _short(real["fingerprint"])
+    return f"against {images} {split} images {fingerprint}"
+
+
+def _classifier(classifier: dict[str, Any]) -> str:
+    """The classifier in a few words."""
+    digest = _short("sha256:" + classifier["sha256"])
+    size = classifier["input_size"]
+    resize = classifier["resize"]
+    dtype = classifier["dtype"]
+    return f"classifier {digest} at {size} px, {resize} resize, {dtype}"
 
 
 def _short(fingerprint: Optional[str]) -> str:
     """The first digits of a long fingerprint."""
-    kind, _, digits = (fingerprint or "of unknown:").partition(":")
+    if not fingerprint:
+        fingerprint = "of unknown:"
+    kind, _, digits = fingerprint.partition(":")
     return f"{kind}:{digits[:12]}" if digits else kind
 
 
-def _kid(scores: evaluation_scores.Scores) -> str:
-    error = "" if scores.kid_error is None else f" +- {scores.kid_error:.5f}"
-    return f"{scores.kid:.5f}{error}"
-
-
-def _of_classes(scores: evaluation_scores.Scores) -> str:
-    least_real, most_real, least, most = scores.intra_counts
-    return (
-        f"{len(scores.intra_fids)} classes of {least_real}-{most_real} real and {least}-{most} "
-        "generated images"
-    )
-
-
-def table(columns: list[evaluation_scores.Scores]) -> str:
+def table(columns: Sequence[score_sets.Scores]) -> str:
     """The scores of some sets of images side by side, a score a line."""
-    rows: dict[str, list[str]] = {}
-    for number, scores in enumerate(columns):
-        splits, mean, deviation = scores.inception_score_splits
-        both = scores._both
-        values = {
-            f"IS{evaluation_scores.suffix(scores.images)}": f"{scores.inception_score:.4f}",
-            f"IS{evaluation_scores.suffix(scores.images)}, {splits} splits": f"{mean:.4f} +- {deviation:.4f}",
-        }
-        if scores.fid is not None:
-            values[f"FID{both}"] = f"{scores.fid:.4f}"
-        if scores.kid is not None:
-            values[f"KID{both}"] = _kid(scores)
-        if scores.intra_fid is not None:
-            values[f"intra-FID{scores._per_class}"] = f"{scores.intra_fid:.4f}"
-        for name, value in (scores.manifold._asdict() if scores.manifold else {}).items():
-            values[name + evaluation_scores.suffix(scores.manifold_images)] = f"{value:.4f}"
-        for name, value in values.items():
-            rows.setdefault(name, ["-"] * len(columns))[number] = value
-    lines = [["", *(scores.name for scores in columns)], *([n, *v] for n, v in rows.items())]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns) + 1)]
-    return "\n".join(
-        "  ".join(
-            [
-                line[0].ljust(widths[0]),
-                *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:])),
-            ]
-        )
-        for line in lines
-    )
+    # Find the lines that some set has.
+    texts = [_lines(scores) for scores in columns]
+    titles: dict[str, None] = {}
+    for column in texts:
+        titles.update(dict.fromkeys(column))
+
+    # Fill the cells, below a heading.
+    names = [scores.name for scores in columns]
+    lines = [["", *names]]
+    for title in titles:
+        cells = [column.get(title, "-") for column in texts]
+        lines.append([title, *cells])
+
+    # Make each column as wide as its widest cell.
+    widths = []
+    for column in zip(*lines):
+        widths.append(max(map(len, column)))
+    aligned = [_aligned(line, widths) for line in lines]
+    return "\n".join(aligned)
 
 
-def intra_table(scores: evaluation_scores.Scores, names: Optional[list[str]] = None) -> str:
+def _lines(scores: score_sets.Scores) -> dict[str, str]:
+    """Title -> text of each score of a set, for a table."""
+    texts = {}
+    for score in _in_order(scores):
+        title = _title(score)
+        text = f"{score.value:.4f}"
+
+        # Two scores have a spread.
+        if score.name == rows.SPLITS:
+            title = f"IS{score.suffix}, {score.splits} splits"
+            text += f" +- {score.deviation:.4f}"
+        if score.name == rows.KID:
+            text = _kid(score)
+        texts[title] = text
+    return texts
+
+
+def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
+    """A line of a table: the title to the left, the others to the right."""
+    title, *texts = line
+    cells = [title.ljust(widths[0])]
+    for text, width in zip(texts, widths[1:]):
+        cells.append(text.rjust(width))
+    return "  ".join(cells)
+
+
+def intra_table(scores: score_sets.Scores, names: Optional[list[str]] = None) -> str:
     """The FID of each class, worst first, as CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["class", "name", "fid"])
-    for label, fid in sorted(scores.intra_fids.items(), key=lambda item: -item[1]):
-        writer.writerow([label, names[label] if names else "", f"{fid:.4f}"])
+
+    fids = scores.intra_fids
+    for label in sorted(fids, key=fids.get, reverse=True):
+        name = names[label] if names else ""
+        writer.writerow([label, name, f"{fids[label]:.4f}"])
     return text.getvalue()

@@ -7,9 +7,9 @@ from sagan_tf import cli, config
 
 def main() -> None:
     score_config = cli.make(config.ScoreImagesConfig, config.protocol(cli.value("protocol")))
-    from sagan_tf.evaluation import (
-        score_images,  # TensorFlow starts here, after the flags have been checked
-    )
+
+    # TensorFlow starts here, after the flags have been checked.
+    from sagan_tf.evaluation import score_images
 
     score_images.score_images(score_config)
 

@@ -20,7 +20,7 @@ def make_rollback_counter(gan: model.SAGAN) -> tf.Variable:
             0,
             dtype=tf.int64,
             trainable=False,
-            name="rollbacks",
+            name=model.ROLLBACKS,
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
 

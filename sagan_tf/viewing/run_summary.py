@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from sagan_tf import config, errors
 from sagan_tf.evaluation import protocol
+from sagan_tf.evaluation import rows as score_rows
 from sagan_tf.runs import checkpoints, directory, history, metric_writer
 from sagan_tf.runtime import files
 from sagan_tf.viewing import words
@@ -203,15 +204,15 @@ def state_of(events: Sequence[dict[str, Any]], step: int, *, max_steps: int, loc
 
 
 def score(row: dict[str, Any], name: str) -> tuple[str, float]:
-    """A score of a row, "fid" or "incscore", whatever number of images its name says.
+    """A score of a row, "fid" or "incscore".
 
     Returns:
-      Its name there without the tag ("fid5k"), and the value; NaN where it is not there.
+      Its name with the number of images in it ("fid5k"), and the value; NaN where it is not there.
     """
-    for key, value in row.items():
-        if re.fullmatch(rf"eval/{name}(\d+k?)?", key) and words.is_number(value):
-            return key.split("/")[1], float(value)
-    return name, float("nan")
+    found = score_rows.read_scores(row).get(name)
+    if found is None:
+        return name, float("nan")
+    return found.label, float(found.value)
 
 
 def describe_events(events: Sequence[dict[str, Any]], state: State) -> list[Event]:

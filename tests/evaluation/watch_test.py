@@ -1,19 +1,34 @@
-"""Every checkpoint is scored once, none is missed, the best are kept, a kill costs nothing."""
+"""Every checkpoint is scored once, none is missed, the best are kept, a kill costs nothing.
+
+What the watcher keeps account of is tested with `StubEvaluation`, whose scores follow from the
+checkpoint alone; two tests score real images.
+"""
 
 import io
 import json
 import os
 import pathlib
+import re
 import shutil
+import sys
 import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from sagan_tf import config, errors, model
-from sagan_tf.evaluation import real_statistics, watch
-from sagan_tf.runs import checkpoints, keep_requests
+from sagan_tf.evaluation import (
+    comparison,
+    console,
+    evaluate,
+    features,
+    rows,
+    scores,
+    watch,
+)
+from sagan_tf.runs import checkpoints, keep_requests, metric_writer
 from sagan_tf.runs import directory as runs_directory
 from tests import processes
 
@@ -26,22 +41,37 @@ DIGITS_MODEL = config.ModelConfig(
     generator_type="baseline",
     discriminator_type="baseline",
 )
+# FID by the number in a stub's checkpoint.
+STUB_FID = 10.0
+
+
+@pytest.fixture(name="gan", scope="module")
+def fixture_gan():
+    return model.SAGAN(DIGITS_MODEL, config.TrainConfig(max_steps=9))
 
 
 class Run:
-    """A run whose checkpoints differ in the colour of what they generate."""
+    """A run whose checkpoints differ in a number: of a stub, or the colour of what G makes."""
 
-    def __init__(self, directory, max_steps=9):
+    def __init__(self, directory, gan=None, max_steps=9):
         self.directory = directory
-        train = config.TrainConfig(max_steps=max_steps)
-        self.gan = model.SAGAN(DIGITS_MODEL, train)
         self.run_dir = config.run_directory(str(directory), 64)
         self.eval_dir = config.run_directory(str(directory / "eval"), 64)
-        runs_directory.write_config(self.run_dir, model=DIGITS_MODEL, train=train)
-        self.saved = checkpoints.Checkpoints(self.run_dir, self.gan.state(), keep=2)
+        runs_directory.write_config(
+            self.run_dir, model=DIGITS_MODEL, train=config.TrainConfig(max_steps=max_steps)
+        )
+        if gan is None:
+            self.number = tf.Variable([0.0] * 3)
+            self.state = {"number": self.number}
+            self.open_evaluation = StubEvaluation
+        else:
+            self.number = gan.generator.snconv_last.bias
+            self.state = gan.state()
+            self.open_evaluation = evaluate.open_evaluation
+        self.saved = checkpoints.Checkpoints(self.run_dir, self.state, keep=2)
 
     def save(self, step, shift):
-        self.gan.generator.snconv_last.bias.assign([shift] * 3)
+        self.number.assign([shift] * 3)
         self.saved.save(step)
 
     def config(self, **changes):
@@ -59,8 +89,14 @@ class Run:
 
     def score_all(self, sleep=None, **changes):
         stream = io.StringIO()
-        watch.score_all(self.config(**changes), stream, sleep=sleep)
+        watch.score_all(
+            self.config(**changes), stream, sleep=sleep, open_evaluation=self.open_evaluation
+        )
         return stream.getvalue()
+
+    def write_rows(self, found):
+        lines = [json.dumps(row) + "\n" for row in found]
+        pathlib.Path(self.eval_dir, "metrics.jsonl").write_text("".join(lines))
 
     def fids(self):
         return {row["step"]: row["eval/fid40"] for row in processes.rows(self.eval_dir)}
@@ -73,8 +109,56 @@ class Run:
         }
 
 
-def test_all_scores_each_once_and_keeps_the_best(tmp_path):
-    run = Run(tmp_path)
+class StubEvaluation:
+    """Stands for `evaluate.Evaluation`: FID follows from the number in the checkpoint."""
+
+    def __init__(self, eval_config, stream):
+        self.config = eval_config
+        self.console = console.Console(stream)
+        self.model_config = DIGITS_MODEL
+        self.writer = metric_writer.MetricWriter(eval_config.eval_dir, sys.maxsize)
+        self._number = tf.Variable([0.0] * 3)
+        self.saved = checkpoints.Checkpoints(eval_config.run_dir, {"number": self._number})
+
+    def protocol(self):
+        return {
+            "name": self.config.protocol,
+            "departures": self.config.departures(40),
+            "seed": self.config.seed,
+            "precision_k": self.config.precision_k,
+            "real": {"source": "data", "images": 40, "split": "train", "fingerprint": "crc32c:0"},
+            "classifier": {
+                "handle": "stub",
+                "sha256": "0" * 64,
+                "input_size": 32,
+                "resize": "legacy",
+                "dtype": "float32",
+            },
+            "images": "stub",
+            "versions": {},
+        }
+
+    def load(self, step):
+        self.step = self.saved.restore(step, complete=False)
+
+    def score(self):
+        self.console.say(f"scoring step {self.step} of {self.config.run_dir} on 40 images")
+        fid = STUB_FID * float(self._number[0]) ** 2 + 1
+        found = scores.Scores("stub", 40, 40, 10 / fid, (10, 1.0, 0.5), fid=fid)
+        record = {
+            **self.protocol(),
+            "checkpoint_step": self.step,
+            "checkpoint_sha256": self.saved.sha256(self.step),
+        }
+        row = comparison.new_row([found], record, stopwatch=features.Stopwatch())
+        row["run"] = runs_directory.run_id(self.config.run_dir)
+        flat = {"eval/" + label: value for label, value in rows.labelled(found.each()).items()}
+        self.writer.write_scalars(self.step, flat, **row)
+
+
+@pytest.mark.slow
+def test_all_scores_each_once_and_keeps_the_best(tmp_path, gan):
+    run = Run(tmp_path, gan)
     request = keep_requests.KeepRequest(run.run_dir, "test")
     for step, shift in ((0, 3.0), (2, 0.0), (4, -3.0), (6, 0.5)):
         run.save(step, shift)
@@ -85,7 +169,7 @@ def test_all_scores_each_once_and_keeps_the_best(tmp_path):
     ranked = sorted(fids, key=fids.get)
     assert run.best() == {"fid": ranked[:2]}
     assert f"4 checkpoints scored; best by fid: {ranked[0]}, {ranked[1]}" in printed
-    kept = checkpoints.Checkpoints(f"{run.run_dir}/best", run.gan.state())
+    kept = checkpoints.Checkpoints(f"{run.run_dir}/best", run.state)
     assert kept.steps == sorted(ranked[:2])
     assert kept.restore(ranked[0]) == ranked[0]
     assert runs_directory.read_config(f"{run.run_dir}/best", "model", kind=config.ModelConfig) == (
@@ -108,9 +192,9 @@ def test_best_by_is_is_the_highest_and_the_links_outlive_the_run(tmp_path):
     for step in (4, 6):
         run.save(step, 1.0)  # Training drops 0 and 2.
     assert run.saved.steps == [4, 6]
-    before = run.gan.generator.snconv_last.bias.numpy()
-    checkpoints.Checkpoints(f"{run.run_dir}/best", run.gan.state()).restore()
-    assert not np.allclose(run.gan.generator.snconv_last.bias, before)
+    before = run.number.numpy()
+    checkpoints.Checkpoints(f"{run.run_dir}/best", run.state).restore()
+    assert not np.allclose(run.number, before)
 
 
 def test_lists_of_two_protocols_and_scores_leave_each_others_best(tmp_path):
@@ -122,12 +206,10 @@ def test_lists_of_two_protocols_and_scores_leave_each_others_best(tmp_path):
     (other,) = {0, 2} - {first}
     second = {"keep_best": 1, "precision_k": 4, "best_by": "is"}
     run.score_all(**second)
-    rows = processes.rows(run.eval_dir)
-    for row in rows[2:]:  # By the second protocol the other one is to be the better one.
-        row["eval/incscore40"] = 9.0 if row["step"] == other else 1.0
-    pathlib.Path(run.eval_dir, "metrics.jsonl").write_text(
-        "".join(json.dumps(row) + "\n" for row in rows)
-    )
+    found = processes.rows(run.eval_dir)
+    for row in found[2:]:  # By the second protocol the other one is to be the better one.
+        row["scores"]["incscore"]["value"] = 9.0 if row["step"] == other else 1.0
+    run.write_rows(found)
     assert "scoring" not in run.score_all(**second)
     assert run.best() == {"fid": [first], "is": [other]}
     assert checkpoints.Checkpoints(f"{run.run_dir}/best", {}).steps == [0, 2]
@@ -166,15 +248,20 @@ def test_rows_of_an_earlier_run_in_the_same_place_hide_no_checkpoint(tmp_path):
     assert 40 not in run.best()["fid"]
 
 
-def test_damaged_checkpoint_is_named_and_the_others_are_scored(tmp_path):
-    run = Run(tmp_path)
+@pytest.mark.slow
+def test_damaged_checkpoint_and_one_of_no_numbers_are_named_and_the_others_scored(tmp_path, gan):
+    run = Run(tmp_path, gan)
+    request = keep_requests.KeepRequest(run.run_dir, "test")
     run.save(0, 3.0)
-    run.save(2, 0.0)
+    run.save(2, np.nan)
+    run.save(4, 0.0)
+    request.withdraw()
     path = pathlib.Path(run.run_dir, "ckpt-0.data-00000-of-00001")
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(errors.UserError, match="ckpt-0: the checkpoint cannot be read"):
+    with pytest.raises(errors.UserError, match="ckpt-0: the checkpoint cannot be read") as error:
         run.score_all()
-    assert list(run.fids()) == [2]
+    assert re.search("step 2: the classifier's features .* not finite", str(error.value))
+    assert list(run.fids()) == [4]
 
 
 def test_all_of_no_run_is_one_line_and_writes_nothing(tmp_path):
@@ -184,17 +271,8 @@ def test_all_of_no_run_is_one_line_and_writes_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_checkpoint_of_no_numbers_is_passed_over_and_named(tmp_path):
-    run = Run(tmp_path)
-    run.save(0, np.nan)
-    run.save(2, 0.0)
-    with pytest.raises(errors.UserError, match="step 0: the classifier's features .* not finite"):
-        run.score_all()
-    assert list(run.fids()) == [2]
-
-
-def test_other_faults_stop_the_watch_and_leave_the_request(tmp_path):
-    run = Run(tmp_path)
+def test_other_faults_stop_the_watch_and_leave_the_request(tmp_path, gan):
+    run = Run(tmp_path, gan)
     run.save(2, 0.0)
     with pytest.raises(errors.UserError, match="--use_ema: .* holds no moving average"):
         run.score_all(watch=True, all=False, use_ema=True)
@@ -220,14 +298,14 @@ def test_second_watch_with_the_same_flags_is_refused_and_others_are_not(tmp_path
     assert refused == [True]
 
 
-def test_request_is_there_before_the_real_images_are_read(tmp_path, monkeypatch):
+def test_request_is_there_before_anything_that_takes_long(tmp_path):
     run = Run(tmp_path)
     run.save(2, 0.0)
 
-    def stop(*_, **__):
+    def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(real_statistics, "obtain", stop)
+    run.open_evaluation = stop
     with pytest.raises(KeyboardInterrupt):
         run.score_all()
     for step in (4, 6, 8):
@@ -255,6 +333,7 @@ def test_watch_waits_for_a_run_that_has_not_begun(tmp_path):
         ),
         stream,
         sleep=sleep,
+        open_evaluation=StubEvaluation,
     )
     assert stream.getvalue().startswith(f"waiting for a run in {tmp_path}/imagenet_64\n")
     assert list(found[0].fids()) == [9]
@@ -309,3 +388,57 @@ def test_request_is_renewed_while_its_process_lives(tmp_path, monkeypatch):
     request.withdraw()
     time.sleep(0.2)
     assert not path.exists()
+
+
+OLD_PROTOCOL = {
+    "name": "reference",
+    "departures": {"eval_sample_size": 40},
+    "seed": 0,
+    "precision_k": 3,
+    "real": {"source": "moved", "images": 40, "split": "train", "fingerprint": "crc32c:0"},
+    "classifier": {
+        "handle": "moved",
+        "sha256": "0" * 64,
+        "input_size": 32,
+        "resize": "legacy",
+        "dtype": "float32",
+    },
+    "images": "stub",
+    "versions": {"tensorflow": "2.16.0"},
+}
+
+
+def test_rows_of_an_older_release_count_as_scored(tmp_path):
+    """Their scores are in flat keys alone, whose order says nothing."""
+    run = Run(tmp_path)
+    run.save(2, 0.0)
+    run.save(4, 0.0)
+    old = [
+        {
+            "step": step,
+            "eval/incscore40_10_splits": 1.5,
+            "eval/incscore40_10_splits_deviation": 0.25,
+            "eval/intra_fid3": 1.0,
+            "eval/incscore40": inception_score,
+            "eval/fid40": fid,
+            "protocol": {
+                **OLD_PROTOCOL,
+                "checkpoint_step": step,
+                "checkpoint_sha256": run.saved.sha256(step),
+            },
+            "citation": f"step {step}",
+            "run": runs_directory.run_id(run.run_dir),
+        }
+        for step, fid, inception_score in ((2, 30.0, 2.0), (4, 20.0, 1.0))
+    ]
+    os.makedirs(run.eval_dir)
+    run.write_rows(old)
+    printed = run.score_all(keep_best=1)
+    assert "scoring" not in printed
+    assert "2 checkpoints scored; best by fid: 4" in printed
+    run.score_all(keep_best=1, best_by="is")
+    assert run.best() == {"fid": [4], "is": [2]}
+    content = json.loads(pathlib.Path(run.run_dir, "best/best.json").read_text())
+    entries = {entry["step"]: entry for entries in content.values() for entry in entries}
+    assert (entries[4]["fid"], entries[4]["inception_score"]) == (20.0, 1.0)
+    assert (entries[2]["fid"], entries[2]["inception_score"]) == (30.0, 2.0)
