@@ -211,7 +211,7 @@ class RecordParser:
 
     def parse(self, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """One record, string []: image uint8 [size, size, 3], label int32 []."""
-        images, labels = self._parse_batch(serialized[None])
+        images, labels = self.parse_batch(serialized[None])
         return images[0], labels[0]
 
     def batches(
@@ -219,9 +219,10 @@ class RecordParser:
     ) -> tf.data.Dataset:
         """Parsed batches of serialised records, in their order."""
         batches = serialized.batch(batch_size, drop_remainder)
-        return batches.map(self._parse_batch, num_parallel_calls=tf.data.AUTOTUNE)
+        return batches.map(self.parse_batch, num_parallel_calls=tf.data.AUTOTUNE)
 
-    def _parse_batch(self, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def parse_batch(self, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Records, string [n]: images uint8 [n, size, size, 3], labels int32 [n]."""
         return parse(serialized, self.image_size, number_classes=self.number_classes)
 
 
