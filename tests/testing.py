@@ -64,7 +64,7 @@ def make_data(directory, count: int = 12, classes: int = 3, size: int = 32, shar
 
 @contextlib.contextmanager
 def small_disk(directory, size: str):
-    """A file system of this size ("256k"), in a new directory; None where mounting is not allowed."""
+    """A file system of this size ("256k"), in a new directory; None where mounting is forbidden."""
     directory.mkdir()
     mounted = (
         hasattr(os, "geteuid")
