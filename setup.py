@@ -29,7 +29,6 @@ setuptools.setup(
         "tensorflow-datasets>=4.9.9",
         "importlib_resources>=6",  # tensorflow-datasets' builders import it, and do not ask for it
         "tqdm>=4.60",
-        "joblib>=1.4",  # pool of worker processes
         "filelock>=3.32.7",  # one writer a run; the first with fallback_to_soft
         "psutil>=6",  # age and memory of processes
         "matplotlib>=3.8",  # curves of the scores
