@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from sagan_tf import errors
-from sagan_tf.config import MAX_ROWS, AttentionConfig, numbers_of
+from sagan_tf.config import MAX_ROWS, AttentionConfig
 from sagan_tf.data import preprocessing, records
 from sagan_tf.gan import noise
 from sagan_tf.images import attention_figure
@@ -66,8 +66,7 @@ def draw(config: AttentionConfig, stream: Optional[TextIO] = None) -> str:
     # Find out whether the files can be written before the work is done.
     values = config.out.removesuffix(".png") + ".npz"
     for path in (config.out, values):
-        with files.writing(f"--out={path}"):
-            files.require_writable(path)
+        files.require_writable_output("out", path)
 
     # Compute the attention.
     if config.network == "discriminator":
@@ -158,7 +157,7 @@ def _labels_and_seeds(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Labels and seeds of the rows of the figure, int [rows]; the shorter list is repeated."""
     # Find the classes and seeds that are asked for.
-    seeds = _seed_numbers(config)
+    seeds = config.seed_numbers
     if config.classes:
         labels = network.card.classes.find(config.classes)
     else:
@@ -171,10 +170,6 @@ def _labels_and_seeds(
             f"--classes={config.classes}: {rows} rows; expected at most {MAX_ROWS}"
         )
     return np.resize(labels, rows), np.resize(seeds, rows)
-
-
-def _seed_numbers(config: AttentionConfig) -> Sequence[int]:
-    return numbers_of("seeds", config.seeds, limit=MAX_ROWS)
 
 
 def _captions(network: trained.Trained, labels: np.ndarray, *, seeds: np.ndarray) -> list[str]:

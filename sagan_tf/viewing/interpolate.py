@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sagan_tf import errors
-from sagan_tf.config import MAX_SEEDS, SampleConfig, numbers_of
+from sagan_tf.config import SampleConfig
 from sagan_tf.images import grids, pixels
 from sagan_tf.runtime import files
 from sagan_tf.viewing import trained
@@ -92,7 +92,7 @@ def write_interpolation(config: SampleConfig, network: trained.Trained) -> list[
     labels, seeds = _find_ends(config, network)
     paths = _paths(config.out)
     for path in paths:
-        require_writable(path)
+        files.require_writable_output("out", path)
 
     made: dict[int, np.ndarray] = {}
     for path in paths:
@@ -127,7 +127,7 @@ def _paths(out: str) -> list[str]:
 
 def _find_ends(config: SampleConfig, network: trained.Trained) -> tuple[list[int], list[int]]:
     """The one or two labels, and the one or two seeds, to interpolate between."""
-    seeds = _seed_numbers(config)
+    seeds = config.seed_numbers
     labels = network.card.classes.find(config.classes or "0")
 
     # Refuse more than two.
@@ -146,10 +146,6 @@ def _find_ends(config: SampleConfig, network: trained.Trained) -> tuple[list[int
     return labels, seeds
 
 
-def _seed_numbers(config: SampleConfig) -> Sequence[int]:
-    return numbers_of("seeds", config.seeds or "0", limit=MAX_SEEDS)
-
-
 def _write_strip(path: str, images: np.ndarray, *, ends: tuple[str, str]) -> None:
     """The images side by side, uint8 [n, size, size, 3]; `ends` are captions of first and last."""
     captions = [f"{share:.0%}" for share in np.linspace(0, 1, len(images))]
@@ -157,7 +153,7 @@ def _write_strip(path: str, images: np.ndarray, *, ends: tuple[str, str]) -> Non
     captions[-1] = ends[1]
     columns = min(len(images), _STRIP_FRAMES)
     strip = grids.labelled_grid(images, captions, columns=columns)
-    write(path, pixels.encode_png(strip))
+    files.write_output("out", path, pixels.encode_png(strip))
 
 
 def _write_animation(path: str, images: np.ndarray) -> None:
@@ -167,7 +163,7 @@ def _write_animation(path: str, images: np.ndarray) -> None:
     frames = [np.asarray(grids.enlarge(image, side)) for image in images]
     frames += frames[-2:0:-1]
     if path.endswith(".gif"):
-        write(path, grids.animation_gif(frames, 1 / _FRAMES_PER_SECOND))
+        files.write_output("out", path, grids.animation_gif(frames, 1 / _FRAMES_PER_SECOND))
     else:
         _write_video(path, frames)
 
@@ -199,15 +195,3 @@ def _write_video(path: str, frames: Sequence[np.ndarray]) -> None:
 def has_video() -> bool:
     """Whether an MP4 can be written."""
     return importlib.util.find_spec("imageio_ffmpeg") is not None
-
-
-def require_writable(path: str) -> None:
-    """Raises errors.UserError if a file of `--out` cannot be written."""
-    with files.writing(f"--out={path}"):
-        files.require_writable(path)
-
-
-def write(path: str, content: bytes) -> None:
-    """Writes a file of `--out` whole or not at all. Raises errors.UserError."""
-    with files.writing(f"--out={path}"):
-        files.write_bytes(path, content)

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from sagan_tf.config import ReportConfig
 from sagan_tf.evaluation import protocol
+from sagan_tf.evaluation import rows as score_rows
 from sagan_tf.runs import directory, history
 from sagan_tf.runtime import files
 from sagan_tf.viewing import html, report_charts, report_pictures, run_summary, words
@@ -212,24 +213,17 @@ def _fid(row: dict[str, Any]) -> float:
 def _score_table(rows: Sequence[dict[str, Any]]) -> str:
     """All scores of some rows, a row each; HTML."""
     # Find the scores that any row has.
+    columns = [score_rows.labelled(score_rows.read_scores(row).values()) for row in rows]
     names: dict[str, None] = {}
-    for row in rows:
-        for name, value in row.items():
-            if name.startswith("eval/") and words.is_number(value):
-                names[name] = None
+    for numbers in columns:
+        names.update(dict.fromkeys(numbers))
 
     # Lay out the values, with nothing where a row has none.
     cells = []
-    for row in rows:
-        values = [row.get(name) for name in names]
-        cells.append(
-            [
-                f"{row['step']:,}",
-                *(f"{value:.5g}" if words.is_number(value) else "" for value in values),
-            ]
-        )
-    head = ["step", *(name.removeprefix("eval/") for name in names)]
-    return html.table(head, cells, label="all scores")
+    for row, numbers in zip(rows, columns):
+        values = [f"{numbers[name]:.5g}" if name in numbers else "" for name in names]
+        cells.append([f"{row['step']:,}", *values])
+    return html.table(["step", *names], cells, label="all scores")
 
 
 def _events(run: run_summary.Run) -> list[str]:

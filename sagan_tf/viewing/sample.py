@@ -2,19 +2,19 @@
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple, Optional, TextIO
 
 import numpy as np
 import tqdm
 
 from sagan_tf import errors
-from sagan_tf.config import MAX_SEEDS, SampleConfig, numbers_of
+from sagan_tf.config import SampleConfig
 from sagan_tf.gan import noise
 from sagan_tf.images import grids, pixels, sets
+from sagan_tf.runtime import files
 from sagan_tf.viewing import interpolate, trained, words
 
-_SEEDS = "0-7"
 _CLASSES = 10
 _MAX_GRID = 2500  # images of one picture
 
@@ -95,7 +95,7 @@ def make_request(config: SampleConfig, network: trained.Trained) -> SampleReques
         classes = network.card.classes.find(config.classes)
     else:
         classes = noise.spread_classes(network.card.model_config.number_classes, _CLASSES)
-    seeds = _seed_numbers(config)
+    seeds = config.seed_numbers
 
     # Give each class a row; a single class fills a square.
     columns = len(seeds)
@@ -103,10 +103,6 @@ def make_request(config: SampleConfig, network: trained.Trained) -> SampleReques
         columns = math.ceil(math.sqrt(len(seeds)))
     labels = np.repeat(np.array(classes, np.int32), len(seeds))
     return SampleRequest(np.tile(seeds, len(classes)), labels, columns)
-
-
-def _seed_numbers(config: SampleConfig) -> Sequence[int]:
-    return numbers_of("seeds", config.seeds or _SEEDS, limit=MAX_SEEDS)
 
 
 def _batches(
@@ -152,7 +148,7 @@ def _write_images(
     if grid:
         whole = _Batch(*map(np.concatenate, zip(*kept)))
         picture = _grid(network, whole, columns=request.columns, sheet=config.sheet)
-        interpolate.write(grid, pixels.encode_png(picture))
+        files.write_output("out", grid, pixels.encode_png(picture))
     return list(dict.fromkeys(filter(None, (out, grid))))
 
 
@@ -173,7 +169,7 @@ def _path_of_grid(out: str, count: int) -> str:
                 f"--out={out}: a grid of {count} images is too large; give "
                 f"at most {_MAX_GRID}, or an .npz or a directory"
             )
-        interpolate.require_writable(out)
+        files.require_writable_output("out", out)
         return out
 
     # Single files have a grid beside their directory, if it is not too large.
@@ -184,7 +180,7 @@ def _path_of_grid(out: str, count: int) -> str:
         raise errors.UserError(
             f"--out={out}: {beside}, where their grid goes, is there already; choose another name"
         )
-    interpolate.require_writable(beside)
+    files.require_writable_output("out", beside)
     return beside
 
 
