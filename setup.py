@@ -48,7 +48,9 @@ setuptools.setup(
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.7",
-            "ruff>=0.6",
+            "ruff>=0.15",
+            "import-linter>=2.17",
+            "codespell>=2.3",
             "scipy>=1.11",
             "playwright>=1.50",
             "imageio-ffmpeg>=0.5",

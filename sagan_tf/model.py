@@ -17,10 +17,8 @@ from sagan_tf.runtime import distribution
 
 # Where the moving average of the generator is, in the names of `SAGAN.state`.
 AVERAGE = "ema/"
-# Name of the training loop's own variable: how often it went back to an earlier checkpoint.
-ROLLBACKS = "rollbacks"
 # State that a checkpoint may lack, or hold without need, by how its names begin.
-OPTIONAL_STATE = (AVERAGE, ROLLBACKS, optimizers.LOSS_SCALE)
+OPTIONAL_STATE = (AVERAGE, optimizers.LOSS_SCALE)
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 _G_METRICS = ("g_loss", "logit_fake")
 _D_METRICS = ("d_loss", "d_loss_real", "d_loss_fake", "logit_real", "logit_fake")
@@ -285,13 +283,15 @@ class SAGAN:
     def _real_and_fake_logits(self, images, labels, fake, fake_labels, *, collection):
         """D treats every image by itself, and the reference's two passes start from the same u: one
         batch of real and generated images gives both logits and normalises W once."""
-        judge = self.discriminator
+        # As two passes.
         if "joint_batch" not in self.optimizations:
-            real = judge(images, labels, update_sn=True, collection=collection)
-            return real, judge(fake, fake_labels, update_sn=False)
+            real = self.discriminator(images, labels, update_sn=True, collection=collection)
+            return real, self.discriminator(fake, fake_labels, update_sn=False)
+
+        # As one batch.
         both = tf.concat([images, fake], 0)
         both_labels = tf.concat([labels, fake_labels], 0)
-        logits = judge(both, both_labels, update_sn=True, collection=collection)
+        logits = self.discriminator(both, both_labels, update_sn=True, collection=collection)
         return tf.split(logits, [tf.shape(images)[0], tf.shape(fake)[0]])
 
     def _scaled(self, loss: tf.Tensor, network: str) -> tf.Tensor:
@@ -348,9 +348,9 @@ def _int(value) -> tf.Tensor:
 
 def sigma_ratios(gan: SAGAN) -> dict[str, float]:
     """`sigma_ratio` of each attention block, by its reference name."""
-    return {
-        "model/" + v.path.split("/", 1)[1]: float(v.numpy())
-        for network in (gan.generator, gan.discriminator)
-        for v in network.trainable_variables
-        if v.path.endswith("sigma_ratio")
-    }
+    ratios = {}
+    for weight in (*gan.generator.trainable_variables, *gan.discriminator.trainable_variables):
+        if weight.path.endswith("sigma_ratio"):
+            name = "model/" + weight.path.split("/", 1)[1]
+            ratios[name] = float(weight.numpy())
+    return ratios

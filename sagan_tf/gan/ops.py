@@ -230,10 +230,6 @@ class SNConv2D(SpectralNormLayer):
         }
 
 
-def _as_it_is(x: tf.Tensor) -> tf.Tensor:
-    return x
-
-
 @keras.saving.register_keras_serializable("sagan_tf")
 class SNDense(SpectralNormLayer):
     """Dense layer with a spectrally normalised matrix: x (Matrix / sigma) + bias.

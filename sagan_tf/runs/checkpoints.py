@@ -13,6 +13,9 @@ from sagan_tf import errors
 from sagan_tf.runs import keep_requests
 from sagan_tf.runtime import files
 
+# Name of the run's own variable: how often it went back to an earlier checkpoint. A checkpoint may
+# lack it, or hold it without need.
+ROLLBACKS = "rollbacks"
 _PREFIX = "ckpt"
 _UNFINISHED = "unfinished-ckpt-"
 _STATE = "state/"
@@ -55,7 +58,7 @@ class Checkpoints:
         self._state = dict(state)
         self._checkpoint = tf.train.Checkpoint(state=self._state)
         self._keep = keep
-        self._optional = tuple(optional)
+        self._optional = (ROLLBACKS, *optional)
         self._digests: dict[int, tuple[list, str]] = {}
         self._damaged: set[int] = set()  # Steps that a restore skipped.
 

@@ -12,6 +12,8 @@ from sagan_tf import errors
 from sagan_tf.runtime import files
 
 CONFIG_VERSION = 1
+# What is wrong with a directory that is no run's.
+NO_RUN = "no run there (config.json is missing)"
 
 
 def write_config(run_dir: str, **configs: Any) -> None:
@@ -103,9 +105,7 @@ def find_run(path: str) -> str:
     if runs:
         fault = f"several runs are there; name one of {', '.join(runs)}"
     else:
-        fault = (
-            "no run there (config.json is missing); expected <checkpoint_dir>/imagenet_<batch_size>"
-        )
+        fault = f"{NO_RUN}; expected <checkpoint_dir>/imagenet_<batch_size>"
     raise errors.UserError(f"--run={path}: {fault}")
 
 

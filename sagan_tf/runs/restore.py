@@ -23,7 +23,7 @@ def read_model_config(run_dir: str, *, hint: str = "") -> ModelConfig:
     """
     config = directory.read_config(run_dir, "model", kind=ModelConfig)
     if config is None:
-        raise errors.UserError(f"{run_dir}: no run there (config.json is missing){hint}")
+        raise errors.UserError(f"{run_dir}: {directory.NO_RUN}{hint}")
     return config
 
 

@@ -3,7 +3,9 @@
     python watchdog.py PARENT SECONDS LINE
 
 A process of its own, because a thread would not run: while TensorFlow waits for other workers it
-holds Python's interpreter lock. Standard library only, so that it starts at once.
+holds Python's interpreter lock. `signal.alarm` would end the process too, but with 142 and before
+the line is printed; users and their schedulers count on 137. Standard library only, so that it
+starts at once.
 """
 
 import contextlib

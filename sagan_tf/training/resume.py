@@ -20,7 +20,7 @@ def make_rollback_counter(gan: model.SAGAN) -> tf.Variable:
             0,
             dtype=tf.int64,
             trainable=False,
-            name=model.ROLLBACKS,
+            name=checkpoints.ROLLBACKS,
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
 

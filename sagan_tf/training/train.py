@@ -117,22 +117,18 @@ def _train_in_directory(
 
     # Go to the newest checkpoint.
     rollbacks = resume.make_rollback_counter(gan)
-    state = {**gan.state(), model.ROLLBACKS: rollbacks}
     saved = checkpoints.Checkpoints(
         config.run_dir,
-        state,
+        {**gan.state(), checkpoints.ROLLBACKS: rollbacks},
         keep=config.keep_checkpoints,
         optional=model.OPTIONAL_STATE,
     )
     if is_chief:
         saved.clear_unfinished()
-    restored, warnings = resume.restore_newest(gan, saved)
-    for text in warnings:
-        progress.note(text)
-    beginning = "starting" if restored is None else f"continuing from step {restored}"
-    progress.note(f"{config.run_dir}: {beginning}")
+    restored, warnings = _restore(gan, saved, progress=progress)
 
     # Prepare the files that the chief writes.
+    writer = None
     add_event = keep_nothing
     if is_chief:
         _write_settings(gan, records, data_config)
@@ -153,25 +149,12 @@ def _train_in_directory(
             return
 
         # Prepare what is written on the way.
-        if is_chief:
-            real_images = previews.read_real_images(records, progress.note)
-            health_check = health.HealthCheck(events.warn, _variety(real_images))
-            writer.write_image(
-                step,
-                "input_image_grid",
-                image=previews.real_grid(real_images),
-                filename="samples/real.png",
-            )
-            run = ChiefRun(
-                gan,
-                saved=saved,
-                events=events,
-                progress=progress,
-                writer=writer,
-                health_check=health_check,
-            )
-        else:
+        if writer is None:
             run = FollowerRun(saved=saved, events=events, progress=progress)
+        else:
+            run = _make_chief(
+                gan, records, saved=saved, events=events, progress=progress, writer=writer
+            )
 
         # Train.
         _train_to_the_end(
@@ -183,6 +166,49 @@ def _train_in_directory(
             stop=stop,
             start_up=start_up,
         )
+
+
+def _restore(
+    gan: model.SAGAN, saved: checkpoints.Checkpoints, *, progress: Progress
+) -> tuple[Optional[int], list[str]]:
+    """Goes to the newest checkpoint; says where the run is, and returns as `restore_newest`."""
+    restored, warnings = resume.restore_newest(gan, saved)
+    for text in warnings:
+        progress.note(text)
+    beginning = "starting" if restored is None else f"continuing from step {restored}"
+    progress.note(f"{gan.train_config.run_dir}: {beginning}")
+    return restored, warnings
+
+
+def _make_chief(
+    gan: model.SAGAN,
+    records: Records,
+    *,
+    saved: checkpoints.Checkpoints,
+    events: Events,
+    progress: Progress,
+    writer: metric_writer.MetricWriter,
+) -> ChiefRun:
+    """The role of the worker that writes; shows what the real images look like."""
+    # Show the real images.
+    real_images = previews.read_real_images(records, progress.note)
+    writer.write_image(
+        int(gan.step.numpy()),
+        "input_image_grid",
+        image=previews.real_grid(real_images),
+        filename="samples/real.png",
+    )
+
+    # Compare the samples' variety with theirs.
+    health_check = health.HealthCheck(events.warn, _variety(real_images))
+    return ChiefRun(
+        gan,
+        saved=saved,
+        events=events,
+        progress=progress,
+        writer=writer,
+        health_check=health_check,
+    )
 
 
 def _train_to_the_end(

@@ -92,7 +92,9 @@ def _summary(run: run_summary.Run) -> str:
     share = min(run.step / run.train.max_steps, 1)
     tiles = ""
     for name, value in _facts(run, share):
-        tiles += f"<div><dt>{html.text(name)}</dt><dd>{html.text(value)}</dd></div>"
+        term = html.text(name)
+        description = html.text(value)
+        tiles += f"<div><dt>{term}</dt><dd>{description}</dd></div>"
 
     # Put state and progress before them.
     name = html.text(run.state.name)
@@ -132,6 +134,7 @@ def _facts(run: run_summary.Run, share: float) -> Iterator[tuple[str, str]]:
 def _newest_scores(run: run_summary.Run) -> str:
     if not run.scores:
         return "none yet"
+    # Name the scores of the newest row.
     row = run.scores[-1]
     found = []
     for name in ("fid", "incscore"):
@@ -150,7 +153,8 @@ def _scores(run: run_summary.Run) -> list[str]:
 
     # Show the newest protocols.
     parts = []
-    for number, rows in enumerate(newest[:_PROTOCOLS]):
+    shown = newest[:_PROTOCOLS]
+    for number, rows in enumerate(shown):
         parts += _scores_of_protocol(run, rows, number=number)
 
     # Say what is not shown.
@@ -200,7 +204,9 @@ def _scores_of_protocol(
         parts.append(html.paragraph(f"{what}: {row.get('citation', 'no citation')}", "fine"))
 
     # List the newest scores.
-    parts.append(_score_table(rows[: -report_charts.SCORES - 1 : -1]))
+    latest = rows[-report_charts.SCORES :]
+    latest.reverse()
+    parts.append(_score_table(latest))
     return parts
 
 
@@ -305,7 +311,8 @@ def _environment(run: run_summary.Run) -> list[str]:
         if event["event"] == history.START and isinstance(event.get("environment"), dict):
             starts.append(event)
     if not starts:
-        return [html.paragraph("Not recorded: the run has no history.")]
+        text = "Not recorded: the run has no history."
+        return [html.paragraph(text)]
 
     # Show the last.
     last = starts[-1]
@@ -335,11 +342,17 @@ def _environment(run: run_summary.Run) -> list[str]:
 
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, str, Any, Any]]:
     """What differs between the environments of two starts: when, what, before and after."""
+    # Find the names of both.
     old = before["environment"]
     new = after["environment"]
+    names = dict.fromkeys((*old, *new))
+
+    # Keep those that differ.
+    time = words.moment(after["time"])
     changes = []
-    for name in dict.fromkeys((*old, *new)):
-        if old.get(name) != new.get(name):
-            time = words.moment(after["time"])
-            changes.append((time, name, old.get(name, "none"), new.get(name, "none")))
+    for name in names:
+        old_value = old.get(name, "none")
+        new_value = new.get(name, "none")
+        if old_value != new_value:
+            changes.append((time, name, old_value, new_value))
     return changes

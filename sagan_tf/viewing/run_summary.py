@@ -126,7 +126,7 @@ def read(run_dir: str, eval_dir: str = "", *, now: Optional[float] = None) -> Ru
     data = directory.read_config(run_dir, "data", kind=config.DataConfig)
     train = directory.read_config(run_dir, "train", kind=config.TrainConfig)
     if model is None or data is None or train is None:
-        raise errors.UserError(f"--run={run_dir}: no run there (config.json is missing)")
+        raise errors.UserError(f"--run={run_dir}: {directory.NO_RUN}")
 
     # Read the numbers, the events and the scores.
     rows = [row for row in metric_writer.read_rows(run_dir) if words.is_finite(row["step"])]
