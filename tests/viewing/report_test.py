@@ -392,7 +392,7 @@ def test_scores_of_another_run_are_left_out(report):
     assert "older release: 1." in text
     assert "Best FID:" in text
     # Newest first.
-    assert text.index("600 88.25 5.5") < text.index("400 77.25 6.5") < text.index("200 123.25 4.5")
+    assert text.index("600 5.5 88.25") < text.index("400 6.5 77.25") < text.index("200 4.5 123.25")
 
 
 def test_published_scores_are_shown_of_imagenet_at_128_only(report, tmp_path, monkeypatch):
