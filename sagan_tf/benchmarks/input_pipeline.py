@@ -153,6 +153,7 @@ def plain_pipeline(
 
 def _parse(serialized: tf.Tensor, shape: list[int]) -> tuple[tf.Tensor, tf.Tensor]:
     """The image of a record as floats, of this shape, and its label."""
+    # Parse the record.
     example = tf.io.parse_single_example(
         serialized,
         {
@@ -162,6 +163,7 @@ def _parse(serialized: tf.Tensor, shape: list[int]) -> tuple[tf.Tensor, tf.Tenso
         },
     )
 
+    # Decode its image, raw or compressed.
     def raw():
         return tf.reshape(tf.io.decode_raw(example["image_raw"], tf.uint8), shape)
 

@@ -126,6 +126,8 @@ def read(directory: str) -> Optional[DatasetInfo]:
     path = os.path.join(directory, FILENAME)
     if not tf.io.gfile.exists(path):
         return None
+
+    # Read it, and refuse a file that does not say what it should.
     try:
         with tf.io.gfile.GFile(path) as file:
             content = json.loads(file.read())

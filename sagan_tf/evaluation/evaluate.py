@@ -167,7 +167,7 @@ class Evaluation:
             return
         count = self.config.eval_sample_size
         with sets.Writer(path, count, size=self.model_config.image_size) as writer:
-            yield sources.SavedOnTheWay(self.generated, writer, self.generated.devices)
+            yield sources.SavedOnTheWay(self.generated, writer, devices=self.generated.devices)
         self.console.say(f"images written to {path}")
 
     def _with_class_images(self, found: scores.Scores) -> scores.Scores:

@@ -167,7 +167,9 @@ class LossScale:
     `keras.optimizers.LossScaleOptimizer`.
     """
 
-    initial, most, growth_steps = 2.0**15, 2.0**24, 2000
+    initial = 2.0**15
+    most = 2.0**24
+    growth_steps = 2000
 
     def __init__(self, name: str):
         self.name = name
