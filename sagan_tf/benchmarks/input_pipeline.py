@@ -249,7 +249,11 @@ def measure_in_child(
 
 
 def _medians(results: list[dict[str, float]]) -> dict[str, float]:
-    return {key: statistics.median(result[key] for result in results) for key in results[0]}
+    medians = {}
+    for key in results[0]:
+        values = [result[key] for result in results]
+        medians[key] = statistics.median(values)
+    return medians
 
 
 def _line(name: str, pipeline: str, *, row: dict[str, float], plain: Optional[float]) -> str:

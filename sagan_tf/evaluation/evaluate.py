@@ -95,7 +95,13 @@ def open_evaluation(
         console=output,
     )
     writer = metric_writer.MetricWriter(config.eval_dir, sys.maxsize)
-    return Evaluation(config, generated, against, writer, output)
+    return Evaluation(
+        config=config,
+        generated=generated,
+        against=against,
+        writer=writer,
+        console=output,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,7 +231,7 @@ class Evaluation:
         self.writer.write_scalars(step, tagged, **row)
 
         # Print the scores.
-        comparison.say_scores(self.console, columns, row)
+        comparison.say_scores(self.console, columns, row=row)
         self.console.say(f"samples: {path}")
         self.against.stopwatch.reset()
 

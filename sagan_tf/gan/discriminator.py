@@ -206,4 +206,7 @@ class Discriminator(keras.Model):
 
     def states(self) -> list[State]:
         """What a call with `update_sn` moves, in a fixed order."""
-        return [state for layer in self.spectral_norm_layers() for state in layer.states()]
+        found = []
+        for layer in self.spectral_norm_layers():
+            found += layer.states()
+        return found

@@ -86,7 +86,7 @@ class NonLocalBlock(keras.layers.Layer):
         theta = self.theta(x, **spectral)
         phi = self.factory.max_pool(self.phi(x, **spectral))
         g = self.factory.max_pool(self.g(x, **spectral))
-        attended, attention = self.factory.attend(theta, phi, g)
+        attended, attention = self.factory.attend(theta, phi, value=g)
 
         # Add what was read.
         y = self.factory.add(x, self.attn(attended, **spectral), scale=self.sigma_ratio)

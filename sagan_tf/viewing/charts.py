@@ -71,7 +71,7 @@ def published(field: str) -> list[Curve]:
     return found
 
 
-def thin(label: str, steps: np.ndarray, values: np.ndarray, *, most: int = MAX_POINTS) -> Curve:
+def thin(label: str, steps: np.ndarray, *, values: np.ndarray, most: int = MAX_POINTS) -> Curve:
     """A curve of at most `most` points: means of as many neighbours each, with least and largest.
 
     What is not finite counts for nothing; a point of such values only is not a number.

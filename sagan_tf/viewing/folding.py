@@ -238,12 +238,12 @@ class _PlainLayers(layers.SpectralLayers):
     def max_pool(self, x):
         return keras.layers.MaxPooling2D(2)(x)
 
-    def add(self, x, y, scale=None):
+    def add(self, x, y, *, scale=None):
         """x + y; a scale is in the weights of the layer that made y."""
         del scale
         return keras.layers.Add()([x, y])
 
-    def attend(self, query, key, value):
+    def attend(self, query, key, *, value):
         sides = query.shape[1:3]
         query = _places(query)
         key = _places(key)

@@ -14,8 +14,8 @@ from sagan_tf.data import class_names
 from sagan_tf.gan import discriminator, generator, noise
 from sagan_tf.runs import directory, restore
 from sagan_tf.runtime import distribution, files, memory
-from sagan_tf.viewing.card import CARD_FILE, Card, card_from_json
 from sagan_tf.viewing import folding
+from sagan_tf.viewing.card import CARD_FILE, Card, card_from_json
 
 KERAS_FILE = "generator.keras"
 _BATCH = 100  # images at a time
