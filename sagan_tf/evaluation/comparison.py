@@ -112,13 +112,10 @@ def prepare(
     # Look for the real images.
     found = None
     count = 0
-    class_names = None
     if not config.real_stats:
         found = _open_real(config, directory, image_size=image_size, number_classes=number_classes)
         count = _real_count(config, found, generated)
         _check_neighbours(config, generated, count)
-        if found.info is not None:
-            class_names = found.info.class_titles or found.info.class_names
 
     # Load the classifier.
     with devices.strategy.scope():
@@ -139,7 +136,7 @@ def prepare(
         config=config,
         extractor=extractor,
         real=real,
-        class_names=class_names,
+        class_names=_class_names(found),
         stopwatch=stopwatch,
     )
 
@@ -159,6 +156,13 @@ def _open_real(
         if config.real_split == "train":
             raise
         raise errors.UserError(str(error).replace("--data_dir=", "--validation_dir=")) from error
+
+
+def _class_names(found: Optional[records.Records]) -> Optional[Sequence[str]]:
+    """Names of the classes of real images, if their data says them."""
+    if found is None or found.info is None:
+        return None
+    return found.info.class_titles or found.info.class_names
 
 
 def _check_neighbours(config: ScoringConfig, generated: int, real: int) -> None:

@@ -69,12 +69,14 @@ def accumulated(part: Part, count: int, *, zeros: Callable[[], Outcome]) -> Part
 
     # Add up what the pieces give.
     def run(*batch: tf.Tensor) -> Outcome:
+        # Cut the batch up.
         pieces = [tf.reshape(x, [count, x.shape[0] // count, *x.shape[1:]]) for x in batch]
 
         def add_piece(number, sums):
             outcome = part(*[x[number] for x in pieces])
             return number + 1, tf.nest.map_structure(lambda s, x: s + x / count, sums, outcome)
 
+        # Run the pieces one after the other.
         _, means = tf.while_loop(
             lambda number, _: number < count,
             add_piece,

@@ -60,14 +60,14 @@ def published(field: str) -> list[Curve]:
       field: "fid" or "inception_score".
     """
 
-    def curve(label, points, colour, style):
+    def curve(label, points, *, colour, style):
         steps = np.array([point.step for point in points], float)
         values = np.array([getattr(point, field) for point in points], float)
         return Curve(label, steps, values, colour=colour, style=style)
 
-    found = [curve("TF-GAN's example", TFGAN, "#888888", "s--")]
+    found = [curve("TF-GAN's example", TFGAN, colour="#888888", style="s--")]
     for (label, point), colour in zip(PAPER.items(), (COLOURS[1], COLOURS[5])):
-        found.append(curve(label, [point], colour, "*"))
+        found.append(curve(label, [point], colour=colour, style="*"))
     return found
 
 

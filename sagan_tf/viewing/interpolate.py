@@ -170,7 +170,7 @@ def _write_animation(path: str, images: np.ndarray) -> None:
 
 def _write_video(path: str, frames: Sequence[np.ndarray]) -> None:
     """Writes an MP4 of frames, uint8 [side, side, 3] each."""
-    import imageio_ffmpeg  # Not everybody has it.
+    import imageio_ffmpeg  # Not installed everywhere.
 
     with files.writing(f"--out={path}"), files.replaced(path) as written:
         try:
