@@ -4,13 +4,17 @@ from sagan_tf import cli, config
 
 
 def main() -> None:
+    # Check the flags that need no data.
     data_config = cli.make(config.DataConfig)
     train_config = cli.make(config.TrainConfig)
     from sagan_tf.data import dataset  # TensorFlow starts here, after most flags are checked
     from sagan_tf.training import train
 
+    # Open the data: what it says of itself are defaults of the model.
     data_directory = dataset.open_directory(data_config.data_dir)
     model_config = cli.make(config.ModelConfig, data_directory.settings)
+
+    # Train.
     train.train(
         model_config,
         data_config,

@@ -64,6 +64,7 @@ def _normal(shape: list[int], dtype: str) -> tf.Tensor:
 
 def _best_time(function: Callable, inputs: tuple, *, rounds: int) -> float:
     """Seconds of the quickest of `rounds` calls; several at a time where one is too short."""
+    # Compile it.
     compiled = tf.function(function, autograph=False)
 
     def run(calls: int) -> float:
@@ -73,6 +74,7 @@ def _best_time(function: Callable, inputs: tuple, *, rounds: int) -> float:
         tf.reshape(result, [-1])[0].numpy()  # Waits for the device.
         return (time.perf_counter() - began) / calls
 
+    # Measure after a first call, which traces.
     run(1)
     calls = max(1, math.ceil(_SECONDS / run(2)))
     return min(run(calls) for _ in range(rounds))

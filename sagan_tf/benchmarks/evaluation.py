@@ -25,9 +25,11 @@ def run(options: config.BenchmarkEvaluationConfig) -> None:
       errors.UserError: no network of these sizes can be made.
     """
     with tempfile.TemporaryDirectory() as directory:
+        # Make what is evaluated, before TensorFlow starts here.
         prepare(options, directory)
         from sagan_tf.evaluation import evaluate
 
+        # Evaluate it.
         evaluate.evaluate(
             config.EvalConfig(
                 checkpoint_dir=directory,

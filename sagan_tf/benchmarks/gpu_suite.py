@@ -195,6 +195,7 @@ def _finished(options: config.GpuSuiteConfig) -> dict[str, dict]:
     Raises:
       errors.UserError: the file is none of this suite, or one of other settings.
     """
+    # Read the file.
     try:
         with open(options.out, encoding="utf-8") as file:
             found = json.load(file)
@@ -202,6 +203,8 @@ def _finished(options: config.GpuSuiteConfig) -> dict[str, dict]:
         finished = {name: one for name, one in found["measurements"].items() if "results" in one}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         same = False
+
+    # Refuse one of other settings.
     if not same:
         raise errors.UserError(
             f"--resume --out={options.out}: expected a file of measurements "

@@ -153,6 +153,7 @@ def plain_pipeline(
 
 def _parse(serialized: tf.Tensor, shape: list[int]) -> tuple[tf.Tensor, tf.Tensor]:
     """The image of a record as floats, of this shape, and its label."""
+    # Parse the record.
     example = tf.io.parse_single_example(
         serialized,
         {
@@ -162,6 +163,7 @@ def _parse(serialized: tf.Tensor, shape: list[int]) -> tuple[tf.Tensor, tf.Tenso
         },
     )
 
+    # Decode its image, raw or compressed.
     def raw():
         return tf.reshape(tf.io.decode_raw(example["image_raw"], tf.uint8), shape)
 
@@ -247,7 +249,11 @@ def measure_in_child(
 
 
 def _medians(results: list[dict[str, float]]) -> dict[str, float]:
-    return {key: statistics.median(result[key] for result in results) for key in results[0]}
+    medians = {}
+    for key in results[0]:
+        values = [result[key] for result in results]
+        medians[key] = statistics.median(values)
+    return medians
 
 
 def _line(name: str, pipeline: str, *, row: dict[str, float], plain: Optional[float]) -> str:

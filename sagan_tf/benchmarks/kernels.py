@@ -1,6 +1,6 @@
 """Seconds by kind of kernel, read off TensorFlow's profiler."""
 
-import os
+import pathlib
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -54,6 +54,7 @@ def kernel_classes(call: Callable[[], Any], on_gpu: bool) -> dict[str, float]:
     kernels on a CPU, and of a GPU whose counters are closed to this user. Where TensorFlow cannot
     read its own profiles, one line says so and nothing is found.
     """
+    # Say so where profiles cannot be read.
     if xplane_pb2 is None:
         print(
             f"kernels are not seen: TensorFlow {tf.__version__} has no "
@@ -62,6 +63,7 @@ def kernel_classes(call: Callable[[], Any], on_gpu: bool) -> dict[str, float]:
         )
         return {}
 
+    # Add up the kernels of each kind.
     seconds_of_kind = Counter()
     for name, seconds in read_kernels(_profile(call), on_gpu):
         seconds_of_kind[kind_of(name)] += seconds
@@ -79,13 +81,7 @@ def _profile(call: Callable[[], Any]) -> Any:
             tf.profiler.experimental.stop()
 
         # Find the file, and read it.
-        paths = [
-            os.path.join(folder, name)
-            for folder, _, names in os.walk(directory)
-            for name in names
-            if name.endswith(".xplane.pb")
-        ]
-        (path,) = paths
+        (path,) = pathlib.Path(directory).rglob("*.xplane.pb")
         with open(path, "rb") as file:
             return xplane_pb2.XSpace.FromString(file.read())
 

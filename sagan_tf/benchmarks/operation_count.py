@@ -33,7 +33,8 @@ def cost_of(graph) -> Cost:
     Raises:
       ValueError: something has an unknown shape.
     """
-    flop, moved = Counter(), 0
+    flop = Counter()
+    moved = 0
     for op in _needed(graph):
         if op.type in _FLOP:
             flop[op.type] += _FLOP[op.type](op)
@@ -113,11 +114,9 @@ def _matmul(op: tf.Operation) -> int:
 def _einsum(op: tf.Operation) -> int:
     """Every combination of all indices is one product for each factor but one, and one sum."""
     words = op.get_attr("equation").decode().split("->")[0].split(",")
-    sizes = {
-        letter: size
-        for word, factor in zip(words, op.inputs)
-        for letter, size in zip(word, _shape(factor, op))
-    }
+    sizes = {}
+    for word, factor in zip(words, op.inputs):
+        sizes.update(zip(word, _shape(factor, op)))
     return 2 * max(len(words) - 1, 1) * math.prod(sizes.values())
 
 

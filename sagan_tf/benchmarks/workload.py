@@ -198,6 +198,7 @@ def random_records(
       `data_config` with their directory.
     """
     with tempfile.TemporaryDirectory() as directory:
+        # Write the files.
         rng = np.random.default_rng(0)
         for shard in range(_SHARDS):
             path = os.path.join(directory, f"{shard}{records.SUFFIX}")
@@ -208,6 +209,8 @@ def random_records(
                 number_classes=setting.model.number_classes,
                 rng=rng,
             )
+
+        # Lend them.
         yield dataclasses.replace(data_config or config.DataConfig(), data_dir=directory)
 
 

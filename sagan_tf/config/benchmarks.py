@@ -115,6 +115,6 @@ class BenchmarkInputConfig:
         fields.require_field(
             self,
             "pipeline",
-            self.pipeline in ("", *PIPELINES),
+            holds=self.pipeline in ("", *PIPELINES),
             expected="one of " + "; ".join(PIPELINES),
         )

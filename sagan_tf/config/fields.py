@@ -93,17 +93,21 @@ def check(config: Any) -> None:
       errors.UserError: the first field that does not fit; None always fits.
     """
     for field in dataclasses.fields(config):
+        # Pass over what is not set.
         value = getattr(config, field.name)
         if value is None:
             continue
 
+        # It is there.
         if required := field.metadata["required"]:
             require(bool(value), field.name, value=value, expected=required)
 
+        # It is one of the choices.
         if choices := field.metadata["choices"]:
             expected = "one of " + ", ".join(str(choice) for choice in choices)
             require(value in choices, field.name, value=value, expected=expected)
 
+        # It is within its bounds.
         if bounds := field.metadata["bounds"]:
             require(bounds.hold(value), field.name, value=value, expected=str(bounds))
 
@@ -114,9 +118,9 @@ def require(condition: bool, name: str, *, value: Any, expected: str) -> None:
         raise errors.UserError(f"--{name}={value}: expected {expected}")
 
 
-def require_field(config: Any, name: str, condition: bool, *, expected: str) -> None:
-    """Raises `errors.UserError` about a field of a config unless the condition holds."""
-    require(condition, name, value=getattr(config, name), expected=expected)
+def require_field(config: Any, name: str, *, holds: bool, expected: str) -> None:
+    """Raises `errors.UserError` about a field of a config unless its rule holds."""
+    require(holds, name, value=getattr(config, name), expected=expected)
 
 
 def require_all(config: Any, *rules: tuple[str, bool, str]) -> None:
@@ -127,7 +131,7 @@ def require_all(config: Any, *rules: tuple[str, bool, str]) -> None:
       *rules: name of the field to blame, whether the rule holds, and what the field should be.
     """
     for name, holds, expected in rules:
-        require_field(config, name, holds, expected=expected)
+        require_field(config, name, holds=holds, expected=expected)
 
 
 def numbers_of(flag: str, text: str, *, limit: int) -> list[int]:
@@ -165,10 +169,10 @@ def run_directory(checkpoint_dir: str, batch_size: int) -> str:
     return os.path.join(checkpoint_dir, f"imagenet_{batch_size}")
 
 
-def difference(stored: Any, asked: Any) -> list[str]:
+def difference(stored: Any, given: Any) -> list[str]:
     """One phrase for each field in which two configs of the same class differ."""
     return [
-        f"{field.name}: {getattr(stored, field.name)} there, {getattr(asked, field.name)} here"
+        f"{field.name}: {getattr(stored, field.name)} there, {getattr(given, field.name)} here"
         for field in dataclasses.fields(stored)
-        if getattr(stored, field.name) != getattr(asked, field.name)
+        if getattr(stored, field.name) != getattr(given, field.name)
     ]

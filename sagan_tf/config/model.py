@@ -95,7 +95,7 @@ class ModelConfig:
         fields.require_field(
             self,
             f"{network}_type",
-            side in sides,
+            holds=side in sides,
             expected=f"a type whose map of side {side} exists at --image_size={self.image_size}; "
             f"with --attention_resolution it may sit on one of {sides}",
         )
@@ -105,7 +105,7 @@ class ModelConfig:
         fields.require_field(
             self,
             width,
-            getattr(self, width) * multiple >= 8,
+            holds=getattr(self, width) * multiple >= 8,
             expected=f"at least {-(-8 // multiple)}, so that the map of side {side} has the 8 "
             "channels that attention needs",
         )

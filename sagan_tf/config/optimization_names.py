@@ -33,7 +33,10 @@ def optimizations(text: str, device: str) -> dict[str, int]:
     Raises:
       errors.UserError: something else.
     """
+    # See what the device's own choice is.
     auto = _AUTO.get(device, _AUTO["GPU"])
+
+    # Add and take away, word by word.
     chosen = {}
     for word in text.split(","):
         name, given, side = word.removeprefix("-").partition(":")

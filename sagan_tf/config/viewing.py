@@ -25,7 +25,7 @@ def _check_truncation(config: Any) -> None:
     fields.require_field(
         config,
         "truncation",
-        config.truncation == 0 or 0.001 <= config.truncation < float("inf"),
+        holds=config.truncation == 0 or 0.001 <= config.truncation < float("inf"),
         expected="a number from 0.001 on, or 0 for none",
     )
 
@@ -128,7 +128,7 @@ class SampleConfig:
         fields.require_field(
             self,
             "out",
-            ending in ("", *endings),
+            holds=ending in ("", *endings),
             expected=f"a name that ends in {', '.join(endings)}, or one without an ending",
         )
 
@@ -190,7 +190,7 @@ class AttentionConfig:
         self._check_images()
         _check_place(self)
         fields.require_field(
-            self, "out", self.out.endswith(".png"), expected="a name that ends in .png"
+            self, "out", holds=self.out.endswith(".png"), expected="a name that ends in .png"
         )
         _ = self.seed_numbers  # An error in --seeds shows here.
 
@@ -200,7 +200,7 @@ class AttentionConfig:
         fields.require_field(
             self,
             "images",
-            not self.images or self.network == "discriminator",
+            holds=not self.images or self.network == "discriminator",
             expected="--network=discriminator with it: a generator makes its own images",
         )
 
@@ -209,7 +209,7 @@ class AttentionConfig:
             fields.require_field(
                 self,
                 name,
-                not (self.images and getattr(self, name)),
+                holds=not (self.images and getattr(self, name)),
                 expected="none with --images, which are not generated",
             )
 
@@ -217,7 +217,7 @@ class AttentionConfig:
         fields.require_field(
             self,
             "images",
-            len(self.images.split(",")) <= MAX_ROWS,
+            holds=len(self.images.split(",")) <= MAX_ROWS,
             expected=f"at most {MAX_ROWS} of them",
         )
 
@@ -247,7 +247,7 @@ class ReportConfig:
         fields.require_field(
             self,
             "out",
-            not self.out or self.out.endswith((".html", ".htm")),
+            holds=not self.out or self.out.endswith((".html", ".htm")),
             expected="a name that ends in .html",
         )
 

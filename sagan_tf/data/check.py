@@ -12,10 +12,17 @@ from google.protobuf import message
 
 from sagan_tf import errors
 from sagan_tf.config import CheckConfig
-from sagan_tf.data import check_report, dataset, dataset_info, faults, record_index, tfds_directory
-from sagan_tf.data import records as data_records
+from sagan_tf.data import (
+    check_report,
+    dataset,
+    dataset_info,
+    faults,
+    record_index,
+    records,
+    tfds_directory,
+)
 from sagan_tf.data.check_report import Fault, Findings
-from sagan_tf.runtime import files as runtime_files
+from sagan_tf.runtime.files import first_line, sha256
 
 _BATCH = 64
 _ANY = 2**31 - 1  # As many classes as a label can tell apart.
@@ -39,14 +46,14 @@ def check(config: CheckConfig, stream: Optional[TextIO] = None) -> list[Fault]:
     info, names = _open(config.data_dir)
     size, classes = _expected(config, info, names)
     files = [os.path.join(config.data_dir, name) for name in names]
-    parser = data_records.RecordParser(size, classes)
+    parser = records.RecordParser(size, classes)
 
     # Read every record.
     findings = Findings()
     _check_files(files, parser, findings)
     if not findings.counts and not findings.faults:
         raise errors.UserError(
-            f"--data_dir={config.data_dir}: its {len(files)} *{data_records.SUFFIX} hold no records"
+            f"--data_dir={config.data_dir}: its {len(files)} *{records.SUFFIX} hold no records"
         )
 
     # Look at the whole.
@@ -73,16 +80,15 @@ def _open(data_dir: str) -> tuple[Optional[dataset_info.DatasetInfo], list[str]]
     """`dataset.json`, if there is one, and names of the record files."""
     if not tf.io.gfile.isdir(data_dir):
         raise errors.UserError(
-            f"--data_dir={data_dir}: no such directory; expected one that "
-            f"holds *{data_records.SUFFIX}"
+            f"--data_dir={data_dir}: no such directory; expected one that holds *{records.SUFFIX}"
         )
 
     # Look for what a preparation or a converter leaves.
     info = dataset_info.read(data_dir)
-    names = data_records.list_files(data_dir)
+    names = records.list_files(data_dir)
     dataset.refuse_unfinished(data_dir, info)
     if not names:
-        raise errors.UserError(f"--data_dir={data_dir}: it holds no *{data_records.SUFFIX}")
+        raise errors.UserError(f"--data_dir={data_dir}: it holds no *{records.SUFFIX}")
     return info, names
 
 
@@ -147,7 +153,7 @@ def _read_one(filename: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
     ).get_single_element()
 
 
-def _check_files(files: list[str], parser: data_records.RecordParser, findings: Findings) -> None:
+def _check_files(files: list[str], parser: records.RecordParser, findings: Findings) -> None:
     """Looks at every record of all files, with a bar in a terminal."""
     sizes = [_size(filename) for filename in files]
     findings.bytes = sum(sizes)
@@ -176,7 +182,7 @@ class _FileChecker:
       findings: what is found goes there.
     """
 
-    def __init__(self, parser: data_records.RecordParser, findings: Findings):
+    def __init__(self, parser: records.RecordParser, findings: Findings):
         self._findings = findings
         # Traced once for all files, which may be a thousand.
         one = tf.TensorSpec([], tf.string)
@@ -190,7 +196,7 @@ class _FileChecker:
         try:
             offsets, size = record_index.scan(filename)
         except faults.READ_ERRORS as error:
-            self._findings.add("unreadable file", filename, runtime_files.first_line(error))
+            self._findings.add("unreadable file", filename, what=first_line(error))
             return
         count = len(offsets) - 1 - (offsets[-1] > size)
 
@@ -207,7 +213,7 @@ class _FileChecker:
 
         # Look at its end.
         if offsets[-1] != size:
-            self._findings.add("damaged file", _where(filename, count), record_index.DAMAGED)
+            self._findings.add("damaged file", _where(filename, count), what=record_index.DAMAGED)
 
     def _check_batches(self, filename: str, offsets: np.ndarray, first: int, count: int) -> int:
         """Reads records from `first` on, up to a faulty batch; returns the first it did not."""
@@ -240,14 +246,14 @@ class _FileChecker:
         try:
             serialized = _read_one(filename, offset)
         except faults.READ_ERRORS:
-            self._findings.add("damaged record", where, record_index.DAMAGED)
+            self._findings.add("damaged record", where, what=record_index.DAMAGED)
             return
 
         # Parse it.
         try:
             image, label = self._parse(serialized)
         except faults.READ_ERRORS as error:
-            self._findings.add("unfit record", where, faults.reason(error))
+            self._findings.add("unfit record", where, what=faults.reason(error))
             return
         self._findings.look_at(where, image.numpy(), label=int(label))
 
@@ -267,7 +273,7 @@ def _check_empty(
         findings.add(
             "empty class",
             data_dir,
-            f"{len(empty)} of {classes} classes hold no readable record, the first is "
+            what=f"{len(empty)} of {classes} classes hold no readable record, the first is "
             f"{empty[0]}; the highest label, {highest}, is that of {findings.first[highest]}",
         )
         return
@@ -275,7 +281,7 @@ def _check_empty(
     # Name a few.
     for label in empty:
         name = f" ({info.classes.name(label)})" if info else ""
-        findings.add("empty class", f"{data_dir}: class {label}{name}", "no readable record")
+        findings.add("empty class", f"{data_dir}: class {label}{name}", what="no readable record")
 
 
 def _check_counts(data_dir: str, findings: Findings, info: dataset_info.DatasetInfo) -> None:
@@ -285,7 +291,7 @@ def _check_counts(data_dir: str, findings: Findings, info: dataset_info.DatasetI
             findings.add(
                 "wrong count",
                 f"{data_dir}: class {label} ({info.classes.name(label)})",
-                f"{findings.counts[label]} readable records and "
+                what=f"{findings.counts[label]} readable records and "
                 f"{dataset_info.FILENAME} says {count}",
             )
 
@@ -293,14 +299,14 @@ def _check_counts(data_dir: str, findings: Findings, info: dataset_info.DatasetI
 def _check_shards(data_dir: str, findings: Findings, info: dataset_info.DatasetInfo) -> None:
     """Compares the files with `dataset.json`."""
     # Compare names and sizes.
-    for path, what in data_records.shard_faults(data_dir, info):
-        findings.add("wrong file", path, what)
+    for path, what in records.shard_faults(data_dir, info):
+        findings.add("wrong file", path, what=what)
 
     # Where all looks well: are these the very files, then?
     if set(findings.kinds()) - set(check_report.TOLERABLE):
         return
     for shard in info.shards:
         path = os.path.join(data_dir, shard.file)
-        if runtime_files.sha256(path) != shard.sha256:
+        if sha256(path) != shard.sha256:
             what = f"its SHA-256 is not the one in {dataset_info.FILENAME}"
-            findings.add("wrong file", path, what)
+            findings.add("wrong file", path, what=what)

@@ -57,7 +57,7 @@ class Findings:
     seen: dict[bytes, str] = dataclasses.field(default_factory=dict)
     bytes: int = 0
 
-    def add(self, kind: str, where: str, what: str) -> None:
+    def add(self, kind: str, where: str, *, what: str) -> None:
         """Notes a fault."""
         self.faults.append(Fault(kind, where, what))
 
@@ -77,13 +77,13 @@ class Findings:
 
         # Compare its pixels with each other.
         if (image == image[0, 0]).all():
-            self.add(CONSTANT, where, f"every pixel is {tuple(image[0, 0].tolist())}")
+            self.add(CONSTANT, where, what=f"every pixel is {tuple(image[0, 0].tolist())}")
 
         # Compare it with the images before.
         digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
         before = self.seen.setdefault(digest, where)
         if before is not where:
-            self.add(DUPLICATE, where, f"the same pixels as {before}")
+            self.add(DUPLICATE, where, what=f"the same pixels as {before}")
 
     def intolerable(self, config: CheckConfig) -> list[Fault]:
         """The faults, less as many duplicates and constant images as are allowed."""

@@ -26,7 +26,7 @@ class Classes:
     """The classes of a model, in the order of their labels.
 
     Attributes:
-      names: own names, for ImageNet synset ids ("n01440764"); the numbers where nobody knows them.
+      names: own names, for ImageNet synset ids ("n01440764"); the numbers where they are unknown.
       titles: names that people read ("tench, Tinca tinca"); "" where there is none.
     """
 
@@ -50,11 +50,11 @@ class Classes:
         known = [part for part in parts if part]
         return " ".join(dict.fromkeys(known))
 
-    def find(self, asked: str) -> list[int]:
-        """Labels of a list of classes, each once, in the order asked for.
+    def find(self, request: str) -> list[int]:
+        """Labels of a list of classes, each once, in the order of the request.
 
         Args:
-          asked: parts between commas: a label, labels as in "0-9", a name, a synset id, or the
+          request: parts between commas: a label, labels as in "0-9", a name, a synset id, or the
             beginning of either that only one class has. Capitals and "_" do not matter. What looks
             like a number is a label, even where names are numbers.
         Raises:
@@ -62,14 +62,14 @@ class Classes:
         """
         # Look up each part.
         found: list[int] = []
-        for part in asked.split(","):
+        for part in request.split(","):
             if part.strip():
                 found.extend(self._find_one(part.strip()))
 
         # Take each class once.
         if not found:
             raise errors.UserError(
-                f"--classes={asked}: expected numbers, names or synset ids "
+                f"--classes={request}: expected numbers, names or synset ids "
                 "of classes, with commas between them"
             )
         return list(dict.fromkeys(found))

@@ -17,7 +17,15 @@ import tensorflow as tf
 from sagan_tf import errors
 from sagan_tf.config import DataConfig
 from sagan_tf.data import dataset_info, faults, order, record_index, tfds_directory
-from sagan_tf.data import records as data_records
+from sagan_tf.data.records import (
+    SUFFIX,
+    RecordParser,
+    Records,
+    list_files,
+    open_files,
+    serialized_records,
+    shard_faults,
+)
 
 # Neighbours that are read at once. More would make the shuffle of class-sorted files worse, fewer
 # would ask the disk more often.
@@ -46,7 +54,7 @@ class _RecordDirectory:
             return {}
         return {"image_size": self.info.image_size, "number_classes": self.info.number_classes}
 
-    def records(self, image_size: int, *, number_classes: int) -> data_records.Records:
+    def records(self, image_size: int, *, number_classes: int) -> Records:
         # Refuse what contradicts the flags, or is not finished.
         dataset_info.check(
             self.path, self.info, image_size=image_size, number_classes=number_classes
@@ -54,22 +62,20 @@ class _RecordDirectory:
         refuse_unfinished(self.path, self.info)
 
         # Find the record files.
-        names = data_records.list_files(self.path)
+        names = list_files(self.path)
         if not names:
-            raise errors.UserError(
-                f"--data_dir={self.path}: it holds no *{data_records.SUFFIX}; {_HINT}"
-            )
+            raise errors.UserError(f"--data_dir={self.path}: it holds no *{SUFFIX}; {_HINT}")
 
         # Compare them with `dataset.json`.
         if self.info is not None:
-            for path, fault in data_records.shard_faults(self.path, self.info):
+            for path, fault in shard_faults(self.path, self.info):
                 raise errors.UserError(
                     f"{path}: {fault}; put back what belongs together, or prepare the data again"
                 )
 
         files = [os.path.join(self.path, name) for name in names]
-        parser = data_records.RecordParser(image_size, number_classes)
-        return data_records.open_files(files, parser, info=self.info)
+        parser = RecordParser(image_size, number_classes)
+        return open_files(files, parser, info=self.info)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +95,7 @@ class Directory:
         """What the directory says of itself, by flag: image_size, number_classes; {} if nothing."""
         return self.content.settings
 
-    def records(self, image_size: int, *, number_classes: int) -> data_records.Records:
+    def records(self, image_size: int, *, number_classes: int) -> Records:
         """Finds the record files and checks that they are what the model needs.
 
         Args:
@@ -106,13 +112,13 @@ class Directory:
 
         # Try the first record, and count all.
         with faults.reading(records):
-            first = next(data_records.serialized_records(records.files), None)
+            first = next(serialized_records(records.files), None)
             if first is not None:
                 records.parser.parse(tf.constant(first))
             is_empty = len(records.index.offsets) == 0
         if is_empty:
             raise errors.UserError(
-                f"--data_dir={self.path}: its {len(records.files)} *{data_records.SUFFIX} hold "
+                f"--data_dir={self.path}: its {len(records.files)} *{SUFFIX} hold "
                 f"no records; {_HINT}"
             )
         return records
@@ -136,12 +142,12 @@ def settings(data_dir: str) -> dict[str, int]:
     return open_directory(data_dir).settings
 
 
-def open_records(data_dir: str, image_size: int, *, number_classes: int) -> data_records.Records:
+def open_records(data_dir: str, image_size: int, *, number_classes: int) -> Records:
     """`Directory.records` of a directory that is opened for this alone."""
     return open_directory(data_dir).records(image_size, number_classes=number_classes)
 
 
-def describe(records: data_records.Records) -> dict[str, object]:
+def describe(records: Records) -> dict[str, object]:
     """Number of files, records and bytes, and the encoding of the first record.
 
     Raises:
@@ -150,7 +156,7 @@ def describe(records: data_records.Records) -> dict[str, object]:
     # Look at the index and at the first record.
     with faults.reading(records):
         index = records.index
-        first = tf.train.Example.FromString(next(data_records.serialized_records(records.files)))
+        first = tf.train.Example.FromString(next(serialized_records(records.files)))
     is_raw = "image_raw" in first.features.feature
 
     # Say what is there.
@@ -190,7 +196,7 @@ class InputShard:
 
 
 def training_batches(
-    records: data_records.Records,
+    records: Records,
     config: DataConfig,
     *,
     batch_size: int,
@@ -297,7 +303,7 @@ def _read_window(names, parallelism, file, offset, length, count, seed, skip) ->
     return tf.data.experimental.from_variant(shuffled, records.element_spec).skip(skip)
 
 
-def _read_records(records: data_records.Records, numbers: np.ndarray) -> tf.data.Dataset:
+def _read_records(records: Records, numbers: np.ndarray) -> tf.data.Dataset:
     """The records of these numbers (counted through all files), serialised, in this order."""
     ranges = records.index.records(numbers)
     names = tf.gather(tf.constant(records.files), ranges.file)
@@ -310,7 +316,7 @@ def _read_records(records: data_records.Records, numbers: np.ndarray) -> tf.data
     )
 
 
-def evaluation_records(records: data_records.Records, count: int, *, seed: int) -> np.ndarray:
+def evaluation_records(records: Records, count: int, *, seed: int) -> np.ndarray:
     """Numbers of the `count` real images that `seed` chooses, int64, ascending.
 
     Every set of `count` images is equally likely, and no image comes twice.
@@ -319,7 +325,7 @@ def evaluation_records(records: data_records.Records, count: int, *, seed: int) 
 
 
 def evaluation_batches(
-    records: data_records.Records, count: int, *, batch_size: int, seed: int
+    records: Records, count: int, *, batch_size: int, seed: int
 ) -> tf.data.Dataset:
     """The images of `evaluation_records` in batches (the last may be smaller).
 
@@ -331,7 +337,7 @@ def evaluation_batches(
     return records.parser.batches(serialized, batch_size).prefetch(2)
 
 
-def preview(records: data_records.Records, count: int) -> tuple[np.ndarray, np.ndarray]:
+def preview(records: Records, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The first records, files in turn.
 
     Returns:

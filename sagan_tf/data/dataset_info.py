@@ -47,7 +47,7 @@ class DatasetInfo:
       encoding: "raw", "png" or "jpeg"; `quality` is JPEG's, else None.
       resize: "legacy", "clean", or words.
       class_names: one for each label, in order.
-      class_titles: names that people read ("tench, Tinca tinca"); None where nobody knows them.
+      class_titles: names that people read ("tench, Tinca tinca"); None where they are unknown.
       class_counts: records of each class.
       channel_mean, channel_deviation: R, G, B, of pixel values 0..255 before encoding.
       fingerprint: SHA-256 of the shards' SHA-256 digests, in order: the same data, the same value.
@@ -126,6 +126,8 @@ def read(directory: str) -> Optional[DatasetInfo]:
     path = os.path.join(directory, FILENAME)
     if not tf.io.gfile.exists(path):
         return None
+
+    # Read it, and refuse a file that does not say what it should.
     try:
         with tf.io.gfile.GFile(path) as file:
             content = json.loads(file.read())

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from sagan_tf import errors
 from sagan_tf.data import record_index
-from sagan_tf.data import records as data_records
+from sagan_tf.data.records import EXPECTED, Records, stamps_of
 
 # What TensorFlow raises when a file or record cannot be read or fails a check.
 READ_ERRORS = (
@@ -26,9 +26,7 @@ _BATCH = 64
 
 
 @contextlib.contextmanager
-def reading(
-    records: data_records.Records, note: Callable[[str], None] = lambda _: None
-) -> Iterator[None]:
+def reading(records: Records, note: Callable[[str], None] = lambda _: None) -> Iterator[None]:
     """Turns an error of reading into a `errors.UserError` that names the file and the record.
 
     Reads the files again to find the first record that fails. If none does, the fault was not in
@@ -48,19 +46,19 @@ def reading(
         raise errors.UserError(fault) from error
 
 
-def find_fault(records: data_records.Records) -> Optional[str]:
+def find_fault(records: Records) -> Optional[str]:
     """The first changed file, or unreadable or unfit record, as a line that names it, or None."""
     return find_change(records) or _find_unfit(records)
 
 
-def find_change(records: data_records.Records, removed: bool = True) -> Optional[str]:
+def find_change(records: Records, removed: bool = True) -> Optional[str]:
     """The first file that was replaced since it was opened, as a line, or None.
 
     Args:
       records: as opened.
       removed: whether a file that is gone counts.
     """
-    now = data_records.stamps_of(records.files)
+    now = stamps_of(records.files)
     for filename, before, after in zip(records.files, records.stamps, now):
         # Name a file that is gone.
         if after is None and removed:
@@ -78,7 +76,7 @@ def find_change(records: data_records.Records, removed: bool = True) -> Optional
     return None
 
 
-def _find_unfit(records: data_records.Records) -> Optional[str]:
+def _find_unfit(records: Records) -> Optional[str]:
     for filename in records.files:
         try:
             for _ in records.parser.batches(tf.data.TFRecordDataset(filename), _BATCH):
@@ -88,7 +86,7 @@ def _find_unfit(records: data_records.Records) -> Optional[str]:
     return None
 
 
-def _first_fault(filename: str, records: data_records.Records) -> Optional[str]:
+def _first_fault(filename: str, records: Records) -> Optional[str]:
     index = 0
     try:
         for serialized in tf.data.TFRecordDataset(filename):
@@ -112,4 +110,4 @@ def reason(error: Exception) -> str:
 
     # Take TensorFlow's own words, without its remarks on where in its graph that was.
     words = re.sub(r"\{\{.*?\}\} ?| ?\[Op:.*", "", message.splitlines()[0])
-    return f"{words}; {data_records.EXPECTED}"
+    return f"{words}; {EXPECTED}"

@@ -39,12 +39,15 @@ def in_folders(source: str) -> Classes:
     Raises:
       errors.UserError: it holds no folders, or cannot be read.
     """
+    # List the files.
     try:
         found = _folders(source)
     except OSError as error:
         raise errors.UserError(
             f"--source={source}: {error.filename} cannot be read ({error.strerror})"
         ) from error
+
+    # Refuse a folder without classes.
     if not found:
         raise errors.UserError(
             f"--source={source}: it holds no folders; expected one for each class, with its "

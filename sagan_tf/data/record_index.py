@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from sagan_tf import errors
-from sagan_tf.runtime import files as runtime_files
+from sagan_tf.runtime.files import is_remote
 
 DAMAGED = "the file is damaged or truncated there; make it again"
 _HEADER = 12  # Bytes: length of the payload (uint64) and its checksum.
@@ -103,7 +103,7 @@ def fingerprint(index: Index, numbers: np.ndarray) -> str:
       "crc32c:..." or "stat:...", with 64 hexadecimal digits.
     """
     # Remote files: their names, sizes and times.
-    if any(runtime_files.is_remote(name) for name in index.files):
+    if any(is_remote(name) for name in index.files):
         status = []
         for name in index.files:
             found = tf.io.gfile.stat(name)
@@ -167,7 +167,7 @@ def scan(filename: str) -> tuple[np.ndarray, int]:
     """
     # Raises TensorFlow's errors for what cannot be opened; reads a remote file.
     with tf.io.gfile.GFile(filename, "rb") as remote:
-        if runtime_files.is_remote(filename):
+        if is_remote(filename):
             size = tf.io.gfile.stat(filename).length
             return _hop(lambda position: _seek_and_read(remote, position), size), size
 

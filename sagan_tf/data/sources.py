@@ -206,6 +206,7 @@ def open_source(
 
 def _require_classes(source: str, names: Sequence[str], found: dict[str, Any]) -> None:
     """Raises errors.UserError if a class is not there, or is empty."""
+    # Refuse names that are not there.
     absent = [name for name in names if name not in found]
     if absent:
         more = ", ..." if len(found) > _NAMED else ""
@@ -214,6 +215,7 @@ def _require_classes(source: str, names: Sequence[str], found: dict[str, Any]) -
             "classes: " + ", ".join(sorted(found)[:_NAMED]) + more
         )
 
+    # Refuse classes without files.
     empty = [name for name in names if not found[name]]
     if empty:
         raise errors.UserError(

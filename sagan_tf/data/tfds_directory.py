@@ -9,8 +9,8 @@ from typing import Any, Optional
 import tensorflow as tf
 
 from sagan_tf import errors
-from sagan_tf.data import records as data_records
-from sagan_tf.runtime import files as runtime_files
+from sagan_tf.data.records import Records, check_label, open_files
+from sagan_tf.runtime.files import first_line
 
 SPLIT = "train"
 _NAMED = "tfds:"
@@ -26,7 +26,7 @@ def errors_of(name: str) -> Iterator[None]:
     except Exception as error:  # Its builders raise whatever their authors chose.
         raise errors.UserError(
             f"{name}: TensorFlow Datasets cannot use it ({type(error).__name__}: "
-            f"{runtime_files.first_line(error)})"
+            f"{first_line(error)})"
         ) from error
 
 
@@ -126,7 +126,7 @@ class TfdsParser:
 
         # Check the label.
         label = tf.cast(example[self.label], tf.int32)
-        fits = data_records.check_label(label, self.number_classes)
+        fits = check_label(label, self.number_classes)
         with tf.control_dependencies([fits]):
             return tf.identity(image), label
 
@@ -165,7 +165,7 @@ class TfdsDirectory:
         """What the directory says of itself, by flag."""
         return {"number_classes": self.number_classes}
 
-    def records(self, image_size: int, *, number_classes: int) -> data_records.Records:
+    def records(self, image_size: int, *, number_classes: int) -> Records:
         """Its records, as images of `image_size` pixels.
 
         Raises:
@@ -178,7 +178,7 @@ class TfdsDirectory:
             )
         features = self.builder.info.features
         parser = TfdsParser(image_size, number_classes, features, self.image, self.label)
-        return data_records.open_files(self.files, parser)
+        return open_files(self.files, parser)
 
 
 def open_directory(directory: str) -> TfdsDirectory:

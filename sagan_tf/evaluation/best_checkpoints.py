@@ -1,5 +1,6 @@
 """Best checkpoints of a run, kept in a directory of their own."""
 
+import itertools
 import json
 import os
 from collections.abc import Callable
@@ -133,7 +134,7 @@ class BestCheckpoints:
 
 def _all(lists: _Lists) -> list[dict[str, Any]]:
     """The entries of all lists."""
-    return [entry for entries in lists.values() for entry in entries]
+    return list(itertools.chain.from_iterable(lists.values()))
 
 
 def _current(entries: list[dict[str, Any]], kept: dict[int, str]) -> list[dict[str, Any]]:

@@ -9,8 +9,6 @@ from sagan_tf import errors
 from sagan_tf.config import ScoringConfig
 from sagan_tf.data import dataset, records
 from sagan_tf.evaluation import (
-    console,
-    devices,
     features,
     inception,
     protocol,
@@ -20,6 +18,8 @@ from sagan_tf.evaluation import (
     scores,
     tables,
 )
+from sagan_tf.evaluation.console import Console
+from sagan_tf.evaluation.devices import Devices
 from sagan_tf.runtime import distribution, memory
 
 
@@ -74,14 +74,14 @@ class Comparison:
         )
 
 
-def make_devices(config: ScoringConfig) -> devices.Devices:
+def make_devices(config: ScoringConfig) -> Devices:
     """The devices that the flags ask for.
 
     Raises:
       errors.UserError: they are not there.
     """
     strategy = distribution.make_evaluation_strategy(config)
-    return devices.Devices(strategy, distribution.fitting_batch(config.dcgan_generator_batch_size))
+    return Devices(strategy, distribution.fitting_batch(config.dcgan_generator_batch_size))
 
 
 def prepare(
@@ -90,9 +90,10 @@ def prepare(
     *,
     number_classes: int,
     generated: int,
-    devices: devices.Devices,
+    devices: Devices,
     stopwatch: features.Stopwatch,
-    console: console.Console,
+    console: Console,
+    directory: Optional[dataset.Directory] = None,
 ) -> Comparison:
     """Finds the real images and the classifier, and what the classifier makes of the images.
 
@@ -104,19 +105,17 @@ def prepare(
       devices: where the classifier runs.
       stopwatch: takes the time of each part.
       console: told where the statistics come from.
+      directory: of the real images, where it is open already.
     Raises:
       errors.UserError: real images or classifier are missing or unfit, or there are too few images.
     """
     # Look for the real images.
     found = None
     count = 0
-    class_names = None
     if not config.real_stats:
-        found = _open_real(config, image_size, number_classes)
+        found = _open_real(config, directory, image_size=image_size, number_classes=number_classes)
         count = _real_count(config, found, generated)
         _check_neighbours(config, generated, count)
-        if found.info is not None:
-            class_names = found.info.class_titles or found.info.class_names
 
     # Load the classifier.
     with devices.strategy.scope():
@@ -133,16 +132,37 @@ def prepare(
         stopwatch=stopwatch,
         note=console.say,
     )
-    return Comparison(config, extractor, real, class_names, stopwatch)
+    return Comparison(
+        config=config,
+        extractor=extractor,
+        real=real,
+        class_names=_class_names(found),
+        stopwatch=stopwatch,
+    )
 
 
-def _open_real(config: ScoringConfig, image_size: int, number_classes: int) -> records.Records:
+def _open_real(
+    config: ScoringConfig,
+    directory: Optional[dataset.Directory],
+    *,
+    image_size: int,
+    number_classes: int,
+) -> records.Records:
     try:
-        return dataset.open_records(config.real_dir, image_size, number_classes=number_classes)
+        if directory is None:
+            directory = dataset.open_directory(config.real_dir)
+        return directory.records(image_size, number_classes=number_classes)
     except errors.UserError as error:
         if config.real_split == "train":
             raise
         raise errors.UserError(str(error).replace("--data_dir=", "--validation_dir=")) from error
+
+
+def _class_names(found: Optional[records.Records]) -> Optional[Sequence[str]]:
+    """Names of the classes of real images, if their data says them."""
+    if found is None or found.info is None:
+        return None
+    return found.info.class_titles or found.info.class_names
 
 
 def _check_neighbours(config: ScoringConfig, generated: int, real: int) -> None:
@@ -158,6 +178,7 @@ def _check_neighbours(config: ScoringConfig, generated: int, real: int) -> None:
 
 def _real_count(config: ScoringConfig, found: records.Records, generated: int) -> int:
     """Number of real images to compare with."""
+    # Find how many are wanted, and which flag says so.
     available = len(found.index.offsets)
     flag = "eval_sample_size"
     count = generated
@@ -165,6 +186,7 @@ def _real_count(config: ScoringConfig, found: records.Records, generated: int) -
         flag = "real_sample_size"
         count = config.real_sample_size or available
 
+    # Refuse more than there are.
     if available < count:
         raise errors.UserError(
             f"--{flag}={count}: {config.real_dir} holds {available} images; give at most that "
@@ -186,15 +208,20 @@ def new_row(
       record: their protocol.
       stopwatch: has the time of each part.
     """
+    # Write down the scores, and those to compare them with.
     first, *others = columns
+    own = rows.to_row(first.each())
+    compared = {other.name: rows.labelled(other.each()) for other in others}
+
+    # Add what they depend on, and what they cost.
     return {
         "version": rows.VERSION,
-        "scores": rows.to_row(first.each()),
+        "scores": own,
         "protocol": record,
         "citation": tables.citation(first, record),
         "images": first.images,
         "intra": _intra_of(first),
-        "comparison": {other.name: rows.labelled(other.each()) for other in others},
+        "comparison": compared,
         "seconds_per_1000_images": stopwatch.seconds_per_1000(),
         "peak_memory_mb": memory.memory_mb(peak=True),
         "time": time.time(),
@@ -212,9 +239,7 @@ def _intra_of(found: scores.Scores) -> Optional[dict[str, Any]]:
     }
 
 
-def say_scores(
-    console: console.Console, columns: Sequence[scores.Scores], row: dict[str, Any]
-) -> None:
+def say_scores(console: Console, columns: Sequence[scores.Scores], *, row: dict[str, Any]) -> None:
     """Prints the table of scores, the citation, and what they cost."""
     console.say(tables.table(columns))
     console.say(row["citation"])

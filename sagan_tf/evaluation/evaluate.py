@@ -95,7 +95,13 @@ def open_evaluation(
         console=output,
     )
     writer = metric_writer.MetricWriter(config.eval_dir, sys.maxsize)
-    return Evaluation(config, generated, against, writer, output)
+    return Evaluation(
+        config=config,
+        generated=generated,
+        against=against,
+        writer=writer,
+        console=output,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,7 +173,7 @@ class Evaluation:
             return
         count = self.config.eval_sample_size
         with sets.Writer(path, count, size=self.model_config.image_size) as writer:
-            yield sources.SavedOnTheWay(self.generated, writer, self.generated.devices)
+            yield sources.SavedOnTheWay(self.generated, writer, devices=self.generated.devices)
         self.console.say(f"images written to {path}")
 
     def _with_class_images(self, found: scores.Scores) -> scores.Scores:
@@ -225,7 +231,7 @@ class Evaluation:
         self.writer.write_scalars(step, tagged, **row)
 
         # Print the scores.
-        comparison.say_scores(self.console, columns, row)
+        comparison.say_scores(self.console, columns, row=row)
         self.console.say(f"samples: {path}")
         self.against.stopwatch.reset()
 

@@ -12,7 +12,9 @@ from sagan_tf.runtime import files
 
 INCEPTION_SIZE = 299
 # Tensor names of the Inception graph of 2015-12-05; the logits have either name.
-_GRAPH_INPUT, _GRAPH_POOL, _GRAPH_LOGITS = "Mul:0", "pool_3:0", ("logits:0", "softmax/logits:0")
+_GRAPH_INPUT = "Mul:0"
+_GRAPH_POOL = "pool_3:0"
+_GRAPH_LOGITS = ("logits:0", "softmax/logits:0")
 
 _RESIZE = {
     "legacy": lambda images, size: tf.raw_ops.ResizeBilinear(
@@ -107,11 +109,14 @@ def _sha256(path: str) -> str:
     """Of a file; of a directory what `sha256sum` says of its sorted files, hashed once more."""
     if os.path.isfile(path):
         return files.sha256(path)
+
+    # List the files of the directory.
     names = []
     for folder, _, found in os.walk(path):
         for name in found:
             names.append(os.path.relpath(os.path.join(folder, name), path))
 
+    # Hash them in order.
     lines = []
     for name in sorted(names):
         digest = files.sha256(os.path.join(path, name))
@@ -177,6 +182,7 @@ def _load_saved_model(handle: str, path: str) -> tuple[Callable, int]:
 def _load_keras(handle: str, path: str) -> tuple[Callable, int]:
     import keras
 
+    # Load the network.
     try:
         network = keras.saving.load_model(path, compile=False)
         (size,) = {shape[1] for shape in _list(network.input_shape)}
@@ -186,6 +192,7 @@ def _load_keras(handle: str, path: str) -> tuple[Callable, int]:
             f"({_last_line(error)})"
         ) from error
 
+    # Find both results, by name or by place.
     def run(images):
         results = network(images, training=False)
         if isinstance(results, dict):
@@ -202,6 +209,7 @@ def _list(shapes) -> list:
 
 def _network_of(loaded) -> tuple[Callable, int]:
     """(images -> (pool_3, logits), input size) of a loaded SavedModel."""
+    # Find the signature and the size of its images.
     signature = getattr(loaded, "signatures", {}).get("serving_default")
     size = None
     if signature is not None:
@@ -213,6 +221,7 @@ def _network_of(loaded) -> tuple[Callable, int]:
     elif not callable(loaded):
         raise ValueError("it has no serving signature")
 
+    # Call the signature, or else the model itself.
     def network(images):
         results = loaded(images) if signature is None else signature(**{name: images})
         return results["pool_3"], results["logits"]
@@ -264,12 +273,14 @@ def _last_layer(graph_def, logits: str) -> Optional[list[str]]:
 
     The reshape of the original classify_image_graph_def.pb is fixed to one image.
     """
+    # Look up the inputs of a node of some kinds.
     nodes = {node.name: node for node in graph_def.node}
 
     def inputs(name: str, *kinds: str) -> list[str]:
         node = nodes.get(name.split(":")[0])
         return list(node.input) if node is not None and node.op in kinds else []
 
+    # Walk from the logits back to pool_3.
     product, *bias = inputs(logits, "BiasAdd", "Add", "AddV2") or [""]
     flat, *weights = inputs(product, "MatMul") or [""]
     pool, *_ = inputs(flat, "Reshape", "Squeeze") or [""]

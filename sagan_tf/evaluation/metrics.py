@@ -268,7 +268,7 @@ class Manifold(NamedTuple):
 
 
 def manifold_scores(
-    real: np.ndarray, generated: np.ndarray, precision_k: int = 3, density_k: int = 5
+    real: np.ndarray, generated: np.ndarray, *, precision_k: int = 3, density_k: int = 5
 ) -> Manifold:
     """Improved precision and recall, density and coverage.
 

@@ -11,7 +11,7 @@ from sagan_tf.evaluation import inception, real_statistics
 from sagan_tf.runtime import environment
 
 # What a record says without deciding the scores.
-_SAID = ("versions", "checkpoint_step", "checkpoint_sha256")
+_NOT_DECIDING = ("versions", "checkpoint_step", "checkpoint_sha256")
 
 
 def own_scores(
@@ -67,7 +67,7 @@ def protocol(
         "split": real.about.get("split") if config.real_stats else config.real_split,
         "fingerprint": real.about.get("fingerprint"),
     }
-    judge = {
+    classifier_side = {
         "handle": classifier.handle,
         "sha256": classifier.sha256,
         "input_size": classifier.input_size,
@@ -75,13 +75,14 @@ def protocol(
         "dtype": "float32",
     }
 
+    # Put all together.
     return {
         "name": config.protocol,
         "departures": config.departures(count),
         **flags,
         "eval_sample_size": count,
         "real": real_side,
-        "classifier": judge,
+        "classifier": classifier_side,
         **images,
         "versions": environment.versions(),
     }
@@ -97,7 +98,7 @@ def identity(record: dict[str, Any]) -> str:
 
     A record that was read from a file and the one that was written there have the same identity.
     """
-    deciding = {name: value for name, value in record.items() if name not in _SAID}
+    deciding = {name: value for name, value in record.items() if name not in _NOT_DECIDING}
     deciding["real"] = {**record["real"], "source": ""}
     deciding["classifier"] = {**record["classifier"], "handle": ""}
     return json.dumps(deciding, sort_keys=True)

@@ -28,15 +28,17 @@ def score_images(config: ScoreImagesConfig, stream: Optional[TextIO] = None) -> 
         _append(config.out, "")
     devices = comparison.make_devices(config)
     images = sources.ImageSet(config, devices)
-    said = {} if config.real_stats else dataset.settings(config.real_dir)
+    directory = None if config.real_stats else dataset.open_directory(config.real_dir)
+    stored = directory.settings if directory else {}
     against = comparison.prepare(
         config,
-        config.image_size or said.get("image_size") or images.image_size,
-        number_classes=config.number_classes or said.get("number_classes") or 1000,
+        config.image_size or stored.get("image_size") or images.image_size,
+        number_classes=config.number_classes or stored.get("number_classes") or 1000,
         generated=images.count,
         devices=devices,
         stopwatch=stopwatch,
         console=output,
+        directory=directory,
     )
 
     # Score the images.
@@ -45,7 +47,7 @@ def score_images(config: ScoreImagesConfig, stream: Optional[TextIO] = None) -> 
     # Print and record the scores.
     record = against.protocol(images.count, **images.describe())
     row = comparison.new_row(columns, record, stopwatch=stopwatch)
-    comparison.say_scores(output, columns, row)
+    comparison.say_scores(output, columns, row=row)
     if config.out:
         flat = rows.labelled(columns[0].each())
         _append(config.out, json.dumps({**flat, **row}) + "\n")

@@ -124,7 +124,8 @@ def compute(
         scores = _with_comparison_of_images(scores, generated, real=real.features, config=config)
 
         # Compare each class.
-        real_labels, labels = real.features.labels, generated.labels
+        real_labels = real.features.labels
+        labels = generated.labels
         if not intra or real_labels is None or labels is None:
             return scores
         intra_fids = metrics.intra_frechet_distances(
@@ -151,7 +152,9 @@ def _with_comparison_of_images(
         side[order.choose(len(side), config.manifold_images, config.seed)]
         for side in (real.pool, generated.pool)
     ]
-    manifold = metrics.manifold_scores(*some, config.precision_k, config.density_k)
+    manifold = metrics.manifold_scores(
+        *some, precision_k=config.precision_k, density_k=config.density_k
+    )
 
     return dataclasses.replace(
         scores,

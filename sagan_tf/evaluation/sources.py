@@ -11,7 +11,9 @@ import tensorflow as tf
 from sagan_tf import errors
 from sagan_tf.config import EvalConfig, ModelConfig, ScoreImagesConfig
 from sagan_tf.data import order, records
-from sagan_tf.evaluation import console, devices, features
+from sagan_tf.evaluation import features
+from sagan_tf.evaluation.console import Console
+from sagan_tf.evaluation.devices import Devices
 from sagan_tf.gan import generator, noise, ops
 from sagan_tf.images import pixels, sets
 from sagan_tf.runs import restore
@@ -50,9 +52,9 @@ class GeneratedImages:
         config: EvalConfig,
         model_config: ModelConfig,
         *,
-        devices: devices.Devices,
+        devices: Devices,
         stopwatch: features.Stopwatch,
-        console: console.Console,
+        console: Console,
     ):
         self.name = ""
         self.count = config.eval_sample_size
@@ -209,7 +211,7 @@ class SavedOnTheWay:
       name, count, work: of the source.
     """
 
-    def __init__(self, source: features.Source, writer: sets.Writer, devices: devices.Devices):
+    def __init__(self, source: features.Source, writer: sets.Writer, *, devices: Devices):
         self.name = source.name
         self.count = source.count
         self.work = source.work
@@ -240,7 +242,7 @@ class ImageSet:
 
     work = "classify"
 
-    def __init__(self, config: ScoreImagesConfig, devices: devices.Devices):
+    def __init__(self, config: ScoreImagesConfig, devices: Devices):
         # Find the images.
         self._set = sets.open_images(config.images)
         self.name = os.path.basename(config.images.rstrip("/"))

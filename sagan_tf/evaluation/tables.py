@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Optional
 
 from sagan_tf.evaluation import protocol, rows
-from sagan_tf.evaluation import scores as score_sets
+from sagan_tf.evaluation.scores import Scores
 
 # How people write the names of scores.
 _TITLES = {
@@ -26,7 +26,7 @@ _ORDER = (
 )
 
 
-def citation(scores: score_sets.Scores, record: dict[str, Any]) -> str:
+def citation(scores: Scores, record: dict[str, Any]) -> str:
     """One line that says the scores and all that they depend on.
 
     Args:
@@ -59,7 +59,7 @@ def citation(scores: score_sets.Scores, record: dict[str, Any]) -> str:
     return f"{name}: {', '.join(numbers)}; {title}: {'; '.join(details)}"
 
 
-def _cited(score: rows.Score, scores: score_sets.Scores) -> str:
+def _cited(score: rows.Score, scores: Scores) -> str:
     """One score of a citation, the Inception Score with that over splits."""
     title = _title(score)
     digits = 3 if score.name in rows.MANIFOLD else 2
@@ -81,7 +81,7 @@ def _title(score: rows.Score) -> str:
     return name + score.suffix
 
 
-def _in_order(scores: score_sets.Scores) -> list[rows.Score]:
+def _in_order(scores: Scores) -> list[rows.Score]:
     """The scores that are there, in the order in which they are shown."""
     return sorted(
         scores.each(),
@@ -89,7 +89,7 @@ def _in_order(scores: score_sets.Scores) -> list[rows.Score]:
     )
 
 
-def _splits(scores: score_sets.Scores) -> str:
+def _splits(scores: Scores) -> str:
     """What the Inception Score over splits is."""
     splits, mean, deviation = scores.inception_score_splits
     spread = f"{mean:.2f} +- {deviation:.2f}"
@@ -104,7 +104,7 @@ def _kid(score: rows.Score) -> str:
     return f"{value} +- {score.error:.5f}"
 
 
-def _classes(scores: score_sets.Scores) -> str:
+def _classes(scores: Scores) -> str:
     """Of how many classes and images the intra-FID is."""
     least_real, most_real, least, most = scores.intra_counts
     classes = len(scores.intra_fids)
@@ -138,7 +138,7 @@ def _short(fingerprint: Optional[str]) -> str:
     return f"{kind}:{digits[:12]}" if digits else kind
 
 
-def table(columns: Sequence[score_sets.Scores]) -> str:
+def table(columns: Sequence[Scores]) -> str:
     """The scores of some sets of images side by side, a score a line."""
     # Find the lines that some set has.
     texts = [_lines(scores) for scores in columns]
@@ -161,7 +161,7 @@ def table(columns: Sequence[score_sets.Scores]) -> str:
     return "\n".join(aligned)
 
 
-def _lines(scores: score_sets.Scores) -> dict[str, str]:
+def _lines(scores: Scores) -> dict[str, str]:
     """Title -> text of each score of a set, for a table."""
     texts = {}
     for score in _in_order(scores):
@@ -187,7 +187,7 @@ def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(cells)
 
 
-def intra_table(scores: score_sets.Scores, names: Optional[list[str]] = None) -> str:
+def intra_table(scores: Scores, names: Optional[list[str]] = None) -> str:
     """The FID of each class, worst first, as CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -27,8 +27,8 @@ def score_all(
     """Scores every checkpoint of a run that was not scored by this protocol before.
 
     After each the best `keep_best` are kept in `<run>/best`, and the curves are drawn. With
-    `config.watch` it goes on as training writes new ones, which training keeps until they are
-    scored, and returns when the last step of the run is done. What a killed watcher has scored is
+    `config.watch` it goes on as training writes new ones, and training keeps them until they are
+    scored. It returns when the last step of the run is done. What a killed watcher has scored is
     not scored again.
 
     Args:

@@ -47,6 +47,7 @@ def values_per_moment(x: tf.Tensor) -> tf.Tensor:
 def combine_moments_of_replicas(
     mean: tf.Tensor,
     variance: tf.Tensor,
+    *,
     replicas: int,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Moments of a group that spans several replicas.
@@ -60,7 +61,7 @@ def combine_moments_of_replicas(
     context = tf.distribute.get_replica_context()
     replica = tf.cast(context.replica_id_in_sync_group, tf.int32)
 
-    # Each replica writes into its own row, so the sum is everybody's table.
+    # Each replica writes into its own row, so that the sum is the table of all.
     row = tf.one_hot(replica, context.num_replicas_in_sync)
     row = row[:, None]
     own = tf.stack([mean, variance])

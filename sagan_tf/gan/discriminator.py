@@ -47,7 +47,7 @@ class DiscriminatorBlock(keras.layers.Layer):
         self.kind = kind
         self.optimizations = Optimizations(optimizations)
 
-        def conv(size, name, resample=None, **more):
+        def conv(size, name, *, resample=None, **more):
             return ops.SNConv2D(
                 filters,
                 size,
@@ -59,14 +59,14 @@ class DiscriminatorBlock(keras.layers.Layer):
 
         # The branch.
         self.sn_conv1 = conv(3, "sn_conv1")
-        self.sn_conv2 = conv(3, "sn_conv2", None if kind == "last" else "down")
+        self.sn_conv2 = conv(3, "sn_conv2", resample=None if kind == "last" else "down")
 
         # The shortcut. The reference's first block, too, pools before its 1x1 convolution.
         self.sn_conv3 = None
         if kind == "first":
-            self.sn_conv3 = conv(1, "sn_conv3", "down", shortcut=0)
+            self.sn_conv3 = conv(1, "sn_conv3", resample="down", shortcut=0)
         elif kind == "down":
-            self.sn_conv3 = conv(1, "sn_conv3", "down")
+            self.sn_conv3 = conv(1, "sn_conv3", resample="down")
 
     def build(self, input_shape):
         self.sn_conv1.build(input_shape)
@@ -206,4 +206,7 @@ class Discriminator(keras.Model):
 
     def states(self) -> list[State]:
         """What a call with `update_sn` moves, in a fixed order."""
-        return [state for layer in self.spectral_norm_layers() for state in layer.states()]
+        found = []
+        for layer in self.spectral_norm_layers():
+            found += layer.states()
+        return found

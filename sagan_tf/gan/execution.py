@@ -43,8 +43,10 @@ def zero_outcome(
 
 def compiled(part: Part, replicas: int) -> Part:
     """The same as one computation of XLA; each of the replicas has its own, traced once."""
+    # Make a computation for each replica.
     computations = [tf.function(part, jit_compile=True, autograph=False) for _ in range(replicas)]
 
+    # Run that of the replica that calls.
     def run(*batch: tf.Tensor) -> Outcome:
         replica = tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group)
         # A TPU traces once for all replicas, which then have no number yet.
@@ -61,16 +63,20 @@ def accumulated(part: Part, count: int, *, zeros: Callable[[], Outcome]) -> Part
       count: pieces; 1: the part itself.
       zeros: an outcome of zeros.
     """
+    # One piece needs no loop.
     if count == 1:
         return part
 
+    # Add up what the pieces give.
     def run(*batch: tf.Tensor) -> Outcome:
+        # Cut the batch up.
         pieces = [tf.reshape(x, [count, x.shape[0] // count, *x.shape[1:]]) for x in batch]
 
         def add_piece(number, sums):
             outcome = part(*[x[number] for x in pieces])
             return number + 1, tf.nest.map_structure(lambda s, x: s + x / count, sums, outcome)
 
+        # Run the pieces one after the other.
         _, means = tf.while_loop(
             lambda number, _: number < count,
             add_piece,

@@ -43,6 +43,7 @@ class GeneratorBlock(keras.layers.Layer):
         factory: layers.SpectralLayers = layers.SPECTRAL,
         **kwargs,
     ):
+        # Keep the settings.
         super().__init__(**kwargs)
         self.filters = filters
         self.number_classes = number_classes
@@ -50,6 +51,8 @@ class GeneratorBlock(keras.layers.Layer):
         self.group_size = group_size
         self.optimizations = Optimizations(optimizations)
         self.factory = factory
+
+        # Make the layers.
         inside = factory.inside(self.name)
         common = {"optimizations": self.optimizations, "dtype": self.dtype_policy}
 
@@ -58,14 +61,14 @@ class GeneratorBlock(keras.layers.Layer):
                 number_classes, decay, group_size=group_size, relu=True, name=name, **common
             )
 
-        def conv(size, name, resample=None):
+        def conv(size, name, *, resample=None):
             return inside.conv(filters, size, resample=resample, name=name, **common)
 
         self.cbn_0 = norm("cbn_0")
         self.cbn_1 = norm("cbn_1")
-        self.snconv1 = conv(3, "snconv1", "up")
+        self.snconv1 = conv(3, "snconv1", resample="up")
         self.snconv2 = conv(3, "snconv2")
-        self.snconv3 = conv(1, "snconv3", "up")
+        self.snconv3 = conv(1, "snconv3", resample="up")
 
     def build(self, input_shape, *_):
         output_shape = self.compute_output_shape(input_shape)
@@ -263,5 +266,7 @@ class Generator(keras.Model):
 
     def states(self) -> list[State]:
         """What a call with `training` and `update_sn` moves, in a fixed order."""
-        moving = [*self.spectral_norm_layers(), *self.batch_norm_layers()]
-        return [state for layer in moving for state in layer.states()]
+        found = []
+        for layer in [*self.spectral_norm_layers(), *self.batch_norm_layers()]:
+            found += layer.states()
+        return found

@@ -37,12 +37,14 @@ class SpectralLayers:
         """[b, h, w, c] -> [b, h/2, w/2, c]."""
         return tf.nn.max_pool2d(x, ksize=2, strides=2, padding="VALID")
 
-    def add(self, x: tf.Tensor, y: tf.Tensor, scale: Optional[keras.Variable] = None) -> tf.Tensor:
+    def add(
+        self, x: tf.Tensor, y: tf.Tensor, *, scale: Optional[keras.Variable] = None
+    ) -> tf.Tensor:
         """x + y, or x + scale * y."""
         return x + y if scale is None else x + scale * y
 
     def attend(
-        self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor
+        self, query: tf.Tensor, key: tf.Tensor, *, value: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Attention of every place of one map over the places of another.
 

@@ -47,12 +47,15 @@ class NonLocalBlock(keras.layers.Layer):
         self.sigma_ratio = None
 
     def build(self, input_shape):
+        # Refuse a map that is too narrow.
         channels = input_shape[-1]
         if channels < 8:
             raise ValueError(f"attention needs at least 8 channels, the map has {channels}")
+
+        # Make the convolutions, and the scalar that weighs the attention.
         factory = self.factory.inside(self.name)
 
-        def conv(filters, name, in_channels=channels):
+        def conv(filters, name, *, in_channels=channels):
             layer = factory.conv(
                 filters,
                 1,
@@ -67,7 +70,7 @@ class NonLocalBlock(keras.layers.Layer):
         self.theta = conv(channels // 8, "sn_conv_theta")
         self.phi = conv(channels // 8, "sn_conv_phi")
         self.g = conv(channels // 2, "sn_conv_g")
-        self.attn = conv(channels, "sn_conv_attn", channels // 2)
+        self.attn = conv(channels, "sn_conv_attn", in_channels=channels // 2)
         self.sigma_ratio = self.add_weight(name="sigma_ratio", shape=(), initializer="zeros")
 
     def call(
@@ -83,7 +86,7 @@ class NonLocalBlock(keras.layers.Layer):
         theta = self.theta(x, **spectral)
         phi = self.factory.max_pool(self.phi(x, **spectral))
         g = self.factory.max_pool(self.g(x, **spectral))
-        attended, attention = self.factory.attend(theta, phi, g)
+        attended, attention = self.factory.attend(theta, phi, value=g)
 
         # Add what was read.
         y = self.factory.add(x, self.attn(attended, **spectral), scale=self.sigma_ratio)
@@ -95,7 +98,10 @@ class NonLocalBlock(keras.layers.Layer):
 
     def states(self) -> list[State]:
         """What a call with `update_sn` moves."""
-        return [state for layer in self.spectral_norm_layers() for state in layer.states()]
+        found = []
+        for layer in self.spectral_norm_layers():
+            found += layer.states()
+        return found
 
     def compute_output_shape(self, input_shape):
         return input_shape

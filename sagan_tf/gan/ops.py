@@ -89,7 +89,7 @@ class SpectralNormLayer(keras.layers.Layer):
             by_hand="spectral_norm" in self.optimizations,
         )
         if update_sn:
-            store_or_collect(State(self.u), new_u, collection)
+            store_or_collect(State(self.u), new_u, collection=collection)
         return tf.cast(w_bar, self.compute_dtype) if cast else w_bar
 
     def sigma(self) -> float:
@@ -432,7 +432,7 @@ class _TowerBatchNorm(keras.layers.Layer):
             return mean, variance
         mean, variance = batch_norm.moments(grouped)
         if replicas > 1:
-            return batch_norm.combine_moments_of_replicas(mean, variance, replicas)
+            return batch_norm.combine_moments_of_replicas(mean, variance, replicas=replicas)
         return mean, variance
 
     def _replicas_of_group(self, grouped: tf.Tensor) -> int:
@@ -454,7 +454,7 @@ class _TowerBatchNorm(keras.layers.Layer):
     def _move(self, moving, per_group: tf.Tensor, collection: Optional[Collection]) -> None:
         """moving <- decay * moving + (1 - decay) * mean over the towers."""
         value = tf.reshape(tf.reduce_mean(per_group, axis=0), moving.shape)
-        store_or_collect(State(moving, self.decay), value, collection)
+        store_or_collect(State(moving, self.decay), value, collection=collection)
 
     def compute_output_shape(self, input_shape, *_):
         return input_shape

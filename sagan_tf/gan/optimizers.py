@@ -73,15 +73,18 @@ class Adam:
           finite: where it is False nothing changes, whatever the gradients. If it is given, which
             float16 does, the one kernel is taken in any case.
         """
+        # Choose between operations and the one kernel.
         step = tf.cast(tf.convert_to_tensor(self.iterations), tf.float32) + 1
         if finite is None and not self.one_kernel:
-            change, settings = _adam_in_operations, self._settings_of_operations(step)
+            change = _adam_in_operations
+            settings = self._settings_of_operations(step)
             counted = tf.constant(1, tf.int64)
         else:
             going = tf.constant(1.0) if finite is None else tf.cast(finite, tf.float32)
             if finite is not None:
                 gradients = [tf.where(finite, gradient, 0.0) for gradient in gradients]
-            change, settings = _adam_in_one_kernel, self._settings_of_kernel(step, going)
+            change = _adam_in_one_kernel
+            settings = self._settings_of_kernel(step, going)
             counted = tf.cast(going, tf.int64)
 
         # Change each weight with its moments, then the counter.
@@ -167,7 +170,9 @@ class LossScale:
     `keras.optimizers.LossScaleOptimizer`.
     """
 
-    initial, most, growth_steps = 2.0**15, 2.0**24, 2000
+    initial = 2.0**15
+    most = 2.0**24
+    growth_steps = 2000
 
     def __init__(self, name: str):
         self.name = name

@@ -84,6 +84,7 @@ def in_float32(convolve: Callable, x: tf.Tensor, *, kernel: tf.Tensor) -> tf.Ten
 
     @tf.custom_gradient
     def run(x, kernel):
+        # The gradients, computed in float32 when they are needed.
         def gradient(dy):
             inputs = [tf.cast(x, tf.float32), tf.cast(kernel, tf.float32)]
             with tf.GradientTape() as tape:
@@ -92,6 +93,7 @@ def in_float32(convolve: Callable, x: tf.Tensor, *, kernel: tf.Tensor) -> tf.Ten
             found = tape.gradient(y, inputs, tf.cast(dy, tf.float32))
             return [tf.cast(value, x.dtype) for value in found]
 
+        # The convolution itself.
         y = convolve(tf.cast(x, tf.float32), tf.cast(kernel, tf.float32))
         return tf.cast(y, x.dtype), gradient
 

@@ -48,7 +48,7 @@ class Collection:
         return [self._values[state.variable.path] for state in states]
 
 
-def store_or_collect(state: State, value: tf.Tensor, collection: Optional[Collection]) -> None:
+def store_or_collect(state: State, value: tf.Tensor, *, collection: Optional[Collection]) -> None:
     """Stores a layer's new value at once, or adds it to the collection if there is one."""
     if collection is None:
         store(state.variable, value, state.decay)

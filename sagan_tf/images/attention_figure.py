@@ -58,7 +58,7 @@ def side_of(attention: np.ndarray) -> int:
     return math.isqrt(attention.shape[-2])
 
 
-def query_at(x: float, y: float, image_size: int, side: int) -> int:
+def query_at(x: float, y: float, *, image_size: int, side: int) -> int:
     """The number of the place under a pixel, x from the left and y from the top."""
     column = int(x * side // image_size)
     row = int(y * side // image_size)
@@ -79,7 +79,7 @@ def queries_in_grid(count: int, side: int) -> list[int]:
     for i in range(count):
         x = (i % columns + 0.5) / columns
         y = (i // columns + 0.5) / rows
-        found.append(query_at(x, y, 1, side))
+        found.append(query_at(x, y, image_size=1, side=side))
     return found
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from sagan_tf import errors
 from sagan_tf.images import pixels
-from sagan_tf.runtime import files as runtime_files
+from sagan_tf.runtime import files
 
 # The names that a set of images has in an .npz: ours and guided-diffusion's, NumPy's own, and
 # BigGAN-PyTorch's, whose images are [n, 3, height, width].
@@ -48,9 +48,9 @@ class Writer:
     """Writes uint8 images as they come: into an .npz, or as PNG files.
 
     An .npz has `arr_0` (uint8 [n, size, size, 3]) and `arr_1` (int32 [n], labels), as the
-    evaluator of guided-diffusion reads them, and `seeds` (int64 [n]) where these are given. A
-    directory, new or empty, gets one folder for each class, named by its number, with files named
-    by the images' seeds, or else numbers. Either gets its name when it is whole.
+    evaluator of guided-diffusion reads them. It has `seeds` (int64 [n]) too where these are given.
+    A directory, new or empty, gets one folder for each class, named by its number. The files in it
+    are named by the images' seeds, or else numbered. Either gets its name when it is whole.
 
     Args:
       path: an .npz file, or else a directory.
@@ -76,14 +76,14 @@ class Writer:
         with self._finishing(), self._writing():
             self._refuse_what_is_in_the_way()
             os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
-            self._written = self._stack.enter_context(runtime_files.replaced(self._path))
+            self._written = self._stack.enter_context(files.replaced(self._path))
             if self._path.endswith(".npz"):
                 self._open_npz()
             else:
                 os.mkdir(self._written)
         return self
 
-    def add(self, images: np.ndarray, labels: np.ndarray, seeds: Sequence[int] = ()) -> None:
+    def add(self, images: np.ndarray, labels: np.ndarray, *, seeds: Sequence[int] = ()) -> None:
         """The next images, uint8 [n, size, size, 3], their labels, int [n], and seeds, if any."""
         # Write the images.
         with self._writing():
@@ -112,7 +112,7 @@ class Writer:
             self._stack.close()
 
     def _writing(self) -> contextlib.AbstractContextManager:
-        return runtime_files.writing(f"--{self._flag}={self._path}")
+        return files.writing(f"--{self._flag}={self._path}")
 
     @contextlib.contextmanager
     def _finishing(self) -> Iterator[None]:
@@ -171,7 +171,7 @@ class Images(NamedTuple):
       path: of the .npz or directory.
       count: images in it.
       size: height and width in pixels.
-      labels: int32 [count]; None where nobody knows them.
+      labels: int32 [count]; None where they are unknown.
       files: names of the pictures; None for an .npz.
     """
 
@@ -230,7 +230,7 @@ def _open_npz(path: str) -> Images:
             labels = _labels_of(archive)
     except _READ_ERRORS as error:
         raise errors.UserError(
-            f"--images={path}: {_EXPECTED} ({runtime_files.first_line(error)})"
+            f"--images={path}: {_EXPECTED} ({files.first_line(error)})"
         ) from error
 
     # Check them.
@@ -291,9 +291,7 @@ def _read_picture(name: str, size: Optional[tuple[int, int]] = None) -> np.ndarr
             mode = "RGBA" if image.has_transparency_data else "RGB"
             content = None if fault else np.asarray(image.convert(mode))[..., :3]
     except Exception as error:  # Pillow raises of every kind for what it cannot read.
-        raise errors.UserError(
-            f"{name}: expected a picture ({runtime_files.first_line(error)})"
-        ) from error
+        raise errors.UserError(f"{name}: expected a picture ({files.first_line(error)})") from error
 
     # Check it.
     if fault:
@@ -389,5 +387,5 @@ def _images_of_npz(images: Images, numbers: np.ndarray) -> Iterator[np.ndarray]:
     except _READ_ERRORS as error:
         raise errors.UserError(
             f"--images={images.path}: damaged after image {number} "
-            f"({runtime_files.first_line(error)}); fetch it again"
+            f"({files.first_line(error)}); fetch it again"
         ) from error

@@ -77,9 +77,12 @@ class HealthCheck:
 
     def check_samples(self, step: int, samples: np.ndarray) -> dict[str, float]:
         """Checks samples, one class a row, as of `variety`; returns numbers to write."""
+        # Compare the samples with real images.
         share = variety(samples) / max(self._real_variety, 1e-12)
         is_low = share < LOW_VARIETY
         has_learned = self._had_variety or step >= _STEPS_TO_LEARN
+
+        # Warn of low variety, once there has been time to learn.
         self._report(
             "variety",
             is_low and has_learned,
@@ -94,7 +97,11 @@ class HealthCheck:
         """Checks networks, given by name; returns numbers to write."""
         numbers = {}
         for name, network in networks.items():
+            # Find the largest norm.
             norm, layer = spectral_norms(network)
+            numbers[f"health/{name}_largest_norm"] = norm
+
+            # Warn where the normalisation lags behind.
             self._report(
                 f"{name} norm",
                 norm > HIGH_NORM,
@@ -102,7 +109,6 @@ class HealthCheck:
                 text=f"the normalised weight of {layer} has a singular value of {norm:.2f}: "
                 "one power iteration a step does not keep up",
             )
-            numbers[f"health/{name}_largest_norm"] = norm
         return numbers
 
     def _check_loss(self, step: int, d_loss: float) -> None:

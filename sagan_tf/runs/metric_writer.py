@@ -104,7 +104,7 @@ class MetricWriter:
 
     @contextlib.contextmanager
     def _writing(self, directory: str) -> Iterator[None]:
-        """Turns an error of writing into a warning, where there is somebody to warn."""
+        """Turns an error of writing into a warning, where the writer was given a way to warn."""
         try:
             with files.writing(directory):
                 yield

@@ -262,12 +262,15 @@ def _tpu(config: TrainConfig) -> tf.distribute.Strategy:
 
 def _check_towers(config: TrainConfig, replicas: int) -> None:
     """Refuses towers that the devices cannot share evenly."""
+    # Share the towers out among the devices.
     if config.num_towers % replicas:
         raise errors.UserError(
             f"--num_towers={config.num_towers}: the towers do not divide evenly over {replicas} "
             f"devices; set --num_towers to a multiple of {replicas} or --num_devices to a divisor "
             f"of {config.num_towers}"
         )
+
+    # Check the towers of one device.
     towers = config.num_towers // replicas
     if towers % config.accumulate:
         raise errors.UserError(
@@ -312,7 +315,7 @@ def _gpus() -> list[str]:
 
 
 def _cpu_devices(count: int) -> list[str]:
-    # Split the CPU, unless TensorFlow has started (an error) or somebody has split it before.
+    # Split the CPU, unless TensorFlow has started (an error) or it has been split before.
     if count > 1:
         cpu = tf.config.list_physical_devices("CPU")[0]
         if not tf.config.get_logical_device_configuration(cpu):

@@ -132,7 +132,7 @@ def write_whole(path: str, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_output(flag: str, path: str, content: bytes) -> None:
+def write_output(flag: str, path: str, *, content: bytes) -> None:
     """Writes the output that a flag names, as `write_bytes`.
 
     Raises:

@@ -16,7 +16,9 @@ def keep_freed_memory() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        m_trim_threshold, m_mmap_max = -1, -4  # malloc.h
+        # Numbers of malloc.h.
+        m_trim_threshold = -1
+        m_mmap_max = -4
         mallopt(m_mmap_max, 0)
         mallopt(m_trim_threshold, 2**31 - 1)
 

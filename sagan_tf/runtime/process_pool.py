@@ -31,7 +31,7 @@ def ordered_map(
     workers: int,
     chunk: int = 16,
 ) -> Iterator[tuple[_Item, Any]]:
-    """(item, result) for each item, in order; at most a few calls ahead of whoever takes them.
+    """(item, result) for each item, in order; at most a few calls ahead of the caller.
 
     Args:
       function: called as function([argument(item), ...], *settings); gives a list of results. Its

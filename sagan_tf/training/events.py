@@ -1,4 +1,4 @@
-"""Events of a run: notes and warnings for whoever watches it, and its history."""
+"""Events of a run: notes and warnings for its readers, and its history."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -52,7 +52,7 @@ class Events:
         self._progress.note(text)
 
     def warn(self, text: str) -> None:
-        """Prints a line that whoever looks at the run later should know, and keeps it."""
+        """Prints a line that later readers of the run should know, and keeps it."""
         self._progress.note(text)
         self._record(history.WARNING, text)
 

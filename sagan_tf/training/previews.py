@@ -64,7 +64,7 @@ def class_samples(gan: model.SAGAN, *, rows: int = 10, columns: int = 10) -> np.
     return images.reshape(rows, columns, *images.shape[1:])
 
 
-def attention_of(gan: model.SAGAN, z, labels) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def attention_of(gan: model.SAGAN, z, *, labels) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """A few samples, as of `SAGAN.sample`, and the attention of both networks over them.
 
     They come from the average where `train_config.use_ema` says so.
@@ -116,7 +116,7 @@ def attention_figures(gan: model.SAGAN, step: int) -> dict[str, np.ndarray]:
         z_dim=model_config.z_dim,
         number_classes=model_config.number_classes,
     )
-    samples, attention = attention_of(gan, z, labels)
+    samples, attention = attention_of(gan, z, labels=labels)
     images = pixels.to_uint8(samples)
 
     # Draw a figure of each network.

@@ -38,10 +38,12 @@ def input_batches(
 
     The strategy puts each device's next batch there while the one before is at work.
     """
+    # See how many images the steps before have used.
     strategy = gan.strategy
     batch_size = gan.train_config.batch_size * gan.train_config.num_towers
     images_before = step * gan.train_config.d_step * batch_size
 
+    # Let each worker read its own part.
     def worker_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
         shard = dataset.InputShard(
             context.input_pipeline_id,
@@ -67,9 +69,11 @@ def make_iteration(gan: model.SAGAN, seed: int) -> Callable:
     int32 [batch]; it returns `METRICS`, float32. All shapes are static, so that XLA
     can compile the whole of it.
     """
+    # Find how many towers this replica runs.
     config = gan.train_config
     towers = distribution.towers_per_replica(config, gan.strategy)
 
+    # Draw for one network, and train both in turn.
     def draw(purpose: int, substep: int) -> tuple[tf.Tensor, tf.Tensor]:
         """z and fake labels of this replica's towers."""
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
@@ -86,9 +90,8 @@ def make_iteration(gan: model.SAGAN, seed: int) -> Callable:
         )
 
     def iteration(batches) -> tf.Tensor:
-        metrics = {}
-
         # Update the generator.
+        metrics = {}
         for substep in range(config.g_step):
             z, fake_labels = draw(noise.G_STEP, substep)
             metrics.update(gan.g_step(z, fake_labels))
@@ -99,6 +102,7 @@ def make_iteration(gan: model.SAGAN, seed: int) -> Callable:
             z, fake_labels = draw(noise.D_STEP, substep)
             metrics.update(gan.d_step(images, labels, z, fake_labels))
 
+        # Move the average, and report.
         gan.update_average()
         return tf.stack([metrics[name] for name in METRICS])
 
@@ -115,32 +119,15 @@ def make_train_steps(gan: model.SAGAN, seed: int) -> Callable:
     `deterministic`, where TensorFlow has no clock. The second is -1; or, where an iteration's
     metrics were not finite, its number, and then the metrics are those of the first such one.
 
-    It has three parts: `clock`, one iteration on all replicas, and the loop over iterations. The
+    It has three parts: the clock, one iteration on all replicas, and the loop over iterations. The
     host does not intervene between two iterations.
     """
     config = gan.train_config
-    strategy = gan.strategy
-    iteration = make_iteration(gan, seed)
-
-    def clock() -> tf.Tensor:
-        """Seconds, float64, when the ops it depends on have run."""
-        if config.deterministic:
-            return tf.constant(np.nan, tf.float64)
-        return tf.timestamp()
-
-    # Nothing in there is Python's control flow on tensors: reading our source, and that of Keras,
-    # for AutoGraph would take half of the tracing.
-    @tf.autograph.experimental.do_not_convert
-    def run_iteration(batches) -> tf.Tensor:
-        """One iteration on all replicas: means of their metrics, after which the step counts."""
-        per_replica = strategy.run(iteration, args=(batches,))
-        metrics = strategy.reduce("MEAN", per_replica, axis=None)
-        with tf.control_dependencies([metrics]):
-            gan.step.assign_add(1)
-        return metrics
+    run_iteration = _on_all_replicas(gan, make_iteration(gan, seed))
 
     @tf.function
     def train_steps(iterator, count):
+        # Begin with nothing found.
         metrics = tf.zeros([len(METRICS)])
         bad_step = tf.constant(-1, tf.int64)
         waited = tf.zeros([], tf.float64)
@@ -149,12 +136,12 @@ def make_train_steps(gan: model.SAGAN, seed: int) -> Callable:
 
             # Wait for the iteration before, and only then for this one's images.
             with tf.control_dependencies([metrics]):
-                began = clock()
+                began = _clock(config.deterministic)
             with tf.control_dependencies([began]):
                 batches = [next(iterator) for _ in range(config.d_step)]
-            arrived = _have_arrived(strategy, batches)
+            arrived = _have_arrived(gan.strategy, batches)
             with tf.control_dependencies([arrived]):
-                waited += clock() - began
+                waited += _clock(config.deterministic) - began
 
             # Train on them. The condition is always true: it is there so that a record that cannot
             # be read leaves the variables as the last whole iteration left them.
@@ -171,11 +158,35 @@ def make_train_steps(gan: model.SAGAN, seed: int) -> Callable:
                 tf.logical_or(is_finite, bad_step >= 0), bad_step, gan.step.read_value()
             )
 
+        # Name the metrics.
         by_name = dict(zip(METRICS, tf.unstack(metrics)))
         by_name[WAIT] = waited
         return by_name, bad_step
 
     return train_steps
+
+
+def _on_all_replicas(gan: model.SAGAN, iteration: Callable) -> Callable:
+    """One iteration on all replicas: means of their metrics, after which the step counts."""
+
+    # Nothing in there is Python's control flow on tensors: reading our source, and that of Keras,
+    # for AutoGraph would take half of the tracing.
+    @tf.autograph.experimental.do_not_convert
+    def run_iteration(batches) -> tf.Tensor:
+        per_replica = gan.strategy.run(iteration, args=(batches,))
+        metrics = gan.strategy.reduce("MEAN", per_replica, axis=None)
+        with tf.control_dependencies([metrics]):
+            gan.step.assign_add(1)
+        return metrics
+
+    return run_iteration
+
+
+def _clock(deterministic: bool) -> tf.Tensor:
+    """Seconds, float64, when the ops it depends on have run; not a number if `deterministic`."""
+    if deterministic:
+        return tf.constant(np.nan, tf.float64)
+    return tf.timestamp()
 
 
 def _have_arrived(strategy: tf.distribute.Strategy, batches) -> tf.Tensor:

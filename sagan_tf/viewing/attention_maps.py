@@ -223,7 +223,7 @@ def _shared_queries(config: AttentionConfig, size: int, *, side: int) -> list[in
         )
 
     # Find the places under them, each once.
-    queries = [attention_figure.query_at(x, y, size, side) for x, y in points]
+    queries = [attention_figure.query_at(x, y, image_size=size, side=side) for x, y in points]
     return list(dict.fromkeys(queries))
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
-from sagan_tf.evaluation import curves as evaluation_curves
+from sagan_tf.evaluation.curves import LARGEST, PAPER, TFGAN
 
 MAX_POINTS = 500
 # Told apart by people who do not tell red from green, on white and on black.
@@ -60,18 +60,18 @@ def published(field: str) -> list[Curve]:
       field: "fid" or "inception_score".
     """
 
-    def curve(label, points, colour, style):
+    def curve(label, points, *, colour, style):
         steps = np.array([point.step for point in points], float)
         values = np.array([getattr(point, field) for point in points], float)
         return Curve(label, steps, values, colour=colour, style=style)
 
-    found = [curve("TF-GAN's example", evaluation_curves.TFGAN, "#888888", "s--")]
-    for (label, point), colour in zip(evaluation_curves.PAPER.items(), (COLOURS[1], COLOURS[5])):
-        found.append(curve(label, [point], colour, "*"))
+    found = [curve("TF-GAN's example", TFGAN, colour="#888888", style="s--")]
+    for (label, point), colour in zip(PAPER.items(), (COLOURS[1], COLOURS[5])):
+        found.append(curve(label, [point], colour=colour, style="*"))
     return found
 
 
-def thin(label: str, steps: np.ndarray, values: np.ndarray, *, most: int = MAX_POINTS) -> Curve:
+def thin(label: str, steps: np.ndarray, *, values: np.ndarray, most: int = MAX_POINTS) -> Curve:
     """A curve of at most `most` points: means of as many neighbours each, with least and largest.
 
     What is not finite counts for nothing; a point of such values only is not a number.
@@ -86,7 +86,7 @@ def thin(label: str, steps: np.ndarray, values: np.ndarray, *, most: int = MAX_P
         return Curve(label, np.zeros(0), np.zeros(0))
 
     # Find where the points begin, and how many good values each has.
-    good = np.abs(values) < evaluation_curves.LARGEST  # false for NaN too
+    good = np.abs(values) < LARGEST  # false for NaN too
     points = min(count, most)
     starts = np.arange(points) * count // points
     sizes = np.diff([*starts, count])

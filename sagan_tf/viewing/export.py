@@ -15,8 +15,8 @@ from sagan_tf.config import ExportConfig
 from sagan_tf.gan import generator, noise
 from sagan_tf.runs import directory
 from sagan_tf.runtime import files
-from sagan_tf.viewing import card as viewing_card
 from sagan_tf.viewing import folding, trained, words
+from sagan_tf.viewing.card import CARD_FILE
 
 # What is read back gives images that differ by at most this from what was written, in [-1, 1].
 TOLERANCE = 1e-5
@@ -112,7 +112,7 @@ def _write(network: trained.Trained, out: str) -> None:
     module = _Module(network)
     tf.saved_model.save(module, out, module.signatures())
     trained.write_keras(network, os.path.join(out, trained.KERAS_FILE))
-    files.write_whole(os.path.join(out, viewing_card.CARD_FILE), network.card.to_json())
+    files.write_whole(os.path.join(out, CARD_FILE), network.card.to_json())
 
 
 class _Module(tf.Module):

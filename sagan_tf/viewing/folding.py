@@ -12,8 +12,8 @@ from typing import Optional
 import keras
 import numpy as np
 
-from sagan_tf.gan import generator as gan_generator
 from sagan_tf.gan import layers, ops
+from sagan_tf.gan.generator import Generator
 
 # Names of layers of a folded generator: the softmax of its attention; what its tables of classes
 # end with.
@@ -22,7 +22,7 @@ _SCALE = "_scale"
 _SHIFT = "_shift"
 
 
-def fold(generator: gan_generator.Generator) -> keras.Model:
+def fold(generator: Generator) -> keras.Model:
     """A folded copy of a generator as it stands, in float32.
 
     u is left as it stands, so this is what the generator computes with moving statistics.
@@ -34,7 +34,7 @@ def fold(generator: gan_generator.Generator) -> keras.Model:
     # Trace the generator's own code with Keras's layers.
     z = keras.Input((generator.config.z_dim,), name="z", dtype="float32")
     labels = keras.Input((), name="labels", dtype="int32")
-    plain = gan_generator.Generator(generator.config, factory=_PlainLayers())
+    plain = Generator(generator.config, factory=_PlainLayers())
     folded = keras.Model([z, labels], plain.call(z, labels), name="generator")
 
     # Fold the weights into them.
@@ -88,7 +88,7 @@ def _mix(shares: np.ndarray, table: np.ndarray) -> np.ndarray:
     return mixed.astype(np.float32)
 
 
-def _layers(generator: gan_generator.Generator) -> list:
+def _layers(generator: Generator) -> list:
     """All layers with weights, in an order that does not depend on the factory."""
     return [*generator.spectral_norm_layers(), *generator.batch_norm_layers()]
 
@@ -238,12 +238,12 @@ class _PlainLayers(layers.SpectralLayers):
     def max_pool(self, x):
         return keras.layers.MaxPooling2D(2)(x)
 
-    def add(self, x, y, scale=None):
+    def add(self, x, y, *, scale=None):
         """x + y; a scale is in the weights of the layer that made y."""
         del scale
         return keras.layers.Add()([x, y])
 
-    def attend(self, query, key, value):
+    def attend(self, query, key, *, value):
         sides = query.shape[1:3]
         query = _places(query)
         key = _places(key)

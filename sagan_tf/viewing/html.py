@@ -118,8 +118,11 @@ def paragraph(words: str, kind: str = "") -> str:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]], *, label: str) -> str:
     """A table in a box of its own, so that a wide one does not widen the page."""
-    lines = ["<tr>" + "".join(f'<th scope="col">{text(cell)}</th>' for cell in head) + "</tr>"]
-    lines += ["<tr>" + "".join(f"<td>{text(cell)}</td>" for cell in row) + "</tr>" for row in rows]
+    titles = "".join(f'<th scope="col">{text(cell)}</th>' for cell in head)
+    lines = [f"<tr>{titles}</tr>"]
+    for row in rows:
+        cells = "".join(f"<td>{text(cell)}</td>" for cell in row)
+        lines.append(f"<tr>{cells}</tr>")
     return box("<table>" + "\n".join(lines) + "</table>", label)
 
 
@@ -156,9 +159,12 @@ def document(
       sections: anchor, title, and parts as HTML.
       footer: the last line.
     """
+    # Make the parts; the hash of the script is what allows it to run.
     links = " ".join(f'<a href="#{anchor}">{text(words)}</a>' for anchor, words, _ in sections)
     body = "".join(section(anchor, words, *parts) for anchor, words, parts in sections)
     script = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
+
+    # Put them into the page.
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -190,13 +196,15 @@ def slider(pictures: Sequence[tuple[int, Picture]], what: str) -> list[str]:
       pictures: step and picture, at least one. One slider a page.
       what: is seen.
     """
+    # Make a frame of each picture; all but the last are hidden.
     last = len(pictures) - 1
-    frames = [
-        f'<div class="frame" data-step="{step}"{"" if number == last else " hidden"}>'
-        + picture(one, f"{what} at step {step}", kind="grid")
-        + "</div>"
-        for number, (step, one) in enumerate(pictures)
-    ]
+    frames = []
+    for number, (step, one) in enumerate(pictures):
+        hidden = "" if number == last else " hidden"
+        shown = picture(one, f"{what} at step {step}", kind="grid")
+        frames.append(f'<div class="frame" data-step="{step}"{hidden}>{shown}</div>')
+
+    # Put the slider before them.
     step = pictures[last][0]
     return [
         f'<div class="slider" hidden><label for="when">{text(what)} at <output id="at" for="when">'

@@ -153,7 +153,7 @@ def _write_strip(path: str, images: np.ndarray, *, ends: tuple[str, str]) -> Non
     captions[-1] = ends[1]
     columns = min(len(images), _STRIP_FRAMES)
     strip = grids.labelled_grid(images, captions, columns=columns)
-    files.write_output("out", path, pixels.encode_png(strip))
+    files.write_output("out", path, content=pixels.encode_png(strip))
 
 
 def _write_animation(path: str, images: np.ndarray) -> None:
@@ -163,14 +163,14 @@ def _write_animation(path: str, images: np.ndarray) -> None:
     frames = [np.asarray(grids.enlarge(image, side)) for image in images]
     frames += frames[-2:0:-1]
     if path.endswith(".gif"):
-        files.write_output("out", path, grids.animation_gif(frames, 1 / _FRAMES_PER_SECOND))
+        files.write_output("out", path, content=grids.animation_gif(frames, 1 / _FRAMES_PER_SECOND))
     else:
         _write_video(path, frames)
 
 
 def _write_video(path: str, frames: Sequence[np.ndarray]) -> None:
     """Writes an MP4 of frames, uint8 [side, side, 3] each."""
-    import imageio_ffmpeg  # Not everybody has it.
+    import imageio_ffmpeg  # Not installed everywhere.
 
     with files.writing(f"--out={path}"), files.replaced(path) as written:
         try:

@@ -13,7 +13,7 @@ from sagan_tf.viewing.charts import COLOURS, Curve
 
 _LAYER_POINTS = 150
 _NAMED_LAYERS = 4
-_LOOKED_AT = 50  # rows that are searched for names of layers
+_SEARCHED_ROWS = 50  # rows that are searched for names of layers
 _GREY = "#888888"
 _SIGMA = "What a weight is divided by: the estimate of its largest singular value."
 EVENTS = 200  # newest ones that are listed
@@ -178,7 +178,7 @@ def _lines(rows: Sequence[dict[str, Any]], chart: _Chart) -> list[Curve]:
     for (name, label), colour in zip(chart.lines.items(), COLOURS):
         steps, values = run_summary.column(rows, name)
         if len(steps):
-            curve = charts.thin(label, steps, chart.scale * values)
+            curve = charts.thin(label, steps, values=chart.scale * values)
             lines.append(curve._replace(colour=colour))
 
     # Draw the mark as long as the first of them.
@@ -194,7 +194,7 @@ def _layer_lines(rows: Sequence[dict[str, Any]], beginning: str) -> list[Curve]:
     """sigma of every layer, the largest first; these have names, the others are thin and grey."""
     # Find the layers.
     names: dict[str, None] = {}
-    for row in words.spread(rows, _LOOKED_AT):
+    for row in words.spread(rows, _SEARCHED_ROWS):
         names.update(dict.fromkeys(name for name in row if name.startswith(beginning)))
 
     # Draw each without its range.
@@ -202,7 +202,7 @@ def _layer_lines(rows: Sequence[dict[str, Any]], beginning: str) -> list[Curve]:
     for name in names:
         steps, values = run_summary.column(rows, name)
         label = name.removeprefix("sigma/")
-        curve = charts.thin(label, steps, values, most=_LAYER_POINTS)
+        curve = charts.thin(label, steps, values=values, most=_LAYER_POINTS)
         lines.append(curve._replace(low=None, high=None))
     lines.sort(key=lambda line: -np.nan_to_num(line.last, nan=-np.inf))
 

@@ -12,7 +12,7 @@ from sagan_tf import errors
 from sagan_tf.data import class_names
 from sagan_tf.gan import noise
 from sagan_tf.images import attention_figure, pixels
-from sagan_tf.images import grids as images_grids
+from sagan_tf.images.grids import labelled_sheet
 from sagan_tf.viewing import html, run_summary, trained, words
 
 _SHEET_CLASSES = 10
@@ -124,7 +124,7 @@ def _class_sheet(network: trained.Trained) -> list[str]:
     )
 
     # Lay them out.
-    sheet = images_grids.labelled_sheet(
+    sheet = labelled_sheet(
         images,
         [card.classes.text(label) for label in labels],
         column_names=[f"seed {seed}" for seed in seeds],

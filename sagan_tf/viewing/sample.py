@@ -113,7 +113,7 @@ def _batches(
         for start in range(0, len(request.seeds), network.batch_size):
             part = slice(start, start + network.batch_size)
 
-            # Draw z, and the labels where nobody chose them.
+            # Draw z, and the labels where the user chose none.
             seeds = request.seeds[part]
             z, drawn = network.draw(seeds, truncation)
             labels = drawn.numpy() if request.labels is None else request.labels[part]
@@ -140,7 +140,7 @@ def _write_images(
         size = network.card.model_config.image_size
         with sets.Writer(out, count, size=size, flag="out") as writer:
             for batch in batches:
-                writer.add(batch.pixels, batch.labels, batch.seeds.tolist())
+                writer.add(batch.pixels, batch.labels, seeds=batch.seeds.tolist())
                 if grid:
                     kept.append(batch)
 
@@ -148,7 +148,7 @@ def _write_images(
     if grid:
         whole = _Batch(*map(np.concatenate, zip(*kept)))
         picture = _grid(network, whole, columns=request.columns, sheet=config.sheet)
-        files.write_output("out", grid, pixels.encode_png(picture))
+        files.write_output("out", grid, content=pixels.encode_png(picture))
     return list(dict.fromkeys(filter(None, (out, grid))))
 
 

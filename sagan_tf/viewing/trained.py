@@ -14,8 +14,8 @@ from sagan_tf.data import class_names
 from sagan_tf.gan import discriminator, generator, noise
 from sagan_tf.runs import directory, restore
 from sagan_tf.runtime import distribution, files, memory
-from sagan_tf.viewing import card as viewing_card
 from sagan_tf.viewing import folding
+from sagan_tf.viewing.card import CARD_FILE, Card, card_from_json
 
 KERAS_FILE = "generator.keras"
 _BATCH = 100  # images at a time
@@ -59,9 +59,7 @@ class Trained:
       network, card, source, batch_size: as given.
     """
 
-    def __init__(
-        self, network: keras.Model, card: viewing_card.Card, *, source: str, batch_size: int = 0
-    ):
+    def __init__(self, network: keras.Model, card: Card, *, source: str, batch_size: int = 0):
         self.network = network
         self.card = card
         self.source = source
@@ -190,7 +188,7 @@ def open_generator(
     *,
     use_ema: bool = False,
     note: Callable[[str], None] = lambda _: None,
-) -> tuple[generator.Generator, viewing_card.Card]:
+) -> tuple[generator.Generator, Card]:
     """The generator of a run as its checkpoint has it, and what is known of it.
 
     Raises:
@@ -202,7 +200,7 @@ def open_generator(
     # Write the card.
     network = restored.network
     block = network.non_local
-    card = viewing_card.Card(
+    card = Card(
         model_config=network.config,
         classes=class_names.read(run_dir, network.config.number_classes),
         step=restored.step,
@@ -241,7 +239,7 @@ def _open_exported(path: str, step: int, *, use_ema: bool, batch_size: int) -> T
     file = _keras_file(path)
     try:
         with zipfile.ZipFile(file) as archive:
-            card = viewing_card.card_from_json(archive.read(viewing_card.CARD_FILE).decode())
+            card = card_from_json(archive.read(CARD_FILE).decode())
         network = keras.saving.load_model(file, compile=False)
     except _READ_ERRORS as error:
         raise errors.UserError(
@@ -261,4 +259,4 @@ def write_keras(network: Trained, path: str) -> None:
     """Writes a generator as a `.keras` file with its card inside. Raises what the disk raises."""
     network.network.save(path)
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(viewing_card.CARD_FILE, network.card.to_json())
+        archive.writestr(CARD_FILE, network.card.to_json())

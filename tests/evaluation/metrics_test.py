@@ -178,7 +178,7 @@ def test_manifold_scores_equal_the_formulas():
     random = np.random.default_rng(5)
     real = random.normal(size=(1300, 4)).astype(np.float32)
     generated = (random.normal(size=(1100, 4)) * 1.5 + 0.5).astype(np.float32)
-    found = metrics.manifold_scores(real, generated, 3, 5)
+    found = metrics.manifold_scores(real, generated, precision_k=3, density_k=5)
     np.testing.assert_allclose(found, brute_force_manifold(real, generated, 3, 5), rtol=1e-3)
     assert all(0.1 < value < 0.99 for value in found)
 

@@ -30,7 +30,9 @@ def test_scores_are_those_of_the_metrics():
     assert (found.kid, found.kid_error) == metrics.kernel_distance(
         real.features.pool, generated.pool, block=20, seed=3
     )
-    assert found.manifold == metrics.manifold_scores(real.features.pool, generated.pool, 2, 4)
+    assert found.manifold == metrics.manifold_scores(
+        real.features.pool, generated.pool, precision_k=2, density_k=4
+    )
     assert found.intra_fid == pytest.approx(
         np.mean(
             [

@@ -23,13 +23,16 @@ def planted(row: int, column: int) -> np.ndarray:
     ("x", "y", "query"), [(0, 0, 0), (7.9, 7.9, 0), (8, 0, 1), (0, 8, 4), (31, 31, 15), (20, 9, 6)]
 )
 def test_query_is_the_place_under_the_pixel(x, y, query):
-    assert attention_figure.query_at(x, y, SIZE, SIDE) == query
+    assert attention_figure.query_at(x, y, image_size=SIZE, side=SIDE) == query
 
 
 def test_centre_of_a_place():
     assert attention_figure.centre_of(6, SIZE, side=SIDE) == (20, 12)
     assert (
-        attention_figure.query_at(*attention_figure.centre_of(6, SIZE, side=SIDE), SIZE, SIDE) == 6
+        attention_figure.query_at(
+            *attention_figure.centre_of(6, SIZE, side=SIDE), image_size=SIZE, side=SIDE
+        )
+        == 6
     )
 
 

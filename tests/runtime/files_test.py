@@ -200,11 +200,11 @@ def test_outputs_name_their_flag(tmp_path):
     with pytest.raises(errors.UserError, match=expected):
         files.require_writable_output("out", path)
     with pytest.raises(errors.UserError, match=expected):
-        files.write_output("out", path, b"x")
+        files.write_output("out", path, content=b"x")
     path = f"{tmp_path}/new/folder/a.png"
     files.require_writable_output("out", path)
     assert os.listdir(tmp_path / "new" / "folder") == []
-    files.write_output("out", path, b"x")
+    files.write_output("out", path, content=b"x")
     assert (tmp_path / "new" / "folder" / "a.png").read_bytes() == b"x"
 
 

@@ -21,7 +21,7 @@ def test_class_grid_has_one_class_a_row(gan):
 
 def test_attention_belongs_to_the_samples(gan):
     z = np.random.default_rng(0).normal(size=(2, 8)).astype(np.float32)
-    images, attention = previews.attention_of(gan, z, [0, 2])
+    images, attention = previews.attention_of(gan, z, labels=[0, 2])
     np.testing.assert_allclose(images, gan.sample(z, [0, 2]), atol=1e-5)
     assert set(attention) == {"generator", "discriminator"}
     for maps in attention.values():
