@@ -378,18 +378,6 @@ def test_request_to_keep_is_heeded_for_a_day(tmp_path):
     assert run.saved.steps == [9, 10]
 
 
-def test_request_is_renewed_while_its_process_lives(tmp_path, monkeypatch):
-    monkeypatch.setattr(keep_requests, "_RENEWED_SECONDS", 0.05)
-    request = keep_requests.KeepRequest(str(tmp_path), "one")
-    path = tmp_path / "keep-for-one.json"
-    os.utime(path, (0, 0))
-    while path.stat().st_mtime == 0:
-        time.sleep(0.01)
-    request.withdraw()
-    time.sleep(0.2)
-    assert not path.exists()
-
-
 OLD_PROTOCOL = {
     "name": "reference",
     "departures": {"eval_sample_size": 40},
