@@ -53,6 +53,7 @@ def test_all_commands_are_tried():
     assert "sagan_tf.tools.report" in COMMANDS
 
 
+@pytest.mark.slow
 @pytest.mark.process
 @pytest.mark.parametrize(
     ("script", "flags", "message"),
@@ -107,6 +108,7 @@ def fixture_prepared(tmp_path_factory):
 NETWORKS = ("--gf_dim=8", "--df_dim=8", "--attention_resolution=16")
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_size_and_classes_need_no_flag_where_the_data_says_them(prepared):
     code, out, err = run("train_imagenet.py", f"--data_dir={prepared}", *NETWORKS, "--dry_run")

@@ -339,6 +339,7 @@ def test_watch_waits_for_a_run_that_has_not_begun(tmp_path):
     assert list(found[0].fids()) == [9]
 
 
+@pytest.mark.slow
 def test_watch_scores_what_comes_and_training_keeps_it_until_then(tmp_path):
     """The run saves four times while the watch is busy, and keeps two of its own accord."""
     run = Run(tmp_path)

@@ -71,6 +71,7 @@ def test_npz_of_a_count_has_the_drawn_classes(tiny_run, network, tmp_path):
     np.testing.assert_array_equal(np.load(path)["arr_1"], [2, 0, 2, 0, 2])
 
 
+@pytest.mark.slow
 def test_average_is_another_generator(tiny_run, tmp_path):
     found = []
     for use_ema in (False, True):
