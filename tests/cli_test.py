@@ -4,16 +4,56 @@ A full disk under a run is in training/loop_test.
 """
 
 import io
+import subprocess
 
 import pytest
 
 from sagan_tf import config, errors
 from sagan_tf.data import dataset, prepare
 from tests.conftest import ROOT
-from tests.processes import error_line, run
+from tests.processes import error_line, run, start
 from tests.testing import make_pictures
 
+# Every command but the two that made what the repository holds.
+COMMANDS = (
+    "train_imagenet.py",
+    "eval_imagenet.py",
+    *(
+        f"sagan_tf.tools.{path.stem}"
+        for path in sorted((ROOT / "sagan_tf" / "tools").glob("*.py"))
+        if not path.stem.startswith(("__", "make_digits"))
+    ),
+)
 
+
+@pytest.fixture(name="refused", scope="module")
+def fixture_refused():
+    """What became of every command with a flag that it does not have; all start at once."""
+    options = {"cwd": ROOT, "stdin": subprocess.DEVNULL}
+    started = {
+        name: start(
+            *([name] if name.endswith(".py") else ["-m", name]), "--no_such_flag=1", **options
+        )
+        for name in COMMANDS
+    }
+    return {name: (process, *process.communicate(timeout=300)) for name, process in started.items()}
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("command", COMMANDS)
+def test_unknown_flag_of_any_command_is_one_line_and_exit_code_1(refused, command):
+    process, out, err = refused[command]
+    line = error_line((process.returncode, out, err))
+    assert "no_such_flag" in line
+    assert err == f"{line}\n"
+
+
+def test_all_commands_are_tried():
+    assert len(COMMANDS) >= 13
+    assert "sagan_tf.tools.report" in COMMANDS
+
+
+@pytest.mark.slow
 @pytest.mark.process
 @pytest.mark.parametrize(
     ("script", "flags", "message"),
@@ -68,6 +108,7 @@ def fixture_prepared(tmp_path_factory):
 NETWORKS = ("--gf_dim=8", "--df_dim=8", "--attention_resolution=16")
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_size_and_classes_need_no_flag_where_the_data_says_them(prepared):
     code, out, err = run("train_imagenet.py", f"--data_dir={prepared}", *NETWORKS, "--dry_run")

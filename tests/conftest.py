@@ -23,14 +23,23 @@ gc.set_threshold(100_000, 50, 50)  # as in the commands (`cli.run`)
 
 # The files that take longest begin first, so that no worker is left alone with one at the end.
 _LONG = (
-    "distributed_test",
-    "train_test",
     "model_test",
+    "distributed_test",
     "faults_test",
-    "training_step_test",
-    "watch_test",
-    "cli_test",
+    "export_test",
+    "train_test",
+    "loop_test",
+    "steps_test",
+    "resume_test",
+    "report_test",
+    "beside_training_test",
+    "check_test",
+    "sample_test",
     "evaluate_test",
+    "dataset_test",
+    "watch_test",
+    "prepare_test",
+    "cli_test",
 )
 TESTDATA = pathlib.Path(__file__).parent / "testdata"
 ROOT = pathlib.Path(__file__).parent.parent

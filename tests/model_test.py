@@ -91,6 +91,7 @@ def test_forwards_match_with_the_kernels_that_the_commands_take():
     assert "4 passed" in done.stdout
 
 
+@pytest.mark.slow
 def test_three_iterations_match_the_reference(loaded):
     gan, numbers = loaded
     learning_rate = gan.train_config.generator_learning_rate
@@ -224,6 +225,7 @@ def one_device(**settings):
     return losses, first, reference_checkpoint.variables(gan)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replicas", [1, 4])
 def test_several_devices_walk_as_one(replicas):
     strategy = distribution.make_strategy(config.TrainConfig(num_devices=replicas))
@@ -258,16 +260,19 @@ def assert_same_walk(walk, **settings):
             np.testing.assert_allclose(found[name], value, rtol=2e-3, atol=2e-4, err_msg=name)
 
 
+@pytest.mark.slow
 def test_parts_one_after_the_other_are_the_same():
     assert_same_walk(iterations(model_config=PLAIN_MODEL, accumulate=4), model_config=PLAIN_MODEL)
 
 
+@pytest.mark.slow
 def test_parts_on_each_of_two_devices_are_the_same():
     strategy = distribution.make_strategy(config.TrainConfig(num_devices=2))
     walk = iterations(strategy, PLAIN_MODEL, accumulate=2)
     assert_same_walk(walk, model_config=PLAIN_MODEL)
 
 
+@pytest.mark.slow
 def test_batch_norm_across_devices_is_batch_norm_on_one():
     """Groups of 4 images span two of the four devices."""
     strategy = distribution.make_strategy(config.TrainConfig(num_devices=4))
@@ -411,5 +416,6 @@ def test_float16_is_near_float32_and_scales_its_losses(monkeypatch):
     }
 
 
+@pytest.mark.slow
 def test_two_passes_through_d_give_what_one_gives():
     assert_same_walk(iterations(optimizations="none"))

@@ -25,6 +25,7 @@ def program(name, *command):
     return f"--program={name}={shlex.join([sys.executable, *map(str, command)])}"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("flags", "seconds", "turns", "peak"),
     [
@@ -61,6 +62,7 @@ def test_programs_take_turns_and_are_compared_round_by_round(tmp_path, flags, se
     ]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("code", "flags", "message"),
     [

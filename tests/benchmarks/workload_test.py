@@ -12,6 +12,7 @@ SETTING = Setting(
 )
 
 
+@pytest.mark.slow
 def test_step_is_that_of_the_training_loop():
     with workload.random_records(SETTING) as data:
         measured = workload.Workload(SETTING, "train", data_config=data, iterations=2)

@@ -112,6 +112,7 @@ def test_shards_mix_the_classes(finished):
     assert labels != sorted(labels)
 
 
+@pytest.mark.process
 def test_same_pictures_from_a_tar_with_more_workers_are_the_same_bytes(source, finished, tmp_path):
     tar = make_tar(type(tmp_path)(source), tmp_path / "train.tar")
     prepare(tar, tmp_path / "out", workers=2)
@@ -355,6 +356,7 @@ def test_bad_settings_are_one_line(options, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.process
 def test_names_that_are_no_utf8_are_reported(tmp_path):
     """What is printed fits a stream of ASCII."""
     make_pictures(tmp_path / "source", {"ant": 3})

@@ -103,6 +103,7 @@ def test_record_says_what_the_numbers_depend_on(run, first):
         assert part in citation
 
 
+@pytest.mark.slow
 def test_scores_do_not_depend_on_batch_size_or_devices(settings, first):
     (second, *_), printed = evaluate(settings(dcgan_generator_batch_size=37, num_devices=2))
     assert second.inception_score == pytest.approx(first[0][0].inception_score, rel=1e-4)

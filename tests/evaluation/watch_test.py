@@ -339,6 +339,7 @@ def test_watch_waits_for_a_run_that_has_not_begun(tmp_path):
     assert list(found[0].fids()) == [9]
 
 
+@pytest.mark.slow
 def test_watch_scores_what_comes_and_training_keeps_it_until_then(tmp_path):
     """The run saves four times while the watch is busy, and keeps two of its own accord."""
     run = Run(tmp_path)
@@ -376,18 +377,6 @@ def test_request_to_keep_is_heeded_for_a_day(tmp_path):
     other.withdraw()
     run.save(10, 0.0)
     assert run.saved.steps == [9, 10]
-
-
-def test_request_is_renewed_while_its_process_lives(tmp_path, monkeypatch):
-    monkeypatch.setattr(keep_requests, "_RENEWED_SECONDS", 0.05)
-    request = keep_requests.KeepRequest(str(tmp_path), "one")
-    path = tmp_path / "keep-for-one.json"
-    os.utime(path, (0, 0))
-    while path.stat().st_mtime == 0:
-        time.sleep(0.01)
-    request.withdraw()
-    time.sleep(0.2)
-    assert not path.exists()
 
 
 OLD_PROTOCOL = {

@@ -5,19 +5,6 @@ import pytest
 from PIL import Image
 
 from sagan_tf.images import grids
-from sagan_tf.images import pixels as images_pixels
-
-
-def test_to_uint8_inverts_the_records_scaling():
-    pixels = np.arange(256, dtype=np.uint8)
-    scaled = pixels.astype(np.float32) * np.float32(2 / 255) - 1
-    np.testing.assert_array_equal(images_pixels.to_uint8(scaled), pixels)
-
-
-def test_to_uint8_clips():
-    np.testing.assert_array_equal(
-        images_pixels.to_uint8([-1.5, -1, 0.001, 1, 2]), [0, 0, 128, 255, 255]
-    )
 
 
 def test_grid_places_images_row_by_row():
@@ -37,12 +24,6 @@ def test_grid_of_wrong_count_is_refused():
 )
 def test_squarest_grid(count, expected):
     assert grids.squarest_grid(count) == expected
-
-
-def test_png_round_trip():
-    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
-    decoded = np.asarray(Image.open(io.BytesIO(images_pixels.encode_png(pixels))))
-    np.testing.assert_array_equal(decoded, pixels)
 
 
 def test_sheet_has_names_left_and_above():

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -66,6 +67,18 @@ def test_run_is_found_by_its_path_and_by_the_one_above(tmp_path):
     expected = f"--run={tmp_path}: several runs are there; name one of {tmp_path}/imagenet_2, {run}"
     with pytest.raises(errors.UserError, match=f"^{expected}$"):
         directory.find_run(str(tmp_path))
+
+
+def test_run_is_found_in_the_directory_of_runs(tiny_run, tmp_path):
+    parent = os.path.dirname(tiny_run)
+    assert directory.find_run(parent) == directory.find_run(tiny_run) == tiny_run
+    for name in ("imagenet_2", "imagenet_4"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+    with pytest.raises(errors.UserError, match="several runs are there; name one of .*net_2, "):
+        directory.find_run(str(tmp_path))
+    with pytest.raises(errors.UserError, match="no run there"):
+        directory.find_run(str(tmp_path / "absent"))
 
 
 def test_place_without_a_run_is_one_line(tmp_path):

@@ -36,6 +36,18 @@ def test_request_expires_after_a_day(tmp_path):
     request.withdraw()
 
 
+def test_request_is_renewed_while_its_process_lives(tmp_path, monkeypatch):
+    monkeypatch.setattr(keep_requests, "_RENEWED_SECONDS", 0.05)
+    request = keep_requests.KeepRequest(str(tmp_path), "one")
+    path = tmp_path / "keep-for-one.json"
+    os.utime(path, (0, 0))
+    while path.stat().st_mtime == 0:
+        time.sleep(0.01)
+    request.withdraw()
+    time.sleep(0.2)
+    assert not path.exists()
+
+
 @pytest.mark.parametrize("text", ["damaged", "{}", "[]", '{"from_step": null}'])
 def test_file_that_is_no_request_is_ignored(tmp_path, text):
     (tmp_path / "keep-for-nobody.json").write_text(text)

@@ -44,6 +44,7 @@ def start_holder(path):
     return holder
 
 
+@pytest.mark.process
 def test_lock_is_held_by_one_process_and_dies_with_it(tmp_path):
     path = str(tmp_path / "lock")
     assert files.lock_holder(path) is None
@@ -82,6 +83,7 @@ def test_lock_waits_for_its_turn_where_nothing_is_to_be_said(tmp_path):
     assert taken.is_set()
 
 
+@pytest.mark.process
 def test_process_of_an_older_release_keeps_us_out(tmp_path):
     path = str(tmp_path / "lock")
     command = [sys.executable, "-c", OLD_HOLDER, path]

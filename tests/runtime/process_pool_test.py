@@ -13,6 +13,8 @@ import pytest
 from sagan_tf import errors
 from sagan_tf.runtime import process_pool
 
+# One worker is this process itself.
+ONE_AND_THREE = [1, pytest.param(3, marks=pytest.mark.process)]
 ROOT = pathlib.Path(__file__).parents[2]
 
 # What the killed process does: three workers at work on items that take for ever.
@@ -81,7 +83,7 @@ def identity(item):
 
 
 @pytest.mark.parametrize("count", [0, 1, 16, 100])
-@pytest.mark.parametrize("number_workers", [1, 3])
+@pytest.mark.parametrize("number_workers", ONE_AND_THREE)
 def test_results_come_with_their_items_in_order(number_workers, count):
     items = ({"place": i, "more": "kept"} for i in range(count))
     found = list(
@@ -99,6 +101,7 @@ def test_results_come_with_their_items_in_order(number_workers, count):
     assert (os.getpid() in processes) == (number_workers == 1 and count > 0)
 
 
+@pytest.mark.process
 def test_order_does_not_depend_on_who_is_ready_first():
     found = process_pool.ordered_map(
         squares_late_first, iter(range(50)), argument=identity, settings=(), workers=3, chunk=4
@@ -106,6 +109,7 @@ def test_order_does_not_depend_on_who_is_ready_first():
     assert [result for _, result in found] == [i * i for i in range(50)]
 
 
+@pytest.mark.process
 def test_only_the_argument_travels():
     """An item may be what cannot be sent to another process."""
     items = ((i, lambda: None) for i in range(20))
@@ -115,7 +119,9 @@ def test_only_the_argument_travels():
     assert [result for _, (result, _) in found] == [i * i for i in range(20)]
 
 
-@pytest.mark.parametrize(("number_workers", "ahead"), [(1, 1), (3, 10 * 4)])
+@pytest.mark.parametrize(
+    ("number_workers", "ahead"), [(1, 1), pytest.param(3, 10 * 4, marks=pytest.mark.process)]
+)
 def test_an_endless_iterator_is_consumed_a_few_chunks_ahead(number_workers, ahead):
     items = Counted()
     found = process_pool.ordered_map(
@@ -127,12 +133,14 @@ def test_an_endless_iterator_is_consumed_a_few_chunks_ahead(number_workers, ahea
     found.close()
 
 
+@pytest.mark.process
 def test_nothing_is_taken_before_somebody_asks():
     items = Counted()
     process_pool.ordered_map(squares, items, argument=identity, settings=(0,), workers=3)
     assert items.taken == 0
 
 
+@pytest.mark.process
 def test_dying_worker_is_an_error_that_names_the_flag():
     found = process_pool.ordered_map(
         die_at, iter(range(1000)), argument=identity, settings=(40,), workers=3, chunk=4
@@ -141,6 +149,7 @@ def test_dying_worker_is_an_error_that_names_the_flag():
         list(found)
 
 
+@pytest.mark.process
 def test_results_from_before_a_workers_death_are_those_of_the_first_items():
     seen = []
     found = process_pool.ordered_map(
@@ -153,7 +162,7 @@ def test_results_from_before_a_workers_death_are_those_of_the_first_items():
     assert 288 - 6 * 16 <= len(seen) <= 288
 
 
-@pytest.mark.parametrize("number_workers", [1, 3])
+@pytest.mark.parametrize("number_workers", ONE_AND_THREE)
 def test_error_of_the_function_comes_through(number_workers):
     found = process_pool.ordered_map(
         fail_at, iter(range(100)), argument=identity, settings=(40,), workers=number_workers
@@ -162,6 +171,7 @@ def test_error_of_the_function_comes_through(number_workers):
         list(found)
 
 
+@pytest.mark.process
 def test_workers_leave_interrupts_to_their_parent():
     found = process_pool.ordered_map(
         on_interrupt, iter(range(8)), argument=identity, settings=(), workers=2, chunk=1
@@ -202,6 +212,7 @@ def wait_until(condition, seconds):
     return condition()
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not pathlib.Path("/proc/self/stat").exists(), reason="it looks into /proc")
 def test_workers_end_when_their_parent_is_killed():
     parent = subprocess.Popen(

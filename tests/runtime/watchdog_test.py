@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from sagan_tf.runtime import watchdog
 
 # `re` holds the interpreter lock while it searches this for hours: threads and handlers wait.
@@ -21,6 +23,7 @@ def run(seconds, body):
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.process
 def test_process_that_is_stuck_outside_python_is_killed_after_a_line():
     result = run(0.5, "re.match('(a+)+b', 'a' * 60)")
     assert result.returncode == -signal.SIGKILL
@@ -28,6 +31,7 @@ def test_process_that_is_stuck_outside_python_is_killed_after_a_line():
     assert result.stdout == ""
 
 
+@pytest.mark.process
 def test_process_that_is_in_time_goes_on():
     result = run(60, "pass")
     assert (result.returncode, result.stdout, result.stderr) == (0, "in time\n", "")

@@ -8,22 +8,21 @@ import signal
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
-from sagan_tf import config, errors, model
+from sagan_tf import config, errors
 from sagan_tf.runtime import distribution
 from tests import processes
 from tests.testing import make_data
-from tests.training import small_runs
 
+STEPS = 10
 # Attention on several devices, and four of them, are model_test's.
 FLAGS = (
     *processes.PLAIN,
     "--num_towers=4",
     "--save_checkpoint_secs=0",
     "--keep_checkpoints=100",
-    "--sample_every=10",
+    f"--sample_every={STEPS}",
     "--deterministic",
 )
 # The graph optimizer does not change the trajectory either.
@@ -64,7 +63,7 @@ def fixture_lost(flags):
     other.communicate()
     step = processes.rows(run_dir)[-1]["step"]
     again = processes.start_workers(
-        2, *given, "--strategy=multi_worker", f"--max_steps={max(10, step + 1)}"
+        2, *given, "--strategy=multi_worker", f"--max_steps={max(STEPS, step + 1)}"
     )
     ends = [process.communicate(timeout=300) for process in again]
     return (
@@ -76,14 +75,16 @@ def fixture_lost(flags):
 
 @pytest.fixture(name="walks", scope="module")
 def fixture_walks(flags, lost):
-    """Directories of the same ten steps with 4 towers, by layout.
+    """Directories of the same steps with 4 towers, by layout.
 
     On one device, in 2 parts on each of 2 devices, and on 2 workers of which one was lost on the
     way.
     """
     assert [code for code, *_ in lost[2]] == [0, 0], lost[2]
     for name, more in LAYOUTS.items():
-        code, _, err = processes.run("train_imagenet.py", *flags(name)[0], *more, "--max_steps=10")
+        code, _, err = processes.run(
+            "train_imagenet.py", *flags(name)[0], *more, f"--max_steps={STEPS}"
+        )
         assert code == 0, err
     return {name: flags(name)[1] for name in (*LAYOUTS, "workers")}
 
@@ -138,7 +139,7 @@ def test_ten_steps_stay_together(walks, layout):
                 row["step"],
                 name,
             )
-    found, expected = processes.state(walks[layout], 10), processes.state(walks["one"], 10)
+    found, expected = (processes.state(walks[name], STEPS) for name in (layout, "one"))
     assert set(found) == set(expected)
     assert len([name for name in found if "/ema.S" in name]) > 30
     for name, value in expected.items():
@@ -152,7 +153,7 @@ def test_ten_steps_stay_together(walks, layout):
 @pytest.mark.parametrize("layout", OTHERS)
 def test_samples_are_alike(walks, layout):
     pictures = [
-        np.asarray(Image.open(walks[name] / "samples" / "step-00000010.png"), np.int32)
+        np.asarray(Image.open(walks[name] / "samples" / f"step-{STEPS:08}.png"), np.int32)
         for name in (layout, "one")
     ]
     assert pictures[0].std() > 1
@@ -171,58 +172,71 @@ def test_lost_worker_is_a_clear_end_and_a_restart_continues(flags, lost):
     assert "continuing from step " in again[0][1]
     assert "worker 1: done: step " in again[1][1]
     steps = [row["step"] for row in processes.rows(flags("workers")[1])]
-    assert steps == list(range(1, max(10, step + 1) + 1))
+    assert steps == list(range(1, max(STEPS, step + 1) + 1))
+
+
+@pytest.fixture(name="ended", scope="module")
+def fixture_ended(tmp_path_factory, data):
+    """Exit code, output and error of starts that fail, by name; they all start at once.
+
+    "chief" waits for "other", which has no data, to make its variables. The other worker of
+    "alone" never appears. "nowhere" has addresses that do not exist.
+    """
+    path = tmp_path_factory.mktemp("ended")
+    flags = [*processes.PLAIN, "--num_towers=2", f"--data_dir={data}"]
+    chief, other = processes.start_workers(
+        2, *flags, f"--checkpoint_dir={path}/lost", more={1: [f"--data_dir={path}"]}
+    )
+    started = {"chief": chief, "other": other}
+
+    clusters = {
+        "alone": (processes.free_addresses(2), 1, ["--worker_timeout=3"]),
+        "nowhere": (["a", "b"], 0, []),
+    }
+    for name, (addresses, index, more) in clusters.items():
+        task = {"type": "worker", "index": index}
+        cluster = json.dumps({"cluster": {"worker": addresses}, "task": task})
+        started[name] = processes.start(
+            "train_imagenet.py",
+            *flags,
+            f"--checkpoint_dir={path}/{name}",
+            *more,
+            env=processes.environment(TF_CONFIG=cluster),
+        )
+
+    found = {}
+    try:
+        for name, process in started.items():
+            out, err = process.communicate(timeout=100)
+            found[name] = process.returncode, out, err
+    finally:
+        for process in started.values():
+            process.kill()
+            process.communicate()
+    return found
 
 
 @pytest.mark.process
 @pytest.mark.slow
-def test_worker_that_never_appears_is_not_waited_for_without_end(tmp_path, data):
-    cluster = {
-        "cluster": {"worker": processes.free_addresses(2)},
-        "task": {"type": "worker", "index": 1},
-    }
-    result = processes.run(
-        "train_imagenet.py",
-        *processes.PLAIN,
-        "--num_towers=2",
-        f"--data_dir={data}",
-        f"--checkpoint_dir={tmp_path}",
-        "--worker_timeout=3",
-        env=processes.environment(TF_CONFIG=json.dumps(cluster)),
+def test_worker_that_never_appears_is_not_waited_for_without_end(ended):
+    line = processes.error_line(
+        ended["alone"], code=-signal.SIGKILL, beginning="TF_CONFIG names 2 workers"
     )
-    line = processes.error_line(result, code=-signal.SIGKILL, beginning="TF_CONFIG names 2 workers")
     assert "not all have appeared within --worker_timeout=3 seconds" in line
 
 
-def test_worker_lost_while_the_others_start_is_a_clear_end(tmp_path, data, monkeypatch):
-    """A worker waits for a second one to make its variables, which has no data and has left."""
-
-    def second_is_gone(*_):
-        raise tf.errors.UnavailableError(None, None, "connection refused")
-
-    monkeypatch.setattr(distribution, "number_of_workers", lambda _: 2)
-    train_config = small_runs.settings(tmp_path)
-    with pytest.raises(errors.UserError, match=r"it holds no \*.tfrecords"):
-        small_runs.train(config.DataConfig(data_dir=str(tmp_path)), train_config)
-    monkeypatch.setattr(model, "SAGAN", second_is_gone)
-    with pytest.raises(errors.WorkerLost, match="another worker has died or does not answer"):
-        small_runs.train(config.DataConfig(data_dir=data), train_config)
+@pytest.mark.process
+@pytest.mark.slow
+def test_worker_lost_while_the_others_start_is_a_clear_end(ended):
+    line = processes.error_line(ended["chief"], code=75, beginning="another worker")
+    assert "another worker has died or does not answer" in line
+    assert "it holds no *.tfrecords" in processes.error_line(ended["other"])
 
 
 @pytest.mark.process
 @pytest.mark.slow
-def test_cluster_that_cannot_be_joined_is_one_line(tmp_path, data):
-    text = '{"cluster": {"worker": ["a", "b"]}, "task": {"type": "worker", "index": 0}}'
-    line = processes.error_line(
-        processes.run(
-            "train_imagenet.py",
-            *processes.PLAIN,
-            f"--data_dir={data}",
-            f"--checkpoint_dir={tmp_path}",
-            env=processes.environment(TF_CONFIG=text),
-        )
-    )
-    assert "the workers cannot be joined" in line
+def test_cluster_that_cannot_be_joined_is_one_line(ended):
+    assert "the workers cannot be joined" in processes.error_line(ended["nowhere"])
 
 
 @pytest.mark.parametrize(

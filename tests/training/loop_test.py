@@ -47,6 +47,7 @@ def test_loop_stops_at_everything_that_is_to_be_written():
     assert count(0, 60.0) == 1
 
 
+@pytest.mark.slow
 def test_weights_that_are_not_finite_are_not_saved(tmp_path, data, monkeypatch):
     def spoils_a_weight(gan):
         def steps(_, count):
@@ -67,6 +68,7 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path, data, monkeypatch):
     assert checkpoints.Checkpoints(train_config.run_dir, {}).steps == [0, 1]
 
 
+@pytest.mark.slow
 def test_losses_that_are_not_finite_stop_the_run(tmp_path, data, monkeypatch):
     """Losses that are so by themselves come below."""
     monkeypatch.setattr(training_steps, "make_train_steps", small_runs.steps_that_fail_at(3))
@@ -108,6 +110,7 @@ def test_rollbacks_are_counted_and_end(tmp_path, data):
     assert small_runs.newest_checkpoint(train_config.run_dir) == 0
 
 
+@pytest.mark.slow
 def test_signal_saves_and_leaves(tmp_path, data, monkeypatch):
     """After the step in which it comes; faults_test has it on a real run."""
 
@@ -132,6 +135,7 @@ def test_signal_saves_and_leaves(tmp_path, data, monkeypatch):
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
+@pytest.mark.slow
 def test_signal_while_steps_are_traced_ends_the_run_at_once(tmp_path, data, monkeypatch):
     """TensorFlow wraps an Exception that is raised while it traces, but not this one."""
 
@@ -159,6 +163,7 @@ def test_damaged_record_met_in_training_is_named(tmp_path, data):
         train(data, settings(tmp_path))
 
 
+@pytest.mark.slow
 def test_record_met_late_keeps_the_steps_before_it(tmp_path, monkeypatch):
     """A damaged record stops the run when its window is read, and the steps before are kept."""
     monkeypatch.setattr(training_steps, "make_iteration", small_runs.small_iteration)
@@ -187,6 +192,7 @@ def test_record_met_late_keeps_the_steps_before_it(tmp_path, monkeypatch):
         np.testing.assert_array_equal(kept[name], value, err_msg=name)
 
 
+@pytest.mark.slow
 def test_data_that_change_under_the_run_are_named_and_can_be_put_back(tmp_path, monkeypatch):
     """A file is replaced by other records of the same sizes, put back, and removed."""
     monkeypatch.setattr(training_steps, "make_iteration", small_runs.small_iteration)
@@ -228,6 +234,7 @@ def test_data_that_change_under_the_run_are_named_and_can_be_put_back(tmp_path, 
     assert small_runs.newest_checkpoint(train_config.run_dir) > step
 
 
+@pytest.mark.slow
 def test_full_disk_is_one_line_and_keeps_the_last_checkpoint(tmp_path, data, monkeypatch):
     monkeypatch.setattr(training_steps, "make_iteration", small_runs.small_iteration)
     with small_disk(tmp_path / "disk", "4m") as disk:

@@ -11,7 +11,7 @@ from tests import processes
 from tests.testing import make_data
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
-N = 4
+N = 3
 FLAGS = (
     *processes.PLAIN,
     "--generator_type=test",

@@ -32,6 +32,7 @@ def fixture_finished(tmp_path_factory):
     return data, train_config, train(data, train_config)
 
 
+@pytest.mark.slow
 def test_run_directory_holds_everything(finished):
     _, train_config, printed = finished
     run = pathlib.Path(train_config.run_dir)
@@ -63,6 +64,7 @@ def test_run_directory_holds_everything(finished):
     assert checkpoints.Checkpoints(str(run), {}).steps == [0, 4]
 
 
+@pytest.mark.slow
 def test_rows_hold_the_sigma_of_every_normalised_weight(finished):
     """By NumPy from the checkpoint: one power iteration from u, whatever has come before."""
     state, row = stored(finished[1], 4), rows(finished[1])[1]
@@ -79,6 +81,7 @@ def test_rows_hold_the_sigma_of_every_normalised_weight(finished):
         )
 
 
+@pytest.mark.slow
 def test_tensorboard_shows_what_is_looked_for_first(finished):
     tags = set()
     for path in pathlib.Path(finished[1].run_dir).glob("events.out.tfevents.*"):
@@ -107,6 +110,7 @@ def test_tensorboard_shows_what_is_looked_for_first(finished):
     } <= tags
 
 
+@pytest.mark.slow
 def test_history_has_start_end_and_environment(finished):
     events = history.read(finished[1].run_dir)
     assert [(event["event"], event["step"]) for event in events[:2]] == [("start", 0), ("end", 4)]
@@ -116,11 +120,13 @@ def test_history_has_start_end_and_environment(finished):
     assert events[1]["reason"] == "done"
 
 
+@pytest.mark.slow
 def test_finished_run_has_nothing_to_do(finished):
     data, train_config, _ = finished
     assert "nothing to do: step 4 of --max_steps=4 is reached" in train(data, train_config)
 
 
+@pytest.mark.slow
 def test_other_model_is_refused(finished):
     data, train_config, _ = finished
     other = config.ModelConfig(
@@ -130,6 +136,7 @@ def test_other_model_is_refused(finished):
         train(data, train_config, other)
 
 
+@pytest.mark.slow
 def test_classes_of_the_data_are_kept_with_the_run(tmp_path, data, monkeypatch):
     """Those that `dataset.json` names, and numbers where there is none."""
     monkeypatch.setattr(
@@ -208,6 +215,7 @@ def fixture_rolled_back(tmp_path_factory, data):
         return again, train(data, again, PLAIN_MODEL), seeds
 
 
+@pytest.mark.slow
 def test_rollback_goes_on_from_the_checkpoint_with_other_numbers(rolled_back):
     again, printed, seeds = rolled_back
     assert "step 5: d_loss is not finite; " in printed
@@ -228,6 +236,7 @@ def test_rollback_goes_on_from_the_checkpoint_with_other_numbers(rolled_back):
     assert checkpoints.Checkpoints(again.run_dir, {}).steps == [4, 5, 6]
 
 
+@pytest.mark.slow
 def test_average_begins_where_a_run_without_one_goes_on(rolled_back):
     again, printed, _ = rolled_back
     assert "the average of the generator begins at step 4" in printed
@@ -241,6 +250,7 @@ def test_average_begins_where_a_run_without_one_goes_on(rolled_back):
     )
 
 
+@pytest.mark.slow
 def test_run_goes_on_in_float16_and_back(rolled_back, data, tmp_path, monkeypatch):
     """From a run of float32 at step 4 two steps in float16, then one in float32."""
     again, printed, _ = rolled_back

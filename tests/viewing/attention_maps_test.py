@@ -23,6 +23,7 @@ def draw(run_dir, tmp_path, **options):
         return stream.getvalue(), dict(archive)
 
 
+@pytest.mark.slow
 def test_values_are_the_attention_of_the_places_asked_for(tiny_run, tmp_path):
     said, values = draw(tiny_run, tmp_path, classes="goldfish", seeds="4,6", queries="0,0;17,30.5")
     assert "attention of the generator, step 5, sigma_ratio 0.5: " in said
@@ -69,6 +70,7 @@ def test_discriminator_looks_at_a_real_picture(tiny_run, tmp_path):
     assert "seeds" not in values
 
 
+@pytest.mark.slow
 def test_discriminator_looks_at_generated_images(tiny_run, tmp_path):
     _, values = draw(tiny_run, tmp_path, network="discriminator", seeds="0-1")
     network = trained.open_model(tiny_run)
@@ -76,6 +78,7 @@ def test_discriminator_looks_at_generated_images(tiny_run, tmp_path):
     assert np.abs(values["images"] - (expected + 1) * 127.5).max() <= 0.51
 
 
+@pytest.mark.slow
 def test_at_zero_it_says_that_attention_is_not_used_yet(tmp_path):
     run_dir = make_run(tmp_path / "run", ratio=0.0)
     said, values = draw(run_dir, tmp_path, seeds="0", arrows=0)

@@ -100,6 +100,7 @@ def test_saved_model_needs_tensorflow_alone_and_keras_file_no_class_of_ours(
     assert found["names"][1] == "goldfish, Carassius auratus"
 
 
+@pytest.mark.slow
 def test_seeds_make_the_pictures_of_sample(signatures, network):
     z, drawn = network.draw([5, 3, 9])
     found = signatures["from_seeds"](
@@ -111,6 +112,7 @@ def test_seeds_make_the_pictures_of_sample(signatures, network):
     assert np.abs(found["images"].numpy() - expected).max() <= 1
 
 
+@pytest.mark.slow
 def test_attention_comes_with_it(signatures, network):
     found = signatures["attention"](z=tf.constant(Z), labels=tf.constant(LABELS))
     _, expected = network.attention(Z, LABELS)
@@ -132,6 +134,7 @@ def test_average_without_attention(plain_run, tmp_path):
     assert "attention" not in tf.saved_model.load(str(tmp_path / "M")).signatures
 
 
+@pytest.mark.slow
 def test_card_says_what_it_is(exported, network, tiny_run):
     with open(os.path.join(exported[0], "model.json"), encoding="utf-8") as file:
         card = json.load(file)
@@ -143,6 +146,7 @@ def test_card_says_what_it_is(exported, network, tiny_run):
     assert trained.open_model(exported[0]).card == network.card
 
 
+@pytest.mark.slow
 def test_size_difference_and_speed_are_said(exported):
     first, second, end = exported[1].split("\n")
     assert end == ""
@@ -174,6 +178,7 @@ def test_tools_take_an_exported_model(exported, tiny_run, tmp_path):
     np.testing.assert_allclose(between[0], between[1], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"step": 6}, "--step=6: .* holds step 5 only"), ({"use_ema": True}, "--use_ema: .* without")],
@@ -183,6 +188,7 @@ def test_exported_model_is_what_it_is(exported, options, message):
         trained.open_model(exported[0], **options)
 
 
+@pytest.mark.slow
 def test_damaged_export_is_one_line(exported, tmp_path):
     with open(exported[0] + "/generator.keras", "rb") as file:
         content = file.read()
@@ -203,6 +209,7 @@ def test_what_is_in_the_way_stays(tiny_run, tmp_path):
     assert (tmp_path / "M/mine").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_what_makes_other_images_is_refused(exported, network, tiny_run):
     average, card = trained.open_generator(tiny_run, use_ema=True)
     folded_average = trained.Trained(folding.fold(average), card, source=tiny_run)
@@ -212,6 +219,7 @@ def test_what_makes_other_images_is_refused(exported, network, tiny_run):
         viewing_export.check_folding(network, average)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
@@ -233,6 +241,7 @@ def test_nobody_elses_directory_is_touched(tiny_run, tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["M.tmp", "M.unfinished"]
 
 
+@pytest.mark.slow
 def test_exported_model_is_not_exported_again(exported, tmp_path):
     with pytest.raises(errors.UserError, match="it is an exported model; expected a run"):
         export(exported[0], tmp_path / "N")

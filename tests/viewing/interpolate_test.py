@@ -12,6 +12,7 @@ from sagan_tf.viewing import interpolate, sample, trained
 pytestmark = pytest.mark.usefixtures("open_once")
 
 
+@pytest.mark.slow
 def test_interpolation_ends_at_the_pictures_of_its_ends(tiny_run):
     network = trained.open_model(tiny_run)
     z, _ = network.draw([3, 4])

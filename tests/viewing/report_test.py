@@ -480,6 +480,7 @@ def test_unfinished_and_damaged_grids_are_passed_over(tmp_path):
     assert page.count('<div class="frame"') - page.count("hidden><img") == 1
 
 
+@pytest.mark.slow
 def test_grids_are_spread_over_the_run_and_take_bounded_space(tmp_path, monkeypatch):
     run_dir = make_run(tmp_path, numbers=False)
     noise = np.random.default_rng(0).integers(0, 256, (700, 700, 3), dtype=np.uint8)
@@ -521,6 +522,7 @@ def fixture_fresh_run(tmp_path_factory):
 FRESH = config.TrainConfig(batch_size=2, num_towers=1)
 
 
+@pytest.mark.slow
 def test_pictures_of_a_real_checkpoint(fresh_run, tmp_path):
     page = write(fresh_run, out=str(tmp_path / "report.html"))
     assert page.count("Checkpoint of step 0:") == 2

@@ -7,7 +7,6 @@ from PIL import Image
 
 from sagan_tf import config, errors
 from sagan_tf.images import pixels as images_pixels
-from sagan_tf.runs import directory
 from sagan_tf.viewing import sample as viewing_sample
 from sagan_tf.viewing import trained
 from tests.processes import run
@@ -72,6 +71,7 @@ def test_npz_of_a_count_has_the_drawn_classes(tiny_run, network, tmp_path):
     np.testing.assert_array_equal(np.load(path)["arr_1"], [2, 0, 2, 0, 2])
 
 
+@pytest.mark.slow
 def test_average_is_another_generator(tiny_run, tmp_path):
     found = []
     for use_ema in (False, True):
@@ -150,18 +150,6 @@ def test_flags_are_checked_first(options, message):
     with pytest.raises(errors.UserError) as error:
         config.SampleConfig(**{"run": "x", **options})
     assert str(error.value).startswith(message)
-
-
-def test_run_is_found_in_the_directory_of_runs(tiny_run, tmp_path):
-    parent = os.path.dirname(tiny_run)
-    assert directory.find_run(parent) == directory.find_run(tiny_run) == tiny_run
-    for name in ("imagenet_2", "imagenet_4"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "config.json").write_text("{}")
-    with pytest.raises(errors.UserError, match="several runs are there; name one of .*net_2, "):
-        directory.find_run(str(tmp_path))
-    with pytest.raises(errors.UserError, match="no run there"):
-        directory.find_run(str(tmp_path / "absent"))
 
 
 @pytest.mark.process

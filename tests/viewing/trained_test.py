@@ -36,6 +36,7 @@ def test_pixels_round_to_the_nearest_even_level():
     np.testing.assert_array_equal(trained.to_uint8(images), [0, 0, 128, 128, 129, 255, 255])
 
 
+@pytest.mark.slow
 def test_pixels_are_those_of_the_images(network):
     z, labels = network.draw([3, 5])
     np.testing.assert_array_equal(
