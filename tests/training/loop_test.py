@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import signal
+import threading
 import time
 
 import numpy as np
@@ -143,8 +144,9 @@ def test_signal_while_steps_are_traced_ends_the_run_at_once(tmp_path, data, monk
         del gan, seed
 
         def iteration(_):
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(1)  # Python's handler comes between two of its instructions.
+            # The thread that Python's handlers run in; a replica is traced in another one.
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+            time.sleep(5)  # Python's handler comes between two of that thread's instructions.
             raise AssertionError("the signal was not heard")
 
         return iteration
