@@ -31,16 +31,8 @@ from sagan_tf.evaluation import (
 from sagan_tf.runs import checkpoints, keep_requests, metric_writer
 from sagan_tf.runs import directory as runs_directory
 from tests import processes
+from tests.evaluation.conftest import DIGITS_MODEL
 
-DIGITS_MODEL = config.ModelConfig(
-    image_size=32,
-    z_dim=8,
-    gf_dim=8,
-    df_dim=8,
-    number_classes=10,
-    generator_type="baseline",
-    discriminator_type="baseline",
-)
 # FID by the number in a stub's checkpoint.
 STUB_FID = 10.0
 
