@@ -137,11 +137,6 @@ def open_directory(data_dir: str) -> Directory:
     return Directory(data_dir, _RecordDirectory(data_dir, dataset_info.read(data_dir)))
 
 
-def settings(data_dir: str) -> dict[str, int]:
-    """`Directory.settings` of a directory that is opened for this alone."""
-    return open_directory(data_dir).settings
-
-
 def open_records(data_dir: str, image_size: int, *, number_classes: int) -> Records:
     """`Directory.records` of a directory that is opened for this alone."""
     return open_directory(data_dir).records(image_size, number_classes=number_classes)

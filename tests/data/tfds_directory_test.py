@@ -83,7 +83,7 @@ def test_classes_and_limit(folder, prepared, tmp_path):
 
 def test_training_reads_a_prepared_directory_on_the_fly(folder, prepared):
     """TensorFlow's Lanczos and Pillow's differ by rounding: by 2 of 255 at most."""
-    assert dataset.settings(prepared) == {"number_classes": 3}
+    assert dataset.open_directory(prepared).settings == {"number_classes": 3}
     records = dataset.open_records(prepared, 32, number_classes=3)
     wanted = [
         (
