@@ -7,17 +7,12 @@ import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # XLA's programs run once or twice here: LLVM's optimiser costs more than it saves.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+)
 
 import numpy as np
 import pytest
-import tensorflow as tf
-
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4
-)
-
-tf.config.list_logical_devices()  # the choice is final
 
 gc.set_threshold(100_000, 50, 50)  # as in the commands (`cli.run`)
 
@@ -44,6 +39,18 @@ _LONG = (
 TESTDATA = pathlib.Path(__file__).parent / "testdata"
 ROOT = pathlib.Path(__file__).parent.parent
 os.chdir(ROOT)  # tests name data/digits as a user does
+
+
+def pytest_configure(config):
+    """Makes the devices, but where pytest only hands the tests to its workers."""
+    if config.getoption("numprocesses", None):
+        return
+    import tensorflow as tf
+
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4
+    )
+    tf.config.list_logical_devices()  # The choice is final.
 
 
 def pytest_collection_modifyitems(items):

@@ -2,9 +2,6 @@ import collections
 import contextlib
 import dataclasses
 import functools
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -15,6 +12,7 @@ from sagan_tf.config import optimization_names
 from sagan_tf.gan import losses, optimizers
 from sagan_tf.runtime import distribution
 from sagan_tf.training import previews
+from tests import processes
 from tests.testing import PLAIN_MODEL, TINY_MODEL, relative_error
 
 
@@ -70,25 +68,18 @@ def test_forwards_match_the_reference(loaded):
 @pytest.mark.slow
 def test_forwards_match_with_the_kernels_that_the_commands_take():
     """oneDNN's, which only a new process can have."""
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            __file__,
-            "-k",
-            "test_forwards_match_the_reference",
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "1"},
+    code, out, _ = processes.run(
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        __file__,
+        "-k",
+        "test_forwards_match_the_reference",
+        env=processes.environment(TF_ENABLE_ONEDNN_OPTS="1", PYTEST_ADDOPTS=""),
     )
-    assert done.returncode == 0, done.stdout
-    assert "4 passed" in done.stdout
+    assert code == 0, out
+    assert "4 passed" in out
 
 
 @pytest.mark.slow

@@ -5,13 +5,12 @@ import os
 import pathlib
 import re
 import socket
-import subprocess
-import sys
 import threading
 
 import numpy as np
 import tensorflow as tf
 
+from tests.commands import Command
 from tests.conftest import ROOT
 
 # A run of a small model that starts quickly.
@@ -34,22 +33,15 @@ PLAIN = (
 )
 
 
-def start(script, *flags, **options):
-    """A process of one of the two commands, of `-m MODULE`, or of a file."""
-    command = [script] if script == "-m" else [str(ROOT / script)]
-    return subprocess.Popen(
-        [sys.executable, *command, *flags],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
+def start(script, *flags, **options) -> Command:
+    """Starts one of the two commands, `-m MODULE`, or a file."""
+    return Command(script if script == "-m" else ROOT / script, *flags, **options)
 
 
-def run(script, *flags, **options):
-    """Exit code, standard output and standard error of a process that ends by itself."""
+def run(script, *flags, **options) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a command that ends by itself."""
     process = start(script, *flags, **options)
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate()
     return process.returncode, out, err
 
 

@@ -5,8 +5,6 @@ import json
 import os
 import re
 import struct
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -18,7 +16,7 @@ from sagan_tf.data import check as data_check
 from sagan_tf.data import dataset_info, records
 from sagan_tf.images import pixels as images_pixels
 from sagan_tf.tools import check_data
-from tests.conftest import ROOT
+from tests import processes
 from tests.testing import make_data, random_images, write_records
 
 DAMAGED = "the file is damaged or truncated there; make it again"
@@ -650,21 +648,15 @@ def test_command_leaves_with_1_and_names_the_fault(tmp_path):
     path = tmp_path / "faulty" / "part-1.tfrecords"
     make_data(tmp_path / "faulty")
     flip(path, 2, 500)
-    command = [sys.executable, "-m", "sagan_tf.tools.check_data", str(tmp_path / "faulty")]
-    done = subprocess.run(
-        [*command, f"--grid={grid}"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+    code, out, err = processes.run(
+        "-m", "sagan_tf.tools.check_data", tmp_path / "faulty", f"--grid={grid}"
     )
-    assert done.returncode == 1, done.stderr
-    lines = done.stdout.splitlines()
+    assert code == 1, err
+    lines = out.splitlines()
     assert lines[0] == f"{path}: record 2: damaged record: {DAMAGED}"
     assert lines[1].startswith("11 readable records in 2 files")
     assert lines[-1] == "FAULTY: damaged record: 1"
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in err
     assert grid.exists()
 
 

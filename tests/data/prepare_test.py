@@ -3,8 +3,6 @@ import json
 import os
 import pathlib
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -16,11 +14,10 @@ from sagan_tf import config, errors
 from sagan_tf.data import check, dataset, dataset_info, preprocessing, resume
 from sagan_tf.data import faults as data_faults
 from sagan_tf.data import prepare as data_prepare
-from tests.conftest import ROOT
+from tests import processes
 from tests.testing import NO_DISK, enlarge, make_pictures, make_tar, small_disk
 
 COUNTS = {"n01440764": 20, "n01443537": 14, "n02012849": 11}
-COMMAND = [sys.executable, "-m", "sagan_tf.tools.prepare_data"]
 
 
 @pytest.fixture(name="source", scope="module")
@@ -285,13 +282,7 @@ def test_killed_runs_finish_with_the_bytes_of_an_unbroken_one(large_source, tmp_
     flags = ["--source", str(large_source), "--size=64", "--shards=12", "--workers=2"]
     out, kills = tmp_path / "broken", 0
     for wait in (0.0, 0.3, 0.6):
-        process = subprocess.Popen(
-            [*COMMAND, *flags, f"--out={out}"],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        process = processes.start("-m", "sagan_tf.tools.prepare_data", *flags, f"--out={out}")
         process.stdout.readline()  # The work begins.
         time.sleep(wait)
         process.send_signal(signal.SIGKILL)
@@ -318,20 +309,11 @@ def test_full_disk_is_one_line_and_the_same_command_goes_on(large_source, tmp_pa
         assert prepare(large_source, small / "out", size=64, shards=12).records == 120
 
 
-def error_line(*flags):
-    done = subprocess.run([*COMMAND, *flags], capture_output=True, text=True, check=False, cwd=ROOT)
-    assert done.returncode == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    return line
-
-
 @pytest.mark.process
-@pytest.mark.slow
 def test_bad_command_is_one_line():
-    assert "--source=absent: there is no such file or directory" in error_line(
-        "--source=absent", "--out=y"
-    )
+    result = processes.run("-m", "sagan_tf.tools.prepare_data", "--source=absent", "--out=y")
+    line = processes.error_line(result)
+    assert "--source=absent: there is no such file or directory" in line
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,6 @@ One run meets one fault after another. What its data can do to it is in loop_tes
 
 import os
 import signal
-import subprocess
-import sys
 
 import pytest
 
@@ -18,6 +16,7 @@ from tests.testing import NO_DISK, PLAIN_MODEL, make_data, small_disk
 from tests.training import small_runs
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
+SCRIPT = str(ROOT / "train_imagenet.py")
 FLAGS = (*processes.PLAIN, "--steps_per_loop=1", "--max_steps=100000", "--num_towers=2")
 
 
@@ -33,11 +32,13 @@ def fixture_disk(tmp_path_factory):
         yield disk
 
 
-# The clock of the whole process jumps by years, forwards and back.
+# The command, in a process whose clock jumps by years, forwards and back.
 JUMPING_CLOCK = """
-import itertools, time
+import itertools, runpy, sys, time
 real, jumps = time.time, itertools.cycle([0, 3e8, -3e8, 86400, -7200])
 time.time = lambda: real() + next(jumps)
+sys.argv[0] = {script!r}
+runpy.run_path({script!r}, run_name="__main__")
 """
 
 
@@ -49,7 +50,8 @@ def fixture_outlived(tmp_path_factory, data, disk):
     space again; then it gets SIGTERM.
     """
     path = tmp_path_factory.mktemp("outlived")
-    (path / "sitecustomize.py").write_text(JUMPING_CLOCK)
+    program = path / "jumping_clock.py"
+    program.write_text(JUMPING_CLOCK.format(script=SCRIPT))
     if disk:
         (disk / "filler").write_bytes(b"x" * 200_000)
     flags = [
@@ -58,13 +60,7 @@ def fixture_outlived(tmp_path_factory, data, disk):
         f"--checkpoint_dir={path}",
         f"--summary_dir={disk or path}",
     ]
-    process = processes.start(
-        "train_imagenet.py",
-        *flags,
-        "--save_checkpoint_secs=2",
-        "--sample_every=5",
-        env=processes.environment(PYTHONPATH=f"{path}:{ROOT}"),
-    )
+    process = processes.start(program, *flags, "--save_checkpoint_secs=2", "--sample_every=5")
     found = {"path": path, "flags": flags}
     try:
         if disk:
@@ -109,7 +105,6 @@ def test_run_keeps_others_out(outlived):
 # Kills the run when the first file of the checkpoint of a step appears.
 KILL_INSIDE_SAVE = """
 import os, runpy, signal, sys, threading
-sys.path.insert(0, {root!r})
 def watch():
     while True:
         try:
@@ -142,25 +137,12 @@ def fixture_killed(outlived):
     step = outlived["saved"] + 2
     program = path / "program.py"
     program.write_text(
-        KILL_INSIDE_SAVE.format(
-            root=str(ROOT), run=str(run_dir), step=step, script=str(ROOT / "train_imagenet.py")
-        )
+        KILL_INSIDE_SAVE.format(run=str(run_dir), step=step, script=SCRIPT), encoding="utf-8"
     )
-    process = subprocess.run(
-        [
-            sys.executable,
-            str(program),
-            *outlived["flags"],
-            "--num_devices=2",
-            "--save_checkpoint_secs=0",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert process.returncode == -signal.SIGKILL, process.stderr
-    return step, process.stdout, files_of_step(run_dir, step)
+    flags = [*outlived["flags"], "--num_devices=2", "--save_checkpoint_secs=0"]
+    code, out, err = processes.run(program, *flags)
+    assert code == -signal.SIGKILL, err
+    return step, out, files_of_step(run_dir, step)
 
 
 def files_of_step(run_dir, step: int) -> list[str]:
