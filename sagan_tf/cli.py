@@ -76,8 +76,7 @@ def run(command: help_text.Command, main: Callable[[], None], *, program: str = 
     # Answer -h and --version at once, before anything else is loaded.
     answer = help_text.answer(command, program or _program(), words=sys.argv[1:])
     if answer:
-        print(answer)
-        sys.exit(0)
+        leave(answer)
 
     # Run it.
     define(*command.kinds)
@@ -147,6 +146,15 @@ def _exit_code(main: Callable[[], None]) -> int:
     except errors.Interrupted as stop:
         fail(str(stop), 128 + stop.signal)
     return 0
+
+
+def leave(answer: str) -> NoReturn:
+    """Prints an answer and ends the process; a reader such as `head` may end before that."""
+    try:
+        print(answer, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
 
 
 def fail(line: str, code: int = 1) -> NoReturn:

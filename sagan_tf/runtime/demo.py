@@ -2,42 +2,52 @@
 
 import os
 import pathlib
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 
 from sagan_tf import config, errors
 
 _PACKAGE = pathlib.Path(__file__).parent.parent
-_MEASURED_STEPS = 2600
-_MEASURED = "about six minutes on two CPU cores"
+# The run's name below --checkpoint_dir, by the batch size in configs/digits.flags.
+_RUN = "imagenet_16"
+# Measured on two CPU cores: starting and scoring, and one iteration.
+_FIXED_SECONDS = 60
+_SECONDS_PER_STEP = 0.12
 
 
-def folder() -> pathlib.Path:
+def folder(package: pathlib.Path = _PACKAGE) -> pathlib.Path:
     """The folder with `data` and `configs`: in an installed package, or beside it in a checkout.
 
+    Args:
+      package: the folder of this package.
     Raises:
       errors.UserError: it is in neither place.
     """
-    for place in (_PACKAGE / "demo", _PACKAGE.parent):
+    for place in (package / "demo", package.parent):
         if (place / "data" / "digits").is_dir():
             return place
     raise errors.UserError(
-        f"{_PACKAGE}: the digits are missing there; install the package again, from a wheel or "
-        "from a checkout"
+        f"{package}: the digits are not there; install the package again, from its wheel or from a "
+        "checkout"
     )
 
 
-def commands(options: config.DemoConfig) -> list[list[str]]:
-    """The words of both commands: training, then evaluation."""
-    files = folder()
-    configs = files / "configs"
+def commands(options: config.DemoConfig, files: pathlib.Path) -> list[list[str]]:
+    """The words of both commands: training, then evaluation.
 
-    # The flag files name their files relative to the checkout; these names hold everywhere.
-    places = [
-        f"--data_dir={files / 'data' / 'digits'}",
-        f"--checkpoint_dir={options.checkpoint_dir}",
-    ]
+    Args:
+      options: what to train.
+      files: the folder with `data` and `configs`.
+    """
+    # The flag files name their files as seen from a checkout. These names hold everywhere.
+    configs = files / "configs"
+    data = files / "data"
+    places = [f"--data_dir={data / 'digits'}", f"--checkpoint_dir={options.checkpoint_dir}"]
+
     train = [
         "train",
         f"--flagfile={configs / 'digits.flags'}",
@@ -49,7 +59,7 @@ def commands(options: config.DemoConfig) -> list[list[str]]:
         "eval",
         f"--flagfile={configs / 'digits_eval.flags'}",
         *places,
-        f"--inception={files / 'data' / 'digits_classifier'}",
+        f"--inception={data / 'digits_classifier'}",
     ]
     return [train, evaluate]
 
@@ -61,30 +71,39 @@ def run(options: config.DemoConfig) -> None:
       errors.UserError: the demo's files are missing.
     """
     # Say what comes.
-    steps = commands(options)
-    length = (
-        _MEASURED if options.max_steps == _MEASURED_STEPS else "less or more by its --max_steps"
-    )
+    words_of_both = commands(options, folder())
+    minutes = round((_FIXED_SECONDS + _SECONDS_PER_STEP * options.max_steps) / 60)
     print(
-        f"The demo trains a small SAGAN on 1,797 handwritten digits for {options.max_steps} "
-        "iterations, then scores it.\n"
-        f"Time: {length}. Everything it makes goes into {os.path.abspath(options.checkpoint_dir)}.",
+        "The demo trains a small SAGAN on 1,797 handwritten digits, "
+        f"{options.max_steps} iterations, and scores it.\n"
+        f"On two CPU cores that takes about {minutes} minute{'s' if minutes > 1 else ''}.\n"
+        f"Everything goes into {os.path.abspath(options.checkpoint_dir)}.",
         flush=True,
     )
 
-    # Run both.
-    for number, words in enumerate(steps, 1):
-        print(f"\n[{number}/{len(steps)}] sagan {' '.join(words)}", flush=True)
-        code = _finish([sys.executable, "-m", f"sagan_tf.tools.{words[0]}", *words[1:]])
+    # Train, then score.
+    for words in words_of_both:
+        print(f"\n$ sagan {shlex.join(words)}", flush=True)
+        code = finish([sys.executable, "-m", f"sagan_tf.tools.{words[0]}", *words[1:]])
         if code:
             sys.exit(code)
 
+    # Say what to do with the result.
+    program = "sagan" if shutil.which("sagan") else f"{sys.executable} -m sagan_tf.tools.main"
+    run_directory = os.path.join(options.checkpoint_dir, _RUN)
+    print(
+        "\nThe demo is done. To look at what it has learnt:\n"
+        f"  {program} sample {run_directory}\n"
+        f"  {program} attention-maps {run_directory}\n"
+        f"  {program} report {run_directory}"
+    )
 
-def _finish(command: list[str]) -> int:
+
+def finish(command: Sequence[str]) -> int:
     """Runs a command to its end and returns its exit code; signals are the command's to answer."""
     process = subprocess.Popen(command)
 
-    # Ctrl-C reaches both processes; any other wish to end is passed on.
+    # Ctrl-C reaches both processes; another request to end is passed on.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     try:

@@ -128,20 +128,17 @@ def _entry(name: str, summary: str) -> list[str]:
 def _answer(words: list[str]) -> NoReturn:
     """Says what is there, where no command is named, and leaves."""
     if help_text.wants_version(words):
-        print(help_text.version())
-    elif not words or words[0] == "help" or help_text.wants_help(words):
-        print(text())
-    else:
-        cli.fail(f"{words[0]}: expected a command first, as in sagan train; sagan -h lists them")
-    sys.exit(0)
+        cli.leave(help_text.version())
+    if not words or words[0] == "help" or help_text.wants_help(words):
+        cli.leave(text())
+    cli.fail(f"{words[0]}: expected a command first, as in sagan train; sagan -h lists them")
 
 
 def _run_benchmark(words: list[str]) -> NoReturn:
     """Runs the benchmark that the first word names; without one it is that of the step."""
     # Show what there is.
     if not words or help_text.wants_help(words[:1]):
-        print(benchmark_text())
-        sys.exit(0)
+        cli.leave(benchmark_text())
 
     # Run one.
     if words[0].startswith("-"):
