@@ -1,6 +1,7 @@
 """The layout of a help text, and what each flag must say."""
 
 import dataclasses
+import re
 
 import pytest
 
@@ -84,11 +85,13 @@ def test_image_size_and_classes_say_that_dataset_json_decides(kind):
 
 
 def test_every_flag_has_a_group_and_short_sentences():
-    for name in [*main.BENCHMARKS.values(), "train", "eval", "sample", "prepare_data"]:
+    names = [main.module_of(name) for name in main.COMMANDS]
+    for name in [*names, *main.BENCHMARKS.values()]:
         for kind in main.load(name).COMMAND.kinds:
             for field in dataclasses.fields(kind):
                 assert field.metadata["group"] in help_text.GROUPS, field.name
-                assert "(Not in the reference" not in field.metadata["help"]
+                for sentence in re.split(r"[.;:]\s+|\n", field.metadata["help"]):
+                    assert len(sentence.split()) <= 25, sentence
 
 
 def test_defaults_that_name_a_line_of_the_reference():
