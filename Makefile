@@ -6,8 +6,7 @@ RUN := $(VENV)/bin/python
 .PHONY: demo test test-quick lint
 
 demo: $(VENV)/.installed
-	$(RUN) train_imagenet.py --flagfile=configs/digits.flags
-	$(RUN) eval_imagenet.py --flagfile=configs/digits_eval.flags
+	$(RUN) -m sagan_tf.tools.demo
 
 test: lint
 	$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder

@@ -9,15 +9,49 @@ with open("README.md", encoding="utf-8") as file:
 with open("sagan_tf/__init__.py", encoding="utf-8") as file:
     VERSION = re.search('__version__ = "(.*)"', file.read()).group(1)
 
+# What `sagan demo` needs lies outside the package in a checkout, and inside it in a wheel.
+DEMO = {
+    "sagan_tf.demo.data": "data",
+    "sagan_tf.demo.configs": "configs",
+}
+
 setuptools.setup(
     name="sagan-tf",
     version=VERSION,
     description="Self-Attention GAN (SAGAN) in TensorFlow 2 and Keras 3",
     long_description=LONG_DESCRIPTION,
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
-    packages=setuptools.find_packages(include=["sagan_tf", "sagan_tf.*"]),
-    package_data={"sagan_tf.data": ["imagenet_names.txt"]},
+    # The code, and the digits of the demo (data/README.md).
+    license_expression="Apache-2.0 AND CC-BY-4.0",
+    license_files=["LICENSE", "data/README.md"],
+    project_urls={
+        "Paper": "https://arxiv.org/abs/1805.08318",
+        "Reference code": "https://github.com/brain-research/self-attention-gan",
+    },
+    keywords=["GAN", "SAGAN", "self-attention", "image generation", "ImageNet", "TensorFlow"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Processing",
+    ],
+    packages=[*setuptools.find_packages(include=["sagan_tf", "sagan_tf.*"]), *DEMO],
+    package_dir=DEMO,
+    package_data={
+        "sagan_tf.data": ["imagenet_names.txt"],
+        "sagan_tf.demo.data": ["README.md", "digits/*", "digits_classifier/**"],
+        "sagan_tf.demo.configs": ["*.flags"],
+    },
+    entry_points={"console_scripts": ["sagan = sagan_tf.tools.main:main"]},
     python_requires=">=3.10,<3.14",
     install_requires=[
         "tensorflow>=2.21,<2.22",

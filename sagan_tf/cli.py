@@ -7,15 +7,15 @@ import dataclasses
 import gc
 import os
 import sys
-import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Optional
+from typing import Any, NoReturn, Optional
 
 from absl import app, flags, logging
 
 from sagan_tf import errors
+from sagan_tf.config import help_text
 
-flags.disclaim_key_flags()  # so that --help lists our flags under the command that has them
+flags.disclaim_key_flags()  # so that --helpfull lists our flags under the command that has them
 
 _DEFINE = {
     bool: flags.DEFINE_bool,
@@ -28,18 +28,9 @@ _DEFINE = {
 def define(*kinds: type) -> None:
     """Defines a flag for every field of the given config dataclasses."""
     for kind in kinds:
-        hints = typing.get_type_hints(kind)
         for field in dataclasses.fields(kind):
-            # Optional[int] is a flag of int.
-            hint = hints[field.name]
-            types = [kind for kind in typing.get_args(hint) if kind is not type(None)]
-            value_type = types[0] if types else hint
-            _DEFINE[value_type](field.name, field.default, field.metadata["help"])
-
-
-def define_switch(name: str, text: str) -> None:
-    """Defines a flag that is off unless given."""
-    flags.DEFINE_bool(name, False, text)
+            define_flag = _DEFINE[help_text.value_type(kind, field.name)]
+            define_flag(field.name, field.default, field.metadata["help"])
 
 
 def value(name: str) -> Any:
@@ -70,19 +61,36 @@ def make(kind: type, known: Optional[Mapping[str, Any]] = None) -> Any:
     return kind(**values)
 
 
-def run(main: Callable[[], None], argument: Optional[str] = None) -> None:
+def run(command: help_text.Command, main: Callable[[], None], *, program: str = "") -> None:
     """Runs a command: prepares the process, parses the command line, calls `main` and leaves.
 
-    Exit code 0 when done; 1 after `errors.UserError` or a wrong flag, with its one line on
-    standard error; 128 + the signal's number when a signal ended the run; 75 when another worker
-    was lost.
+    Exit code 0 when done, and after -h and --version; 1 after `errors.UserError` or a wrong flag,
+    with its one line on standard error; 128 + the signal's number when a signal ended the run; 75
+    when another worker was lost.
 
     Args:
-      main: the command.
-      argument: name of the flag that a word without a flag stands for, as in `command DIRECTORY`.
+      command: its flags and its help.
+      main: what it does.
+      program: how the user has called it; empty: as Python has started it.
     """
+    # Answer -h and --version at once, before anything else is loaded.
+    answer = help_text.answer(command, program or _program(), words=sys.argv[1:])
+    if answer:
+        leave(answer)
+
+    # Run it.
+    define(*command.kinds)
     prepare_process()
-    app.run(lambda _: sys.exit(_exit_code(main)), flags_parser=lambda argv: _parse(argv, argument))
+    app.run(
+        lambda _: sys.exit(_exit_code(main)),
+        flags_parser=lambda argv: _parse(argv, command.argument),
+    )
+
+
+def _program() -> str:
+    """How this process was started, as in `python -m sagan_tf.tools.sample`."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return f"python -m {spec.name}" if spec else f"python {sys.argv[0]}"
 
 
 def prepare_process() -> None:
@@ -105,18 +113,18 @@ def prepare_process() -> None:
     sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def _parse(argv: Sequence[str], argument: Optional[str]) -> list[str]:
+def _parse(argv: Sequence[str], argument: str) -> list[str]:
     try:
         rest = flags.FLAGS(list(argv), known_only=False)
     except (flags.Error, OSError, UnicodeDecodeError) as error:
-        _fail(" ".join(str(error).split()))
+        fail(" ".join(str(error).split()))
 
     # A single word is the value of the flag `argument`.
     if argument and len(rest) == 2 and not flags.FLAGS[argument].present:
         flags.FLAGS[argument].value = rest.pop()
     if len(rest) > 1:
         expected = "flags only, as in --name=value" + (f", and one {argument}" if argument else "")
-        _fail(f"{rest[-1]}: expected {expected}")
+        fail(f"{rest[-1]}: expected {expected}")
     return rest
 
 
@@ -130,17 +138,27 @@ def _exit_code(main: Callable[[], None]) -> int:
     try:
         main()
     except errors.UserError as error:
-        _fail(str(error))
+        fail(str(error))
     except KeyboardInterrupt:
-        _fail("interrupted", 130)
+        fail("interrupted", 130)
     except errors.WorkerLost as lost:
-        _fail(str(lost), errors.RESTART)
+        fail(str(lost), errors.RESTART)
     except errors.Interrupted as stop:
-        _fail(str(stop), 128 + stop.signal)
+        fail(str(stop), 128 + stop.signal)
     return 0
 
 
-def _fail(line: str, code: int = 1) -> None:
+def leave(answer: str) -> NoReturn:
+    """Prints an answer and ends the process; a reader such as `head` may end before that."""
+    try:
+        print(answer, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
+
+
+def fail(line: str, code: int = 1) -> NoReturn:
+    """Ends the process with one line on standard error."""
     sys.stdout.flush()
     print(("" if code > 1 else "error: ") + line, file=sys.stderr)
     sys.exit(code)

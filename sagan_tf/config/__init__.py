@@ -1,9 +1,9 @@
 """Every setting of every command, with its default, its meaning and the check it must pass.
 
 Frozen dataclasses, standard library only. `cli.py` turns every field into a flag of the same
-name, so a field's `help` is also the flag's help text. Defaults are the reference's
+name, and `help_text.py` makes the help of a command from its fields. Defaults are the reference's
 (brain-research/self-attention-gan, `train_imagenet.py:35-61`, `model.py:33-56`,
-`eval_imagenet.py:36-76`); fields that the reference does not have say so.
+`eval_imagenet.py:36-76`): a field that the reference has too names the line, as `reference`.
 """
 
 from sagan_tf.config.benchmarks import (
@@ -14,7 +14,9 @@ from sagan_tf.config.benchmarks import (
     GpuSuiteConfig,
 )
 from sagan_tf.config.conversion import ConvertConfig
-from sagan_tf.config.data import CheckConfig, PrepareConfig
+from sagan_tf.config.data import CheckConfig, DigitsConfig, PrepareConfig
+from sagan_tf.config.demo import DemoConfig
+from sagan_tf.config.evaluation import DigitsClassifierConfig, EvalConfig, ScoreImagesConfig
 from sagan_tf.config.fields import (
     check,
     difference,
@@ -22,22 +24,17 @@ from sagan_tf.config.fields import (
     option,
     run_directory,
 )
+from sagan_tf.config.help_text import Command
 from sagan_tf.config.model import ATTENTION_OF_TYPE, IMAGE_SIZES, ModelConfig
 from sagan_tf.config.optimization_names import OPTIMIZATIONS, optimizations
-from sagan_tf.config.scoring import (
-    FULL_SAMPLE,
-    PROTOCOL_FIELDS,
-    PROTOCOLS,
-    EvalConfig,
-    ScoreImagesConfig,
-    ScoringConfig,
-    protocol,
-)
+from sagan_tf.config.protocols import FULL_SAMPLE, PROTOCOL_FIELDS, PROTOCOLS, protocol
+from sagan_tf.config.scoring import ScoringConfig
 from sagan_tf.config.training import (
     LOSS_TYPES,
     PRECISIONS,
     STRATEGIES,
     DataConfig,
+    DryRunConfig,
     TrainConfig,
 )
 from sagan_tf.config.viewing import (
@@ -71,8 +68,13 @@ __all__ = [
     "BenchmarkInputConfig",
     "BenchmarkStepConfig",
     "CheckConfig",
+    "Command",
     "ConvertConfig",
     "DataConfig",
+    "DemoConfig",
+    "DigitsClassifierConfig",
+    "DigitsConfig",
+    "DryRunConfig",
     "EvalConfig",
     "ExportConfig",
     "GpuSuiteConfig",

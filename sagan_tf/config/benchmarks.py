@@ -12,25 +12,36 @@ class BenchmarkStepConfig:
 
     what: str = fields.option(
         "train",
-        "What to time: train, an iteration; generator or discriminator, a forward pass as "
-        "in training; generate, as in an evaluation.",
+        "What to time.\n"
+        "train: an iteration.\n"
+        "generator, discriminator: a forward pass as in training.\n"
+        "generate: a forward pass as in an evaluation.",
         choices=("train", "generator", "discriminator", "generate"),
+        group="Measurement",
     )
-    rounds: int = fields.option(5, "Measurements.", above=0)
+    rounds: int = fields.option(5, "Number of measurements.", above=0, group="Measurement")
     iterations: int = fields.option(
-        1, "Iterations of one measurement, without a look of the host.", above=0
+        1,
+        "Iterations of one measurement, which run on the device without a check by the host.",
+        above=0,
+        group="Measurement",
     )
     compare: str = fields.option(
         "",
-        'Flags of a first setting, as in "mixed_precision=bfloat16"; a second, --against, '
-        "may follow as a word.",
+        'Flags of a first setting, as in "mixed_precision=bfloat16". The second setting is '
+        "the next word.",
+        group="Measurement",
     )
-    against: str = fields.option("", "Flags of a second setting.")
+    against: str = fields.option("", "Flags of the second setting.", group="Measurement")
     ceilings: bool = fields.option(
-        True, "Measure what convolutions and products this machine manages."
+        True,
+        "Measure how fast this machine computes convolutions and products, for comparison.",
+        group="Measurement",
     )
-    profile: bool = fields.option(False, "Say what kinds of kernels take the time.")
-    json: str = fields.option("", "File for the results.")
+    profile: bool = fields.option(
+        False, "Say which kinds of kernels take the time.", group="Measurement"
+    )
+    json: str = fields.option("", "File to write the results to.", group="Output")
 
     def __post_init__(self):
         fields.check(self)
@@ -53,12 +64,21 @@ class BenchmarkStepConfig:
 class BenchmarkEvaluationConfig:
     """What to measure."""
 
-    images: int = fields.option(200, "Generated images, and as many real ones.", above=0)
-    size: int = fields.option(128, "Side of the images in pixels.", above=0)
-    gf_dim: int = fields.option(64, "Width of the generator.", above=0)
-    per_batch: int = fields.option(100, "Images generated and classified at a time.", above=0)
+    images: int = fields.option(
+        200, "Number of generated images, and of real ones.", above=0, group="Measurement"
+    )
+    size: int = fields.option(128, "Side of the images in pixels.", above=0, group="Measurement")
+    gf_dim: int = fields.option(64, "Width of the generator.", above=0, group="Measurement")
+    per_batch: int = fields.option(
+        100, "Images that are generated and classified at a time.", above=0, group="Measurement"
+    )
     classifier: str = fields.option(
-        "inception", "inception or small.", choices=("inception", "small")
+        "inception",
+        "The classifier, with random weights.\n"
+        "inception: the architecture of Inception v3.\n"
+        "small: the same outputs and next to no work, to see what the number of images costs.",
+        choices=("inception", "small"),
+        group="Measurement",
     )
 
     def __post_init__(self):
@@ -69,14 +89,36 @@ class BenchmarkEvaluationConfig:
 class GpuSuiteConfig:
     """What to measure."""
 
-    out: str = fields.option("gpu.json", "File for the results.")
-    flags: str = fields.option("", "Flags of sagan_tf.tools.benchmark for every measurement.")
-    only: str = fields.option("", "Measure those with this in their names.")
-    resume: bool = fields.option(False, "Keep what the file holds and measure the rest.")
-    rounds: int = fields.option(20, "Measurements of each setting.", above=0)
-    limit: int = fields.option(1800, "Seconds that one of the processes may take.", above=0)
+    out: str = fields.option("gpu.json", "File to write the results to.", group="Output")
+    flags: str = fields.option(
+        "",
+        "Flags that every measurement gets, as in "
+        '"--image_size=32 --gf_dim=8 --df_dim=8". They make a trial on a CPU possible.',
+        group="Measurement",
+    )
+    only: str = fields.option(
+        "",
+        "Make only the measurements that have this in their names, as in XLA.",
+        group="Measurement",
+        meaning="all of them",
+    )
+    resume: bool = fields.option(
+        False,
+        "Keep the measurements that the file holds, and make the rest.",
+        group="Measurement",
+    )
+    rounds: int = fields.option(
+        20, "Number of measurements of each setting.", above=0, group="Measurement"
+    )
+    limit: int = fields.option(
+        1800, "Seconds that one process may take.", above=0, group="Measurement"
+    )
     most_towers: int = fields.option(
-        64, "Where the search for the largest batch ends; it doubles 4.", above=0
+        64,
+        "Number of towers at which the search for the largest batch ends. It starts at 4 and "
+        "doubles.",
+        above=0,
+        group="Measurement",
     )
 
     def __post_init__(self):
@@ -90,17 +132,27 @@ PIPELINES = ("ours", "ours, floats", "plain")
 class BenchmarkInputConfig:
     """What to measure."""
 
-    batch_size: int = fields.option(256, "Images of a batch.", above=0)
-    seconds: float = fields.option(5.0, "Seconds of one measurement.", above=0)
+    batch_size: int = fields.option(256, "Images of a batch.", above=0, group="Measurement")
+    seconds: float = fields.option(5.0, "Seconds of one measurement.", above=0, group="Measurement")
     rounds: int = fields.option(
-        3, "Measurements of each pipeline, in turns; medians are printed.", above=0
+        3,
+        "Measurements of each pipeline, which take turns. Medians are printed.",
+        above=0,
+        group="Measurement",
     )
     encodings: str = fields.option(
-        "", "Also measure copies of the records in these encodings, as in raw,png,jpeg."
+        "",
+        "Measure copies of the records in these encodings as well, as in raw,png,jpeg.",
+        group="Measurement",
     )
-    images: int = fields.option(8192, "Records of such a copy.", above=0)
+    images: int = fields.option(
+        8192, "Number of records of such a copy.", above=0, group="Measurement"
+    )
     pipeline: str = fields.option(
-        "", "Measure this one once, print JSON and leave: " + "; ".join(PIPELINES) + "."
+        "",
+        "Measure only this pipeline, once, and print JSON: " + "; ".join(PIPELINES) + ".",
+        group="Measurement",
+        meaning="all of them",
     )
 
     def __post_init__(self):

@@ -11,15 +11,21 @@ class ConvertConfig:
 
     direction: str = fields.option(
         "import",
-        "import: from a reference checkpoint to a run; export: the other way.",
+        "import makes a run from a checkpoint of the reference; export makes a checkpoint of the "
+        "reference from a run.",
         choices=("import", "export"),
+        group="Conversion",
     )
     path: str = fields.option(
         "",
-        "The reference checkpoint, as tf.compat.v1.train.Saver takes it (without .index).",
+        "The checkpoint of the reference, named as TensorFlow 1 names it: model.ckpt-1000000, "
+        "without .index.",
         required="the path of a reference checkpoint",
+        group="Conversion",
     )
-    checkpoint_step: int = fields.option(-1, "Step of the checkpoint to export; -1: the latest.")
+    checkpoint_step: int = fields.option(
+        -1, "Step of the checkpoint to export.", group="Conversion", meaning="the latest"
+    )
 
     def __post_init__(self):
         fields.check(self)

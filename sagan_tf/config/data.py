@@ -11,54 +11,94 @@ class PrepareConfig:
 
     source: str = fields.option(
         "",
-        "The pictures: a folder of class folders, ILSVRC2012_img_train.tar (a tar of tars, "
-        "which is not unpacked), tfds:NAME, or a directory that TensorFlow Datasets prepared.",
+        "The pictures: a folder of class folders; ILSVRC2012_img_train.tar (a tar of tars, which "
+        "is read as it is); tfds:NAME; or a directory that TensorFlow Datasets prepared.",
         required="the pictures",
+        group="Pictures",
     )
     out: str = fields.option(
         "",
-        "Directory for the records; new, or that of the same command before.",
+        "Directory for the records: a new one, or that of the same command before, which "
+        "then continues.",
         required="a directory for the records",
+        group="Records",
     )
     size: int = fields.option(
-        128, "Side of the square images in pixels.", choices=model.IMAGE_SIZES
+        128,
+        "Side of the square images in pixels.",
+        choices=model.IMAGE_SIZES,
+        group="Records",
+        meaning="the reference's only size",
     )
     encoding: str = fields.option(
         "raw",
-        "How a record holds its image: raw pixels as in the reference, png (the same "
-        "pixels, about half the space) or jpeg (about a fifth, nearly the same).",
+        "How a record holds its image.\n"
+        "raw: plain pixels.\n"
+        "png: the same pixels in about half the space.\n"
+        "jpeg: about a quarter of the space; pixels change slightly.",
         choices=("raw", "png", "jpeg"),
+        group="Records",
+        meaning="the format of the reference's records",
     )
-    quality: int = fields.option(95, "Quality of JPEG, 1 to 100.", minimum=1, maximum=100)
+    quality: int = fields.option(
+        95,
+        "Quality of --encoding=jpeg, from 1 to 100.",
+        minimum=1,
+        maximum=100,
+        group="Records",
+    )
     resize: str = fields.option(
         "legacy",
-        "legacy: bit for bit what the reference's records were made with (each image "
-        "stretched to the full range, then bilinear); clean: centre crop and Lanczos, no stretch.",
+        "How the centre square of a picture is resized.\n"
+        "legacy: the contrast of each picture is stretched to the full range; then bilinear.\n"
+        "clean: Lanczos, without stretching.",
         choices=("legacy", "clean"),
+        group="Records",
+        meaning="bit for bit what made the reference's records",
     )
     shards: int = fields.option(
-        0, "Record files; 0: one for each 1,250 pictures, at most 1,024.", minimum=0
+        0,
+        "Number of record files.",
+        minimum=0,
+        group="Records",
+        meaning="one for each 1,250 pictures, 1,024 at most",
     )
     workers: int = fields.option(
-        0, "Processes; 0: one for each core. The bytes do not depend on it.", minimum=0
+        0,
+        "Number of processes. The bytes of the records do not depend on it.",
+        minimum=0,
+        group="Speed and memory",
+        meaning="one for each core",
     )
     limit_per_class: int = fields.option(
-        0, "Pictures of each class, the first by name; 0: all.", minimum=0
+        0,
+        "Take this many pictures of each class, the first by name.",
+        minimum=0,
+        group="Pictures",
+        meaning="all of them",
     )
     classes: str = fields.option(
         "",
-        "A file with the name of one class a line: take these, labelled in this order. Without "
-        "it labels follow the sorted names of all classes.",
+        "A file with the name of one class a line. Only these classes are taken, labelled in this "
+        "order.",
+        group="Pictures",
+        meaning="all classes, labelled in the order of their sorted names",
     )
     seed: int = fields.option(
-        0, "Seed of the order of the records.", minimum=0, maximum=fields.SEEDS - 1
+        0,
+        "Seed of the order of the records.",
+        minimum=0,
+        maximum=fields.SEEDS - 1,
+        group="Records",
     )
     max_bad: float = fields.option(
         0.001,
-        "Share of the pictures, 0 to 1, that may be damaged; they are left out and listed.",
+        "Share of the pictures, from 0 to 1, that may be damaged. Damaged pictures are left out "
+        "and listed.",
         minimum=0,
         maximum=1,
         expected="a share from 0 to 1",
+        group="Pictures",
     )
 
     def __post_init__(self):
@@ -66,25 +106,46 @@ class PrepareConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class DigitsConfig:
+    """The embedded digits, made anew (`make_digits`)."""
+
+    out: str = fields.option("data/digits", "Directory for the records.", group="Output")
+
+
+@dataclasses.dataclass(frozen=True)
 class CheckConfig:
     """The check of a directory of records (`check_data`)."""
 
-    data_dir: str = fields.option("data", "Directory that holds the *.tfrecords.")
+    data_dir: str = fields.option("data", "Directory that holds the *.tfrecords.", group="Data")
     image_size: int = fields.option(
         0,
-        "Side that the images must have; 0: what dataset.json says, or the first record has.",
+        "Side in pixels that every image must have.",
         minimum=0,
+        group="Data",
+        meaning="what dataset.json says; without one, the side of the first record",
     )
     number_classes: int = fields.option(
-        0, "Number of classes; 0: what dataset.json says, or the highest label plus 1.", minimum=0
+        0,
+        "Number of classes that every label must be below.",
+        minimum=0,
+        group="Data",
+        meaning="what dataset.json says; without one, the highest label plus 1",
     )
     grid: str = fields.option(
-        "check_data.png", "The picture to write: one image a class, with names."
+        "check_data.png", "The picture to write: one image of each class.", group="Output"
     )
     max_duplicates: int = fields.option(
-        0, "Duplicates that are no fault (ImageNet has some).", minimum=0
+        0,
+        "Number of duplicates that are not counted as faults. ImageNet has some.",
+        minimum=0,
+        group="Checks",
     )
-    max_constant: int = fields.option(0, "Images of one colour that are no fault.", minimum=0)
+    max_constant: int = fields.option(
+        0,
+        "Number of images of a single colour that are not counted as faults.",
+        minimum=0,
+        group="Checks",
+    )
 
     def __post_init__(self):
         fields.check(self)

@@ -60,8 +60,11 @@ def option(
     above: Optional[float] = None,
     below: Optional[float] = None,
     expected: str = "",
+    group: str = "",
+    meaning: str = "",
+    reference: str = "",
 ) -> Any:
-    """A field of a config, with all that `check` needs to know of it.
+    """A field of a config, with all that `check` and the help text need to know about it.
 
     Args:
       default: the value of a flag that is not given.
@@ -73,6 +76,9 @@ def option(
       above: a bound.
       below: a bound.
       expected: the bounds in words, where the usual ones do not fit.
+      group: the heading that the help lists the flag under (`help_text.GROUPS`).
+      meaning: what the default stands for, where its value does not say so.
+      reference: file and line of the reference that have the same default.
     """
     bounds = Bounds(minimum=minimum, maximum=maximum, above=above, below=below, words=expected)
     return dataclasses.field(
@@ -82,6 +88,9 @@ def option(
             "choices": choices,
             "required": required,
             "bounds": None if bounds == Bounds() else bounds,
+            "group": group,
+            "meaning": meaning,
+            "reference": reference,
         },
     )
 

@@ -15,44 +15,80 @@ class ModelConfig:
     """The two networks. Everything here decides names or shapes of weights, or the forward pass."""
 
     image_size: int = fields.option(
-        128, "Side of the square images in pixels (the reference: 128 only).", choices=IMAGE_SIZES
+        128,
+        "Side of the square images in pixels. Where --data_dir holds a dataset.json, training "
+        "takes the side from there.",
+        choices=IMAGE_SIZES,
+        group="Data",
+        meaning="unless dataset.json says another",
+        reference="model.py:43",
     )
-    z_dim: int = fields.option(128, "Dimension of the latent vector z.", above=0)
-    gf_dim: int = fields.option(64, "Width of the generator: channels of its last block.", above=0)
+    z_dim: int = fields.option(
+        128,
+        "Length of the latent vector z.",
+        above=0,
+        group="Networks",
+        reference="model.py:49",
+    )
+    gf_dim: int = fields.option(
+        64,
+        "Width of the generator: the number of channels of its last block.",
+        above=0,
+        group="Networks",
+        reference="model.py:50",
+    )
     df_dim: int = fields.option(
-        64, "Width of the discriminator: channels of its first block.", above=0
+        64,
+        "Width of the discriminator: the number of channels of its first block.",
+        above=0,
+        group="Networks",
+        reference="model.py:51",
     )
     number_classes: int = fields.option(
-        1000, "Number of classes; labels run from 0 to this minus 1.", above=0
+        1000,
+        "Number of classes; labels run from 0 to this number minus 1. Where --data_dir holds a "
+        "dataset.json, training takes the number from there.",
+        above=0,
+        group="Data",
+        meaning="unless dataset.json says another",
+        reference="model.py:52",
     )
     generator_type: str = fields.option(
         "test",
-        "Generator: test is SAGAN with attention on the 32x32 map, test_64 on the 64x64 "
-        "map, baseline has no attention.",
+        "Kind of generator. test has attention on the 32x32 map, test_64 has it on the 64x64 map, "
+        "and baseline has none.",
         choices=tuple(ATTENTION_OF_TYPE),
+        group="Networks",
+        reference="model.py:55",
     )
     discriminator_type: str = fields.option(
         "test",
-        "Discriminator: test, test_64 or baseline, as for the generator.",
+        "Kind of discriminator, as for --generator_type.",
         choices=tuple(ATTENTION_OF_TYPE),
+        group="Networks",
+        reference="model.py:56",
     )
     attention_resolution: int = fields.option(
         0,
-        "Side of the map that attention sits on, in every network whose type is not baseline; "
-        "0: as the type says. (Not in the reference.)",
+        "Side of the map that attention works on, in every network whose type is not baseline.",
+        group="Networks",
+        meaning="the side that the type of the network names",
     )
     cbn_decay: float = fields.option(
         0.999,
-        "Decay of the moving statistics of conditional batch norm. (A constant in the reference.)",
+        "Decay of the moving statistics of conditional batch norm.",
         minimum=0,
         below=1,
+        group="Networks",
+        reference="ops.py:310",
     )
     bn_decay: float = fields.option(
         0.9999,
-        "Decay of the moving statistics of the generator's last batch norm. (A constant "
-        "in the reference.)",
+        "Decay of the moving statistics of the generator's last batch norm.",
         minimum=0,
         below=1,
+        group="Networks",
+        reference="ops.py:363",
     )
 
     def __post_init__(self):

@@ -1,48 +1,10 @@
-"""Settings of an evaluation, and the named protocols."""
+"""Settings that all scores have in common."""
 
 import dataclasses
 import os
-from typing import Any, ClassVar, Optional
+from typing import Any, ClassVar
 
-from sagan_tf.config import fields, model, training
-
-# Images that a score is made of where nothing else is said; scores of fewer are labelled.
-FULL_SAMPLE = 50000
-# What a named protocol sets; a flag that is given goes before it.
-PROTOCOLS = {
-    # eval_imagenet.py of the reference.
-    "reference": {},
-    # TF-GAN's own example of SAGAN: the validation images.
-    "tfgan": {"real_split": "validation"},
-    # The whole training set on the real side (TTUR's statistics, BigGAN).
-    "train_full": {"real_sample_size": 0},
-    # IS as the mean of ten splits of 5,000 images (Salimans et al., SNGAN, BigGAN).
-    "ten_splits": {"is_splits": 10},
-    # evaluations/ of sngan_projection: truncated to uint8, IS of ten splits.
-    "sngan_projection": {"is_splits": 10, "quantization": "truncate"},
-    # evaluations/evaluator.py of guided-diffusion: the same, against the whole training set.
-    "guided_diffusion": {"is_splits": 10, "quantization": "truncate", "real_sample_size": 0},
-    # Per-class FID of 5,000 generated images against every training image of the class.
-    "intra": {"real_sample_size": 0, "intra_images": 5000},
-    # A tenth of the images, to watch a run by.
-    "quick": {"eval_sample_size": 5000},
-}
-# Fields that a protocol consists of; the others say where things are and what to do with them.
-PROTOCOL_FIELDS = (
-    "eval_sample_size",
-    "real_sample_size",
-    "real_split",
-    "label_sampling",
-    "is_splits",
-    "quantization",
-    "resize",
-    "intra_images",
-    "kid_block",
-    "manifold_images",
-    "precision_k",
-    "density_k",
-    "seed",
-)
+from sagan_tf.config import fields, protocols, training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,119 +20,162 @@ class ScoringConfig:
 
     protocol: str = fields.option(
         "reference",
-        "Named set of the flags below, each of which goes before it where given: "
-        "reference; tfgan, against validation images; train_full, against all training images; "
-        "ten_splits, IS over ten splits; sngan_projection, the same of uint8 images; "
-        "guided_diffusion, both; intra, FID of each class; quick, 5,000 images. (Not in the "
-        "reference.)",
-        choices=tuple(PROTOCOLS),
+        "Named set of flags. A flag that is given goes before it.\n"
+        "reference: what the reference's eval_imagenet.py does.\n"
+        "tfgan: --real_split=validation.\n"
+        "train_full: --real_sample_size=0, all training images.\n"
+        "ten_splits: --is_splits=10.\n"
+        "sngan_projection: --is_splits=10 --quantization=truncate.\n"
+        "guided_diffusion: the same, with --real_sample_size=0.\n"
+        "intra: --real_sample_size=0 --intra_images=5000, the FID of each class.\n"
+        "quick: --eval_sample_size=5000.",
+        choices=tuple(protocols.PROTOCOLS),
+        group="Scores",
     )
-    data_dir: str = fields.option("data", "Directory that holds the real images' *.tfrecords.")
+    data_dir: str = fields.option(
+        "data", "Directory that holds the real images' *.tfrecords.", group="Real images"
+    )
     validation_dir: str = fields.option(
         "",
-        "Directory of the validation images' records, for --real_split=validation. (Not in "
-        "the reference.)",
+        "Directory of the validation images' records, for --real_split=validation.",
+        group="Real images",
     )
     eval_sample_size: int = fields.option(
-        FULL_SAMPLE,
-        "Generated images. Scores of fewer than 50,000 carry their number in their "
-        "name, as in fid5k.",
+        protocols.FULL_SAMPLE,
+        "Number of generated images. The names of scores of fewer than 50,000 images carry the "
+        "number, as in fid5k.",
+        group="Generated images",
+        reference="eval_imagenet.py:59",
     )
     real_sample_size: int = fields.option(
-        -1, "Real images; 0: all there are; -1: as many as generated ones, as in the reference."
+        -1,
+        "Number of real images; 0 takes all of them.",
+        group="Real images",
+        meaning="as many as generated images, as in the reference",
     )
     real_split: str = fields.option(
         "train",
-        "Real images: train, those of --data_dir, or validation, those of "
-        "--validation_dir. (Not in the reference.)",
+        "Which real images to compare with: those of --data_dir (train), or those of "
+        "--validation_dir (validation).",
         choices=("train", "validation"),
+        group="Real images",
+        meaning="as in the reference",
     )
     is_splits: int = fields.option(
         1,
-        "Splits of the Inception Score: 1 as in the reference; 10 in many papers, which give "
-        "the mean over them. The record holds both. (Not in the reference.)",
+        "Splits of the Inception Score. Many papers give the mean over 10 splits. The row of "
+        "scores has both.",
         above=0,
+        group="Scores",
+        meaning="as in the reference",
     )
     quantization: str = fields.option(
         "none",
-        "What happens to generated images before they are scored: none, as in the "
-        "reference; round or truncate, they become uint8. (Not in the reference.)",
+        "What happens to generated images before they are scored. round and truncate make them "
+        "uint8.",
         choices=("none", "round", "truncate"),
+        group="Generated images",
+        meaning="as in the reference",
     )
     resize: str = fields.option(
         "legacy",
-        "How images are resized for the classifier: legacy, TensorFlow 1's bilinear as "
-        "in the reference; half_pixel, TensorFlow 2's bilinear; antialias, the same with "
-        "antialiasing. (Not in the reference.)",
+        "How images are resized for the classifier.\n"
+        "legacy: bilinear as in TensorFlow 1.\n"
+        "half_pixel: bilinear as in TensorFlow 2.\n"
+        "antialias: bilinear as in TensorFlow 2, with antialiasing.",
         choices=("legacy", "half_pixel", "antialias"),
+        group="Classifier",
+        meaning="as in the reference",
     )
     kid_block: int = fields.option(
         1024,
-        "Largest block of images that KID compares at a time (TF-GAN's default). (Not in "
-        "the reference.)",
+        "Largest number of images that KID compares at a time.",
         minimum=2,
         expected="2 or more images",
+        group="Scores",
+        meaning="TF-GAN's default",
     )
     manifold_images: int = fields.option(
         10000,
-        "Images of each side for precision, recall, density and coverage, at most. (Not in "
-        "the reference.)",
+        "Largest number of images of each side for precision, recall, density and coverage.",
         minimum=2,
         expected="2 or more images",
+        group="Scores",
     )
     precision_k: int = fields.option(
         3,
-        "Nearest neighbours of precision and recall (Kynkaanniemi et al., 2019). (Not in the "
-        "reference.)",
+        "Nearest neighbours for precision and recall (Kynkaanniemi et al., 2019).",
         above=0,
+        group="Scores",
     )
     density_k: int = fields.option(
         5,
-        "Nearest neighbours of density and coverage (Naeem et al., 2020). (Not in the reference.)",
+        "Nearest neighbours for density and coverage (Naeem et al., 2020).",
         above=0,
+        group="Scores",
     )
     seed: int = fields.option(
         0,
         "Seed of z, of the labels and of the choice of real images.",
         minimum=0,
         maximum=fields.SEEDS - 1,
+        group="Scores",
     )
     dcgan_generator_batch_size: int = fields.option(
         100,
-        "Images generated, and classified, at a time by a device; at most 20 by a CPU. The "
+        "Images that a device generates and classifies at a time; a CPU takes at most 20. The "
         "scores do not depend on it.",
         above=0,
+        group="Devices",
+        reference="eval_imagenet.py:57",
     )
     inception: str = fields.option(
         "https://tfhub.dev/tensorflow/tfgan/eval/inception/1",
-        "The classifier: a TF-Hub handle, a SavedModel directory, a frozen graph file (.pb) or a "
-        "Keras file (.keras). (Not in the reference.)",
+        "The classifier: a TF-Hub handle, the directory of a SavedModel, the file of a frozen "
+        "graph (.pb), or a Keras file (.keras).",
+        group="Classifier",
+        meaning="TF-GAN's Inception",
     )
     inception_sha256: str = fields.option(
-        "", "SHA-256 that the classifier must have; empty: any. (Not in the reference.)"
+        "",
+        "SHA-256 that the classifier must have.",
+        group="Classifier",
+        meaning="any classifier is taken",
     )
     real_stats: str = fields.option(
         "",
-        "An .npz with mu and sigma of the real images' features, in the place of --data_dir: "
-        "one that --export_real_stats wrote, or one of pytorch-fid or TTUR. (Not in the "
-        "reference.)",
+        "An .npz file with mu and sigma of the real images' features, in the place of --data_dir: "
+        "one that --export_real_stats wrote, or one of pytorch-fid or TTUR.",
+        group="Real images",
     )
     export_real_stats: str = fields.option(
-        "", "Write mu and sigma of the real images to this .npz. (Not in the reference.)"
+        "",
+        "Write mu and sigma of the real images' features to this .npz file.",
+        group="Real images",
     )
     stats_dir: str = fields.option(
         os.path.join("~", ".cache", "sagan_tf"),
-        "Where the real images' features are kept for the next time; empty: nowhere. (Not in the "
-        "reference.)",
+        "Directory that keeps the real images' features for the next evaluation. An empty value "
+        "keeps none.",
+        group="Real images",
     )
     strategy: str = fields.option(
         "auto",
-        "Devices, as in training: one_device, mirrored, tpu; auto: tpu where TPU_NAME is "
-        "set, else mirrored. (Not in the reference.)",
+        "Where the evaluation runs.\n"
+        "one_device: on one device of this machine.\n"
+        "mirrored: on all devices of this machine.\n"
+        "tpu: on the TPU of this TPU VM.\n"
+        "auto: tpu where TPU_NAME is set, and mirrored otherwise.",
         choices=tuple(name for name in training.STRATEGIES if name != "multi_worker"),
+        group="Devices",
     )
     num_devices: int = fields.option(
-        0, "Number of devices, as in training. (Not in the reference.)", minimum=0
+        0,
+        "Number of devices. On a machine without a GPU, a number above 1 makes that many logical "
+        "CPU devices.",
+        minimum=0,
+        group="Devices",
+        meaning="every GPU, or one CPU device where there is no GPU",
     )
 
     def __post_init__(self):
@@ -217,172 +222,14 @@ class ScoringConfig:
     def departures(self, images: int) -> dict[str, Any]:
         """Fields of the protocol that are not as its name says, where `images` are scored."""
         # Find what the name of the protocol says of each of its fields.
-        preset = {"eval_sample_size": FULL_SAMPLE, **PROTOCOLS[self.protocol]}
+        preset = {"eval_sample_size": protocols.FULL_SAMPLE, **protocols.PROTOCOLS[self.protocol]}
         named = {
             field.name: preset.get(field.name, field.default)
             for field in dataclasses.fields(self)
-            if field.name in PROTOCOL_FIELDS
+            if field.name in protocols.PROTOCOL_FIELDS
         }
 
         # Compare that with what is asked for.
         actual = {name: getattr(self, name) for name in named}
         actual["eval_sample_size"] = images
         return {name: value for name, value in actual.items() if value != named[name]}
-
-
-@dataclasses.dataclass(frozen=True)
-class EvalConfig(ScoringConfig):
-    """The evaluation of a run. The networks' settings come from the run's config.json."""
-
-    checkpoint_dir: str = fields.option("checkpoint", "Directory of runs, as in training.")
-    batch_size: int = fields.option(
-        64, "Images per tower of the training run; it is part of the run directory's name.", above=0
-    )
-    checkpoint_step: int = fields.option(
-        -1,
-        "Step of the checkpoint to score; -1: the latest. (Not in the reference.)",
-        minimum=-1,
-        expected="a step, or -1 for the latest",
-    )
-    use_ema: bool = fields.option(
-        False,
-        "Score the moving average of the generator (train with --ema_decay). (Not in the "
-        "reference.)",
-    )
-    label_sampling: str = fields.option(
-        "uniform",
-        "Labels of generated images: uniform, drawn at random as in the reference; or "
-        "balanced, each class as often as any other. (Not in the reference.)",
-        choices=("uniform", "balanced"),
-    )
-    intra_images: int = fields.option(
-        0,
-        "Images generated of each class for intra-FID; 0: those of the other scores. (Not in "
-        "the reference.)",
-    )
-    all: bool = fields.option(
-        False, "Score every checkpoint of the run that was not scored yet. (Not in the reference.)"
-    )
-    watch: bool = fields.option(
-        False,
-        "Score every checkpoint as it comes, until the run has ended. (Not in the reference.)",
-    )
-    poll_secs: float = fields.option(
-        10.0,
-        "With --watch: seconds between two looks for a new checkpoint. (Not in the reference.)",
-        above=0,
-    )
-    keep_best: int = fields.option(
-        3,
-        "With --watch and --all: checkpoints kept in <run>/best, those of the best scores. (Not "
-        "in the reference.)",
-        minimum=0,
-    )
-    best_by: str = fields.option(
-        "fid",
-        "Score that decides which are the best: fid or is. (Not in the reference.)",
-        choices=("fid", "is"),
-    )
-    save_samples: str = fields.option(
-        "",
-        "Write the generated images, as uint8, to this .npz, or as PNG files into this "
-        "directory. (Not in the reference.)",
-    )
-    compare_untrained: bool = fields.option(
-        False,
-        "Score freshly initialised weights as well, for a sense of scale. (Not in the reference.)",
-    )
-    generator_type: Optional[str] = fields.option(
-        None, "If given, must agree with the run.", choices=tuple(model.ATTENTION_OF_TYPE)
-    )
-    z_dim: Optional[int] = fields.option(None, "If given, must agree with the run.")
-    gf_dim: Optional[int] = fields.option(None, "If given, must agree with the run.")
-    num_classes: Optional[int] = fields.option(
-        None, "If given, must agree with the run's number_classes."
-    )
-
-    def __post_init__(self):
-        super().__post_init__()
-
-        # Check intra-FID.
-        fields.require_all(
-            self,
-            (
-                "intra_images",
-                self.intra_images == 0 or self.intra_images >= 2,
-                "2 or more images, or 0",
-            ),
-            (
-                "intra_images",
-                not (self.intra_images and self.real_stats),
-                f"0 with --real_stats={self.real_stats}, which holds no images of each class",
-            ),
-        )
-
-        # Check a series of checkpoints.
-        if self.watch or self.all:
-            self._check_several("--watch" if self.watch else "--all")
-
-    def _check_several(self, flag: str) -> None:
-        """Checks the flags that name one checkpoint, where `flag` asks for several."""
-        every = f"none with {flag}, which scores every checkpoint"
-        overwritten = f"none with {flag}: each checkpoint would write over the one before"
-
-        fields.require_all(
-            self,
-            ("checkpoint_step", self.checkpoint_step == -1, every),
-            ("save_samples", not self.save_samples, overwritten),
-        )
-
-    @property
-    def run_dir(self) -> str:
-        """The directory of the training run that is scored."""
-        return fields.run_directory(self.checkpoint_dir, self.batch_size)
-
-    @property
-    def eval_dir(self) -> str:
-        """Where the results go (reference `eval_imagenet.py:82-85`)."""
-        return fields.run_directory(os.path.join(self.checkpoint_dir, "eval"), self.batch_size)
-
-
-@dataclasses.dataclass(frozen=True)
-class ScoreImagesConfig(ScoringConfig):
-    """The scores of images that are there already (`score_images`)."""
-
-    allow_all: ClassVar[bool] = True
-
-    images: str = fields.option(
-        "",
-        "The images to score: a directory of PNG or JPEG files, or an .npz with one uint8 "
-        "array [n, height, width, 3] (`images` or `arr_0`, and `labels` if there are any).",
-        required="a directory or an .npz file",
-    )
-    eval_sample_size: int = fields.option(
-        0,
-        "Images to score, the first ones; 0: all. Scores of fewer than 50,000 carry their "
-        "number in their name, as in fid5k.",
-    )
-    image_size: int = fields.option(
-        0,
-        "Side of the real images in pixels; 0: what their dataset.json says, or that of the "
-        "images to score.",
-        minimum=0,
-    )
-    number_classes: int = fields.option(
-        0,
-        "Number of classes of the real images; 0: what their dataset.json says, or 1000.",
-        minimum=0,
-    )
-    out: str = fields.option("", "File that a row of the scores is appended to; empty: none.")
-
-
-def protocol(name: str) -> dict[str, Any]:
-    """What a named protocol sets, by field.
-
-    Raises:
-      errors.UserError: there is none of this name.
-    """
-    fields.require(
-        name in PROTOCOLS, "protocol", value=name, expected="one of " + ", ".join(PROTOCOLS)
-    )
-    return PROTOCOLS[name]

@@ -15,20 +15,30 @@ class DataConfig:
 
     data_dir: str = fields.option(
         "data",
-        "Directory that holds the *.tfrecords, or that TensorFlow Datasets prepared; may be gs://.",
+        "Directory that holds the *.tfrecords, or that TensorFlow Datasets prepared. It may be on "
+        "gs://.",
+        group="Data",
     )
     shuffle_buffer_size: int = fields.option(
-        100000, "Records held in memory to be shuffled.", above=0
+        100000,
+        "Number of records that are held in memory to be shuffled.",
+        above=0,
+        group="Data",
+        reference="train_imagenet.py:43",
     )
     shuffle_memory_mb: int = fields.option(
         5000,
-        "Megabytes of records held in memory to be shuffled: fewer than "
-        "--shuffle_buffer_size where that many would take more. (Not in the reference: its "
-        "100,000 records take 4,920.)",
+        "Upper limit in MB for the shuffle buffer. If --shuffle_buffer_size records need more, "
+        "fewer are held. The reference's 100,000 records of 128 px need 4,920.",
         above=0,
+        group="Data",
     )
     data_parallelism: int = fields.option(
-        64, "Places of the record files read at the same time.", above=0
+        64,
+        "Number of positions in the record files that are read in parallel.",
+        above=0,
+        group="Data",
+        reference="model.py:47",
     )
 
     def __post_init__(self):
@@ -36,170 +46,275 @@ class DataConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class DryRunConfig:
+    """Whether the command only looks."""
+
+    dry_run: bool = fields.option(
+        False,
+        "Check everything, print the full configuration, the parameter counts, the devices and "
+        "what the data holds, and leave.",
+        group="Run",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class TrainConfig:
     """The training run: batch, optimizers, length, and what is written when."""
 
     checkpoint_dir: str = fields.option(
-        "checkpoint", "Directory of runs; this run lives in <checkpoint_dir>/imagenet_<batch_size>."
+        "checkpoint",
+        "Directory of runs. This run lives in <checkpoint_dir>/imagenet_<batch_size>.",
+        group="Run",
+        reference="train_imagenet.py:40",
     )
     batch_size: int = fields.option(
         64,
-        "Images per tower. A tower is the group that batch norm takes its moments over.",
+        "Images per tower. A tower is the group of images that batch norm takes its moments over.",
         above=0,
+        group="Batch and devices",
+        reference="train_imagenet.py:42",
     )
     num_towers: int = fields.option(
         4,
-        "Towers per step; batch_size * num_towers images make one step, on any number of "
-        "devices that divides num_towers.",
+        "Towers per step. A step takes batch_size * num_towers images, on any number of devices "
+        "that divides num_towers.",
         above=0,
+        group="Batch and devices",
+        reference="train_imagenet.py:59",
     )
     strategy: str = fields.option(
         "auto",
-        "Devices: one_device; mirrored, those of this machine; multi_worker, those of all "
-        "machines that TF_CONFIG names; tpu, that of this TPU VM; auto: multi_worker where "
-        "TF_CONFIG names several, tpu where TPU_NAME is set, else mirrored. (Not in the "
-        "reference.)",
+        "Where training runs.\n"
+        "one_device: on one device of this machine.\n"
+        "mirrored: on all devices of this machine.\n"
+        "multi_worker: on all devices of the machines that TF_CONFIG names.\n"
+        "tpu: on the TPU of this TPU VM.\n"
+        "auto: multi_worker where TF_CONFIG names several machines, tpu where TPU_NAME is set, and "
+        "mirrored otherwise.",
         choices=STRATEGIES,
+        group="Batch and devices",
     )
     num_devices: int = fields.option(
         0,
-        "Devices to train on; 0: every GPU, or one CPU device where there is none. On a machine "
-        "without GPU, a number above 1 makes that many logical CPU devices. (Not in the "
-        "reference: its towers were its devices.)",
+        "Number of devices to train on. On a machine without a GPU, a number above 1 makes that "
+        "many logical CPU devices.",
         minimum=0,
+        group="Batch and devices",
+        meaning="every GPU, or one CPU device where there is no GPU",
     )
     worker_timeout: int = fields.option(
         300,
-        "With --strategy=multi_worker: seconds to wait for the other workers to appear, and "
-        "for one that hangs; more than a save takes. (Not in the reference.)",
+        "With --strategy=multi_worker: seconds to wait for workers that do not appear or do not "
+        "answer. It must be longer than a save takes.",
         above=0,
+        group="Faults and health",
     )
     bn_group: int = fields.option(
         0,
-        "Images that batch norm takes its moments over: a multiple of batch_size, which may "
-        "span devices; 0: batch_size, as in the reference.",
+        "Images that batch norm takes its moments over: a multiple of --batch_size, which may "
+        "span devices.",
         minimum=0,
+        group="Batch and devices",
+        meaning="--batch_size, as in the reference",
     )
     accumulate: int = fields.option(
         1,
-        "Parts in which a device runs its towers, one after the other, adding up gradients: "
-        "less memory, the same result. (Not in the reference.)",
+        "Number of parts in which a device runs its towers, one after the other, adding up the "
+        "gradients. More parts need less memory; the result is the same.",
         above=0,
+        group="Speed and memory",
     )
     mixed_precision: str = fields.option(
         "float32",
-        "What convolutions and activations compute in; variables, SN, batch moments, "
-        "attention's logits and softmax, D's logits, losses and Adam are float32. float16 scales "
-        "the losses, by as much as the gradients bear. (Not in the reference.)",
+        "Precision of convolutions and activations. Weights, spectral normalisation, batch "
+        "moments, attention's softmax, D's logits, losses and Adam stay in float32. With float16 "
+        "the losses are scaled as far as the gradients allow.",
         choices=PRECISIONS,
+        group="Speed and memory",
     )
     tensor_float_32: bool = fields.option(
         False,
-        "Let a GPU round what float32 convolutions and products multiply to 10 bits "
-        "(TensorFloat-32): several times as fast. (Not in the reference.)",
+        "Let a GPU use TensorFloat-32: float32 convolutions and products round their factors to "
+        "10 bits, and are several times as fast.",
+        group="Speed and memory",
     )
     jit_compile: bool = fields.option(
-        False, "Compile forward and backward passes with XLA. (Not in the reference.)"
+        False, "Compile the forward and backward passes with XLA.", group="Speed and memory"
     )
     optimizations: str = fields.option(
         "auto",
-        "Ways to the same numbers, but for rounding, in less time, separated by commas: "
-        + "; ".join(f"{name}: {text}" for name, text in optimization_names.OPTIMIZATIONS.items())
-        + "; auto: those "
-        "that were measured to pay on a CPU, and joint_batch; on a GPU, where nothing has been "
-        "measured yet, the same without up_conv, down_conv and wide_conv; none. -name takes one "
-        "away; up_conv:64 applies it to maps of side 64 and more. (Not in the reference.)",
+        "Faster ways to the same numbers, up to rounding. Give auto, none, or names with commas "
+        "between them. -name takes one away from auto; up_conv:64 applies one to maps of side 64 "
+        "and more. auto takes what was measured to pay on a CPU. On a GPU nothing was measured; "
+        "there auto leaves out up_conv, down_conv and wide_conv.\n"
+        + "\n".join(f"{name}: {text}." for name, text in optimization_names.OPTIMIZATIONS.items()),
+        group="Speed and memory",
     )
     deterministic: bool = fields.option(
         False,
-        "Use deterministic kernels only: slower, and a repeated run is the same to the last "
-        "bit on the same machine. (Not in the reference.)",
+        "Use deterministic kernels only. They are slower; a repeated run gives the same bits on "
+        "the same machine.",
+        group="Speed and memory",
     )
     graph_optimizer: bool = fields.option(
         True,
-        "Let TensorFlow's graph optimizer (Grappler) rework the step. Without it a run on a "
-        "CPU starts some seconds sooner, at the same speed and with 6 to 9 % more memory; not "
-        "tried on a GPU. (Not in the reference.)",
+        "Let TensorFlow's graph optimizer (Grappler) rework the step. Without it a run on a CPU "
+        "starts some seconds sooner, is as fast, and takes 6 to 9 % more memory. It was not tried "
+        "on a GPU.",
+        group="Speed and memory",
     )
-    d_step: int = fields.option(1, "Discriminator steps per iteration.", above=0)
-    g_step: int = fields.option(1, "Generator steps per iteration.", above=0)
-    discriminator_learning_rate: float = fields.option(4e-4, "Adam's learning rate of D.", above=0)
-    generator_learning_rate: float = fields.option(1e-4, "Adam's learning rate of G.", above=0)
-    beta1: float = fields.option(0.0, "Adam's beta1, of both optimizers.", minimum=0, below=1)
-    beta2: float = fields.option(
-        0.999,
-        "Adam's beta2, of both optimizers (the reference's code; the paper says 0.9).",
+    d_step: int = fields.option(
+        1,
+        "Discriminator steps per iteration.",
+        above=0,
+        group="Losses and optimizers",
+        reference="train_imagenet.py:60",
+    )
+    g_step: int = fields.option(
+        1,
+        "Generator steps per iteration.",
+        above=0,
+        group="Losses and optimizers",
+        reference="train_imagenet.py:61",
+    )
+    discriminator_learning_rate: float = fields.option(
+        4e-4,
+        "Adam's learning rate for the discriminator.",
+        above=0,
+        group="Losses and optimizers",
+        reference="model.py:38",
+    )
+    generator_learning_rate: float = fields.option(
+        1e-4,
+        "Adam's learning rate for the generator.",
+        above=0,
+        group="Losses and optimizers",
+        reference="model.py:40",
+    )
+    beta1: float = fields.option(
+        0.0,
+        "Adam's beta1, for both optimizers.",
         minimum=0,
         below=1,
+        group="Losses and optimizers",
+        reference="model.py:42",
+    )
+    beta2: float = fields.option(
+        0.999,
+        "Adam's beta2, for both optimizers. The paper says 0.9.",
+        minimum=0,
+        below=1,
+        group="Losses and optimizers",
+        reference="model.py:135, which leaves it to TensorFlow",
     )
     ema_decay: float = fields.option(
         0.0,
-        "Decay of an exponential moving average of the generator, one step an iteration; 0: "
-        "none, as in the reference. 0.999 is what the best public run used.",
+        "Decay of an exponential moving average of the generator, updated once an iteration. "
+        "0.999 is what the best public run used.",
         minimum=0,
         below=1,
+        group="Losses and optimizers",
+        meaning="no average, as in the reference",
     )
     ema_start: int = fields.option(
         0,
-        "Iteration up to which the average just follows the generator. (Not in the reference.)",
+        "Iteration up to which the average just copies the generator.",
         minimum=0,
+        group="Losses and optimizers",
     )
     use_ema: bool = fields.option(
-        False, "Draw the sample grids from the average. (Not in the reference.)"
+        False,
+        "Draw the sample grids with the average's weights.",
+        group="Logs, samples and checkpoints",
     )
-    loss_type: str = fields.option("hinge_loss", "Loss: hinge_loss or kl_loss.", choices=LOSS_TYPES)
+    loss_type: str = fields.option(
+        "hinge_loss",
+        "Loss of the discriminator.",
+        choices=LOSS_TYPES,
+        group="Losses and optimizers",
+        reference="model.py:53",
+    )
     max_steps: int = fields.option(
         1_000_000,
-        "Iteration to stop at, counted from the start of the run (paper: 1,000,000; "
-        "the reference's code: 2,000,000).",
+        "Iteration to stop at, counted from the start of the run. The reference's code stops at "
+        "2,000,000.",
         above=0,
+        group="Run",
+        meaning="as in the paper",
     )
     seed: int = fields.option(
         0,
-        "Seed of initial weights, z, fake labels and the order of the data.",
+        "Seed of the initial weights, of z, of the fake labels and of the order of the data.",
         minimum=0,
         maximum=fields.SEEDS - 1,
+        group="Run",
     )
     steps_per_loop: int = fields.option(
         0,
-        "Iterations between two looks of the host at the device; 0: as many as take about two "
-        "seconds, at most 100. The numbers computed do not depend on it.",
+        "Iterations that run on the device between two checks by the host. The results do not "
+        "depend on it.",
         minimum=0,
+        group="Speed and memory",
+        meaning="about two seconds' worth, at most 100",
     )
     save_summaries_steps: int = fields.option(
-        200, "Iterations between two rows of losses.", above=0
+        200,
+        "Iterations between two rows of losses.",
+        above=0,
+        group="Logs, samples and checkpoints",
+        reference="train_imagenet.py:45",
     )
-    save_checkpoint_secs: int = fields.option(1200, "Seconds between two checkpoints.", minimum=0)
+    save_checkpoint_secs: int = fields.option(
+        1200,
+        "Seconds between two checkpoints.",
+        minimum=0,
+        group="Logs, samples and checkpoints",
+        reference="train_imagenet.py:47",
+    )
     sample_every: int = fields.option(
-        1000, "Iterations between two sample grids; 0: none.", minimum=0
+        1000,
+        "Iterations between two grids of samples; 0 draws none.",
+        minimum=0,
+        group="Logs, samples and checkpoints",
     )
     attention_every: int = fields.option(
         5000,
-        "Iterations between two figures of attention maps in TensorBoard; 0: none. (Not in "
-        "the reference.)",
+        "Iterations between two figures of attention maps in TensorBoard; 0 draws none.",
         minimum=0,
+        group="Logs, samples and checkpoints",
     )
-    keep_checkpoints: int = fields.option(5, "Newest checkpoints that are kept.", above=0)
+    keep_checkpoints: int = fields.option(
+        5,
+        "Number of checkpoints that are kept, the newest ones.",
+        above=0,
+        group="Logs, samples and checkpoints",
+    )
     summary_dir: str = fields.option(
-        "", "Directory for TensorBoard's events; empty: the run's own. (Not in the reference.)"
+        "",
+        "Directory for TensorBoard's events.",
+        group="Logs, samples and checkpoints",
+        meaning="the run's own directory",
     )
     on_nonfinite: str = fields.option(
         "stop",
-        "When a loss, gradient or weight is not finite: stop; or rollback, go back to the "
-        "last checkpoint and on with other random numbers. (Not in the reference.)",
+        "What to do when a loss, a gradient or a weight is not finite. rollback returns to the "
+        "last checkpoint and continues with other random numbers.",
         choices=("stop", "rollback"),
+        group="Faults and health",
     )
     max_rollbacks: int = fields.option(
         3,
-        "With --on_nonfinite=rollback: how often, counted with the checkpoints, before the run "
-        "stops. (Not in the reference.)",
+        "With --on_nonfinite=rollback: rollbacks in the whole life of the run, after which it "
+        "stops.",
         minimum=0,
+        group="Faults and health",
     )
     health_every: int = fields.option(
         1000,
-        "Iterations between two looks at the health of spectral normalisation and at the "
-        "variety of the samples; 0: none. (Not in the reference.)",
+        "Iterations between two checks of spectral normalisation and of the variety of the "
+        "samples; 0 makes none.",
         minimum=0,
+        group="Faults and health",
     )
 
     def __post_init__(self):

@@ -9,13 +9,14 @@ from sagan_tf.config import fields
 
 # What every tool that looks at a trained model takes.
 _RUN_HELP = (
-    "What to look at: a run's directory (or one that holds a single run), or a model that "
+    "What to look at: the directory of a run, a directory that holds a single run, or a model that "
     "export wrote."
 )
+_RUN_DIRECTORY_HELP = "The directory of a run, or a directory that holds a single run."
 _RUN_EXPECTED = "the directory of a run"
 _STEP_EXPECTED = "a step, or -1 for the latest"
-_STEP_HELP = "Step of the checkpoint; -1: the latest."
-_EMA_HELP = "Take the moving average of the generator (trained with --ema_decay)."
+_STEP_HELP = "Step of the checkpoint."
+_EMA_HELP = "Use the moving average of the generator, which training keeps with --ema_decay."
 MAX_SEEDS = 1_000_000
 MAX_FRAMES = 1000
 MAX_ROWS = 32  # of a figure
@@ -45,49 +46,79 @@ def _check_place(config: Any) -> None:
 class SampleConfig:
     """Images of chosen classes and seeds (`sample`; not in the reference)."""
 
-    run: str = fields.option("", _RUN_HELP, required=_RUN_EXPECTED)
-    step: int = fields.option(-1, _STEP_HELP, minimum=-1, expected=_STEP_EXPECTED)
-    use_ema: bool = fields.option(False, _EMA_HELP)
+    run: str = fields.option("", _RUN_HELP, required=_RUN_EXPECTED, group="Model")
+    step: int = fields.option(
+        -1,
+        _STEP_HELP,
+        minimum=-1,
+        expected=_STEP_EXPECTED,
+        group="Model",
+        meaning="the latest",
+    )
+    use_ema: bool = fields.option(False, _EMA_HELP, group="Model")
     classes: str = fields.option(
         "",
-        "Classes, with commas between them: labels (207, 0-9), names, synset ids, or "
-        "beginnings of these that only one class has. Empty: up to ten, spread over all; with "
-        "--count the class that each seed draws.",
+        "Classes with commas between them: labels (207, 0-9), names, synset ids, or beginnings of "
+        "names and ids that no other class has.",
+        group="Images",
+        meaning="up to ten, spread over all; with --count, the class that each seed draws",
     )
     seeds: str = fields.option(
         "",
-        "Seeds, with commas between them: 17, or 0-63. A seed is one z, and so, with a class, "
-        "one picture. Empty: 0-7.",
+        "Seeds with commas between them: 17, or 0-63. A seed always gives the same z; a seed "
+        "and a class always give the same picture.",
+        group="Images",
+        meaning="0-7; with --interpolate, 0",
     )
     count: int = fields.option(
         0,
-        "So many images of the seeds 0, 1, 2, ..., one each, instead of --seeds; --classes "
+        "Draw this many images in the place of --seeds, one for each seed from 0 on. --classes "
         "take turns.",
         minimum=0,
+        group="Images",
+        meaning="take --seeds",
     )
     truncation: float = fields.option(
         0.0,
-        "Draw z from a normal distribution cut off at this value, both ways: less variety, "
-        "fewer failures; 0: not cut off.",
+        "Draw z from a normal distribution that is cut off at this distance from 0. That gives "
+        "less variety and fewer failures.",
+        group="Images",
+        meaning="not cut off",
     )
-    sheet: bool = fields.option(False, "Lay the grid out as classes x seeds.")
+    sheet: bool = fields.option(
+        False,
+        "Lay the grid out with a row for each class and a column for each seed.",
+        group="Output",
+    )
     interpolate: bool = fields.option(
         False,
-        "Go from the first to the second of two --seeds, or of two --classes, or both at once.",
+        "Go from the first to the second of two --seeds, of two --classes, or of both at once.",
+        group="Interpolation",
     )
     frames: int = fields.option(
         0,
-        "With --interpolate: pictures on the way, both ends among them; 0: 8 in a strip, 48 in "
-        "an animation.",
+        "With --interpolate: number of pictures on the way, with both ends.",
         minimum=0,
+        group="Interpolation",
+        meaning="8 in a strip, 48 in an animation",
     )
-    batch_size: int = fields.option(0, "Images at a time; 0: 20 on a CPU, else 100.", minimum=0)
+    batch_size: int = fields.option(
+        0,
+        "Images that are generated at a time.",
+        minimum=0,
+        group="Speed and memory",
+        meaning="20 on a CPU, otherwise 100",
+    )
     out: str = fields.option(
         "",
-        "What to write, by its ending: .png, one labelled grid; .npz, arrays; .gif or .mp4, "
-        "with --interpolate, an animation; without an ending a directory of single PNG files and "
-        "their grid, or with --interpolate strip and animations of this name. Empty: samples.png, "
-        "samples.npz for --count, or interpolation.",
+        "What to write. The ending decides.\n"
+        ".png: one labelled grid.\n"
+        ".npz: arrays.\n"
+        ".gif or .mp4: an animation of --interpolate.\n"
+        "No ending: a directory of PNG files and their grid; with --interpolate, a strip and "
+        "animations of this name.",
+        group="Output",
+        meaning="samples.png; with --count, samples.npz; with --interpolate, interpolation",
     )
 
     def __post_init__(self):
@@ -145,44 +176,79 @@ class SampleConfig:
 class AttentionConfig:
     """Figures of attention maps (`attention_maps`; not in the reference)."""
 
-    run: str = fields.option("", _RUN_HELP, required=_RUN_EXPECTED)
-    step: int = fields.option(-1, _STEP_HELP, minimum=-1, expected=_STEP_EXPECTED)
-    use_ema: bool = fields.option(False, _EMA_HELP)
+    run: str = fields.option("", _RUN_HELP, required=_RUN_EXPECTED, group="Model")
+    step: int = fields.option(
+        -1,
+        _STEP_HELP,
+        minimum=-1,
+        expected=_STEP_EXPECTED,
+        group="Model",
+        meaning="the latest",
+    )
+    use_ema: bool = fields.option(False, _EMA_HELP, group="Model")
     network: str = fields.option(
         "generator",
-        "Whose attention: generator, or discriminator (of a run).",
+        "The network whose attention is drawn. The discriminator needs a run; an exported model "
+        "does not have it.",
         choices=("generator", "discriminator"),
+        group="Model",
     )
     images: str = fields.option(
         "",
-        "With --network=discriminator: pictures to look at, instead of generated ones, with "
-        "commas between their names (which must have none); cropped to the middle square and "
-        "resized.",
+        "With --network=discriminator: picture files to look at in the place of generated images, "
+        "with commas between their names. Each is cropped to the middle square and resized.",
+        group="Images",
+        meaning="generated images",
     )
     classes: str = fields.option(
         "",
-        "Classes of the generated images, as in sample; rows take turns. Empty: spread over all.",
+        "Classes of the generated images, given as for sample; rows take turns.",
+        group="Images",
+        meaning="spread over all",
     )
-    seeds: str = fields.option("0-3", "Seeds of the generated images, one a row, as in sample.")
-    truncation: float = fields.option(0.0, "As in sample.")
+    seeds: str = fields.option(
+        "0-3",
+        "Seeds of the generated images, given as for sample; one a row.",
+        group="Images",
+    )
+    truncation: float = fields.option(
+        0.0,
+        "Draw z from a normal distribution that is cut off at this distance from 0.",
+        group="Images",
+        meaning="not cut off",
+    )
     queries: str = fields.option(
         "spread",
-        "Places whose attention is drawn: spread, where attention is most spread in each "
-        "image; grid, evenly over the image; or pixels x,y from the top left corner, with "
-        'semicolons between them, as in "64,20;30,90".',
+        "Query positions to draw.\n"
+        "spread: those with the highest entropy of attention in each image.\n"
+        "grid: evenly over the image.\n"
+        'Pixels x,y from the top left corner, as in "64,20;30,90".',
+        group="Queries",
     )
     num_queries: int = fields.option(
         4,
-        "How many places, 1 to 8, where --queries does not say.",
+        "Number of query positions, 1 to 8, where --queries names none.",
         minimum=1,
         maximum=8,
         expected="1 to 8",
+        group="Queries",
     )
     arrows: int = fields.option(
-        3, "Arrows to the strongest places, at most, in each map.", minimum=0
+        3,
+        "Largest number of arrows in each map; they point to the keys with the most attention.",
+        minimum=0,
+        group="Queries",
     )
-    smooth: bool = fields.option(True, "Draw maps smoothly; --nosmooth shows the keys as they are.")
-    out: str = fields.option("attention.png", "The figure; the values go beside it as .npz.")
+    smooth: bool = fields.option(
+        True,
+        "Draw smooth maps. --nosmooth draws each key as a square.",
+        group="Output",
+    )
+    out: str = fields.option(
+        "attention.png",
+        "The figure to write; its values go into an .npz file of the same name.",
+        group="Output",
+    )
 
     def __post_init__(self):
         fields.check(self)
@@ -231,15 +297,21 @@ class AttentionConfig:
 class ReportConfig:
     """One HTML file about a run (`report`; not in the reference)."""
 
-    run: str = fields.option(
-        "", "The run's directory, or one that holds a single run.", required=_RUN_EXPECTED
+    run: str = fields.option("", _RUN_DIRECTORY_HELP, required=_RUN_EXPECTED, group="Run")
+    out: str = fields.option(
+        "", "The file to write.", group="Output", meaning="report.html in the run's directory"
     )
-    out: str = fields.option("", "The file to write; empty: report.html in the run's directory.")
     eval_dir: str = fields.option(
-        "", "Where the run's scores are; empty: where eval_imagenet.py puts them."
+        "",
+        "Directory of the run's scores.",
+        group="Run",
+        meaning="where the evaluation puts them",
     )
     max_grids: int = fields.option(
-        24, "Sample grids to show, at most; spread over the run.", above=0
+        24,
+        "Largest number of sample grids to show; they are spread over the run.",
+        above=0,
+        group="Output",
     )
 
     def __post_init__(self):
@@ -256,12 +328,22 @@ class ReportConfig:
 class ExportConfig:
     """A generator for other programs (`export`; not in the reference)."""
 
-    run: str = fields.option(
-        "", "The run's directory, or one that holds a single run.", required=_RUN_EXPECTED
+    run: str = fields.option("", _RUN_DIRECTORY_HELP, required=_RUN_EXPECTED, group="Run")
+    step: int = fields.option(
+        -1,
+        _STEP_HELP,
+        minimum=-1,
+        expected=_STEP_EXPECTED,
+        group="Run",
+        meaning="the latest",
     )
-    step: int = fields.option(-1, _STEP_HELP, minimum=-1, expected=_STEP_EXPECTED)
-    use_ema: bool = fields.option(False, _EMA_HELP)
-    out: str = fields.option("", "Directory to make, new or empty.", required="a directory to make")
+    use_ema: bool = fields.option(False, _EMA_HELP, group="Run")
+    out: str = fields.option(
+        "",
+        "Directory to make; it must be new or empty.",
+        required="a directory to make",
+        group="Output",
+    )
 
     def __post_init__(self):
         fields.check(self)

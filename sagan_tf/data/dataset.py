@@ -36,8 +36,8 @@ _WINDOWS = 3
 _EVALUATION_PARALLELISM = 64
 _PREVIEW_BATCH = 64
 _HINT = (
-    "make records first (data/README.md), or take the embedded digits: "
-    "--flagfile=configs/digits.flags"
+    "make records first (sagan prepare-data), or try the embedded digits: sagan demo, or "
+    "--flagfile=configs/digits.flags in a checkout"
 )
 
 

@@ -1,8 +1,15 @@
-"""The paper's figures of attention maps, from a run's directory or an exported model:
-python -m sagan_tf.tools.attention_maps checkpoint/imagenet_64 --classes=goldfish --seeds=0-3
-"""
+"""Command that draws attention maps."""
 
 from sagan_tf import cli, config
+
+COMMAND = config.Command(
+    about="Draws the paper's figures of attention maps. Each row has an image with its query "
+    "positions and, for each query, where the network looks. RUN is a run's directory or an "
+    "exported model.",
+    example="checkpoint/imagenet_64 --classes=goldfish --seeds=0-3",
+    kinds=(config.AttentionConfig,),
+    argument="run",
+)
 
 
 def main() -> None:
@@ -14,5 +21,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.define(config.AttentionConfig)
-    cli.run(main, "run")
+    cli.run(COMMAND, main)

@@ -1,18 +1,18 @@
-"""Times the training step through the code that trains, on random images or on `--data_dir`:
-    python -m sagan_tf.tools.benchmark --batch_size=32 --num_towers=1
-    python -m sagan_tf.tools.benchmark --compare optimizations=none optimizations=auto
-
-All flags of training that bear on its speed apply. It prints median, quickest and slowest
-iteration, images a second, operations counted from the graph, what share that is of the
-convolutions and products that this machine was seen to manage, bytes moved, and peak memory.
-`--compare A B` measures two settings in turns in one process, so that noise hits both; several
-values of one setting are separated by spaces, in quotes.
-"""
+"""Command that times the training step, through the code that trains."""
 
 from sagan_tf import cli, config
 from sagan_tf.benchmarks.setting import Setting
 
 KINDS = (config.BenchmarkStepConfig, config.ModelConfig, config.DataConfig, config.TrainConfig)
+COMMAND = config.Command(
+    about="Times the training step, on random images or on --data_dir. It prints median, quickest "
+    "and slowest iteration, images a second, operations, their share of what this machine manages, "
+    "bytes moved, and peak memory. --compare A B measures two settings in turns in one process, so "
+    "that noise hits both; a setting of several flags is one word in quotes.",
+    example="--compare optimizations=none optimizations=auto",
+    kinds=KINDS,
+    argument="against",
+)
 
 
 def main() -> None:
@@ -28,5 +28,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.define(*KINDS)
-    cli.run(main, "against")
+    cli.run(COMMAND, main)

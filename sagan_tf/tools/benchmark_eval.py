@@ -1,20 +1,22 @@
-"""Measures an evaluation through its real code: seconds of each part, and memory:
-    python -m sagan_tf.tools.benchmark_eval --images=50000 --size=32 --gf_dim=8 --classifier=small
-
-Networks of random weights and records of random images, in a temporary directory: the scores mean
-nothing, the cost is real. `--classifier=inception` has the architecture of Keras's InceptionV3,
-2,048 features and 1,008 classes at 299 px; `small` the same outputs of next to no work, to see what
-the number of images costs by itself.
-"""
+"""Command that measures an evaluation through its real code."""
 
 from sagan_tf import cli, config
-from sagan_tf.benchmarks import evaluation
+
+COMMAND = config.Command(
+    about="Measures an evaluation: seconds of each part, and memory. It makes networks of random "
+    "weights and records of random images in a temporary directory. The scores mean nothing; the "
+    "cost is real.",
+    example="--images=50000 --size=32 --gf_dim=8 --classifier=small",
+    kinds=(config.BenchmarkEvaluationConfig,),
+)
 
 
 def main() -> None:
-    evaluation.run(cli.make(config.BenchmarkEvaluationConfig))
+    options = cli.make(config.BenchmarkEvaluationConfig)
+    from sagan_tf.benchmarks import evaluation
+
+    evaluation.run(options)
 
 
 if __name__ == "__main__":
-    cli.define(config.BenchmarkEvaluationConfig)
-    cli.run(main)
+    cli.run(COMMAND, main)

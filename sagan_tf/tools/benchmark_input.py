@@ -1,13 +1,15 @@
-"""Measures the input pipeline alone, without training:
-    python -m sagan_tf.tools.benchmark_input data/imagenet
-
-Ours (uint8 batches, which become floats on the device), ours with floats made on the host, and the
-plain pipeline of the reference (`utils_ori.py:189-265`: one interleave, 16 parallel maps, floats),
-in turns, each in a process of its own. `--encodings=raw,png,jpeg` also measures copies of the first
-`--images` records in these encodings.
-"""
+"""Command that measures the input pipeline alone, without training."""
 
 from sagan_tf import cli, config
+
+COMMAND = config.Command(
+    about="Measures how fast records are read. Three pipelines take turns, each in a process of "
+    "its own: ours, which makes floats on the device; ours with floats made on the host; and the "
+    "plain one of the reference's utils_ori.py.",
+    example="data/imagenet --encodings=raw,png,jpeg",
+    kinds=(config.BenchmarkInputConfig, config.DataConfig),
+    argument="data_dir",
+)
 
 
 def main() -> None:
@@ -19,5 +21,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.define(config.BenchmarkInputConfig, config.DataConfig)
-    cli.run(main, "data_dir")
+    cli.run(COMMAND, main)

@@ -1,12 +1,16 @@
-"""Reads every record of a directory and says what is wrong:
-    python -m sagan_tf.tools.check_data data/digits
-
-Exit code 0: sound; 1: faulty, each fault named by file and record.
-"""
+"""Command that checks a directory of records."""
 
 import sys
 
 from sagan_tf import cli, config
+
+COMMAND = config.Command(
+    about="Reads every record of a directory and names every fault by file and record. It draws "
+    "one image of each class. The exit code is 0 when the records are sound, and 1 otherwise.",
+    example="data/digits",
+    kinds=(config.CheckConfig,),
+    argument="data_dir",
+)
 
 
 def main() -> None:
@@ -18,5 +22,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.define(config.CheckConfig)
-    cli.run(main, "data_dir")
+    cli.run(COMMAND, main)

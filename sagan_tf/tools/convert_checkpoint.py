@@ -1,14 +1,14 @@
-"""Carries checkpoints between the reference (TensorFlow 1) and this project.
-
-From the reference to a run directory that train and eval continue from:
-    python -m sagan_tf.tools.convert_checkpoint --direction=import --path=dir/model.ckpt-1000000 \
-        --checkpoint_dir=checkpoint
-From a run to a checkpoint that the reference restores:
-    python -m sagan_tf.tools.convert_checkpoint --direction=export --path=dir/model.ckpt-1000000 \
-        --checkpoint_dir=checkpoint
-"""
+"""Command that carries checkpoints between the reference (TensorFlow 1) and this project."""
 
 from sagan_tf import cli, config
+
+COMMAND = config.Command(
+    about="Converts checkpoints of the reference (TensorFlow 1). --direction=import makes a run "
+    "directory that training and evaluation continue from. --direction=export makes a checkpoint "
+    "that the reference restores.",
+    example="--path=model.ckpt-1000000 --checkpoint_dir=checkpoint",
+    kinds=(config.ConvertConfig, config.ModelConfig, config.TrainConfig),
+)
 
 
 def main() -> None:
@@ -26,5 +26,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.define(config.ConvertConfig, config.ModelConfig, config.TrainConfig)
-    cli.run(main)
+    cli.run(COMMAND, main)

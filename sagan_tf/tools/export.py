@@ -1,8 +1,14 @@
-"""The generator of a run as a SavedModel and a .keras file, for other programs:
-python -m sagan_tf.tools.export checkpoint/imagenet_64 --out=generator
-"""
+"""Command that exports a generator for other programs."""
 
 from sagan_tf import cli, config
+
+COMMAND = config.Command(
+    about="Exports the generator of a run as a SavedModel and a .keras file. Other programs load "
+    "them without this package. RUN is a run's directory.",
+    example="checkpoint/imagenet_64 --out=generator",
+    kinds=(config.ExportConfig,),
+    argument="run",
+)
 
 
 def main() -> None:
@@ -13,5 +19,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.define(config.ExportConfig)
-    cli.run(main, "run")
+    cli.run(COMMAND, main)

@@ -1,10 +1,14 @@
-"""Makes records of pictures:
-    python -m sagan_tf.tools.prepare_data --source ILSVRC2012_img_train.tar --out data/imagenet
-
-`--help` explains the options, data/README.md has complete recipes.
-"""
+"""Command that makes records from pictures."""
 
 from sagan_tf import cli, config
+
+COMMAND = config.Command(
+    about="Makes records from pictures. It crops and resizes them, labels them by their folders, "
+    "and describes the records in dataset.json. A preparation that was stopped continues with the "
+    "same command.",
+    example="--source=pictures --out=data/pictures --size=64",
+    kinds=(config.PrepareConfig,),
+)
 
 
 def main() -> None:
@@ -15,5 +19,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.define(config.PrepareConfig)
-    cli.run(main)
+    cli.run(COMMAND, main)

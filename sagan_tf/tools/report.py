@@ -1,10 +1,16 @@
-"""Writes what is known of a run, also while it trains, as one HTML file that needs no network:
-python -m sagan_tf.tools.report checkpoint/imagenet_64
-"""
+"""Command that writes what is known about a run as one HTML file."""
 
 import os
 
 from sagan_tf import cli, config
+
+COMMAND = config.Command(
+    about="Writes one HTML file about a run: losses, health, samples, scores and settings. It "
+    "works while the run trains, and the file needs no network. RUN is a run's directory.",
+    example="checkpoint/imagenet_64",
+    kinds=(config.ReportConfig,),
+    argument="run",
+)
 
 
 def main() -> None:
@@ -17,5 +23,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.define(config.ReportConfig)
-    cli.run(main, "run")
+    cli.run(COMMAND, main)

@@ -1,8 +1,14 @@
-"""Images of chosen classes and seeds, from a run's directory or an exported model:
-python -m sagan_tf.tools.sample checkpoint/imagenet_64 --classes=goldfish,n02510455 --seeds=0-7
-"""
+"""Command that draws images of chosen classes and seeds."""
 
 from sagan_tf import cli, config
+
+COMMAND = config.Command(
+    about="Draws images of chosen classes and seeds. It makes a labelled grid, arrays, single "
+    "files, or an interpolation. RUN is a run's directory or an exported model.",
+    example="checkpoint/imagenet_64 --classes=goldfish,n02510455 --seeds=0-7",
+    kinds=(config.SampleConfig,),
+    argument="run",
+)
 
 
 def main() -> None:
@@ -13,5 +19,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.define(config.SampleConfig)
-    cli.run(main, "run")
+    cli.run(COMMAND, main)

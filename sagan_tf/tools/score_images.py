@@ -1,8 +1,14 @@
-"""Scores images that are there already, with the arithmetic and the record of eval_imagenet.py:
-python -m sagan_tf.tools.score_images samples.npz --data_dir=data/imagenet
-"""
+"""Command that scores images that are there already."""
 
 from sagan_tf import cli, config
+
+COMMAND = config.Command(
+    about="Scores images that are there already, in files, with the arithmetic of the evaluation. "
+    "IMAGES is a directory of pictures or an .npz file.",
+    example="samples.npz --data_dir=data/imagenet",
+    kinds=(config.ScoreImagesConfig,),
+    argument="images",
+)
 
 
 def main() -> None:
@@ -15,5 +21,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.define(config.ScoreImagesConfig)
-    cli.run(main, "images")
+    cli.run(COMMAND, main)

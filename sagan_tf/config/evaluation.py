@@ -1,0 +1,206 @@
+"""Settings of the commands that score: of a run, and of images that are there already."""
+
+import dataclasses
+import os
+from typing import ClassVar, Optional
+
+from sagan_tf.config import fields, model, scoring
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalConfig(scoring.ScoringConfig):
+    """The evaluation of a run. The networks' settings come from the run's config.json."""
+
+    checkpoint_dir: str = fields.option(
+        "checkpoint",
+        "Directory of runs, as in training.",
+        group="Run",
+        reference="eval_imagenet.py:47",
+    )
+    batch_size: int = fields.option(
+        64,
+        "Images per tower of the training run. The number is part of the run directory's name.",
+        above=0,
+        group="Run",
+        reference="eval_imagenet.py:53",
+    )
+    checkpoint_step: int = fields.option(
+        -1,
+        "Step of the checkpoint to score.",
+        minimum=-1,
+        expected="a step, or -1 for the latest",
+        group="Run",
+        meaning="the latest",
+    )
+    use_ema: bool = fields.option(
+        False,
+        "Score the moving average of the generator, which training keeps with --ema_decay.",
+        group="Run",
+    )
+    label_sampling: str = fields.option(
+        "uniform",
+        "Labels of the generated images. uniform draws each at random; balanced takes each class "
+        "equally often.",
+        choices=("uniform", "balanced"),
+        group="Generated images",
+        meaning="as in the reference",
+    )
+    intra_images: int = fields.option(
+        0,
+        "Images to generate of each class for intra-FID.",
+        group="Generated images",
+        meaning="those of the other scores",
+    )
+    all: bool = fields.option(
+        False,
+        "Score every checkpoint of the run that was not scored yet.",
+        group="Several checkpoints",
+    )
+    watch: bool = fields.option(
+        False,
+        "Score every checkpoint of the run, also those to come, until training has ended.",
+        group="Several checkpoints",
+    )
+    poll_secs: float = fields.option(
+        10.0,
+        "With --watch: seconds between two checks for a new checkpoint.",
+        above=0,
+        group="Several checkpoints",
+    )
+    keep_best: int = fields.option(
+        3,
+        "With --watch or --all: number of checkpoints kept in RUN/best, those of the best scores.",
+        minimum=0,
+        group="Several checkpoints",
+    )
+    best_by: str = fields.option(
+        "fid",
+        "Score that decides which checkpoints are the best.",
+        choices=("fid", "is"),
+        group="Several checkpoints",
+    )
+    save_samples: str = fields.option(
+        "",
+        "Write the generated images as uint8: to this .npz file, or as PNG files into this "
+        "directory.",
+        group="Output",
+    )
+    compare_untrained: bool = fields.option(
+        False,
+        "Score an untrained generator as well, for a sense of scale.",
+        group="Output",
+    )
+    generator_type: Optional[str] = fields.option(
+        None,
+        "The run's generator_type. A run of another type is an error.",
+        choices=tuple(model.ATTENTION_OF_TYPE),
+        group="Checks",
+        meaning="what the run says",
+    )
+    z_dim: Optional[int] = fields.option(
+        None,
+        "The run's z_dim. A run with another one is an error.",
+        group="Checks",
+        meaning="what the run says",
+    )
+    gf_dim: Optional[int] = fields.option(
+        None,
+        "The run's gf_dim. A run with another one is an error.",
+        group="Checks",
+        meaning="what the run says",
+    )
+    num_classes: Optional[int] = fields.option(
+        None,
+        "The run's number_classes. A run with another one is an error.",
+        group="Checks",
+        meaning="what the run says",
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+
+        # Check intra-FID.
+        fields.require_all(
+            self,
+            (
+                "intra_images",
+                self.intra_images == 0 or self.intra_images >= 2,
+                "2 or more images, or 0",
+            ),
+            (
+                "intra_images",
+                not (self.intra_images and self.real_stats),
+                f"0 with --real_stats={self.real_stats}, which holds no images of each class",
+            ),
+        )
+
+        # Check a series of checkpoints.
+        if self.watch or self.all:
+            self._check_several("--watch" if self.watch else "--all")
+
+    def _check_several(self, flag: str) -> None:
+        """Checks the flags that name one checkpoint, where `flag` asks for several."""
+        every = f"none with {flag}, which scores every checkpoint"
+        overwritten = f"none with {flag}: each checkpoint would write over the one before"
+
+        fields.require_all(
+            self,
+            ("checkpoint_step", self.checkpoint_step == -1, every),
+            ("save_samples", not self.save_samples, overwritten),
+        )
+
+    @property
+    def run_dir(self) -> str:
+        """The directory of the training run that is scored."""
+        return fields.run_directory(self.checkpoint_dir, self.batch_size)
+
+    @property
+    def eval_dir(self) -> str:
+        """Where the results go (reference `eval_imagenet.py:82-85`)."""
+        return fields.run_directory(os.path.join(self.checkpoint_dir, "eval"), self.batch_size)
+
+
+@dataclasses.dataclass(frozen=True)
+class DigitsClassifierConfig:
+    """The classifier of the embedded digits, made anew (`make_digits_classifier`)."""
+
+    out: str = fields.option(
+        "data/digits_classifier", "Directory for the classifier.", group="Output"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreImagesConfig(scoring.ScoringConfig):
+    """The scores of images that are there already (`score_images`)."""
+
+    allow_all: ClassVar[bool] = True
+
+    images: str = fields.option(
+        "",
+        "The images to score: a directory of PNG or JPEG files, or an .npz file. The .npz file has "
+        "one uint8 array [n, height, width, 3] named images or arr_0, and may have labels.",
+        required="a directory or an .npz file",
+        group="Generated images",
+    )
+    eval_sample_size: int = fields.option(
+        0,
+        "Number of images to score, the first ones. The names of scores of fewer than 50,000 "
+        "images carry the number, as in fid5k.",
+        group="Generated images",
+        meaning="all of them",
+    )
+    image_size: int = fields.option(
+        0,
+        "Side of the real images in pixels. A dataset.json in --data_dir decides.",
+        minimum=0,
+        group="Real images",
+        meaning="what dataset.json says; without one, the side of the images to score",
+    )
+    number_classes: int = fields.option(
+        0,
+        "Number of classes of the real images. A dataset.json in --data_dir decides.",
+        minimum=0,
+        group="Real images",
+        meaning="what dataset.json says; without one, 1000",
+    )
+    out: str = fields.option("", "File that a row of the scores is appended to.", group="Output")
