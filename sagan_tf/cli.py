@@ -3,17 +3,19 @@
 It is the only importer of `absl.flags`.
 """
 
+import contextlib
 import dataclasses
 import gc
 import os
 import sys
+import textwrap
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Optional
 
 from absl import app, flags, logging
 
-from sagan_tf import errors
+from sagan_tf import errors, tensorflow_log
 
 flags.disclaim_key_flags()  # so that --help lists our flags under the command that has them
 
@@ -22,6 +24,15 @@ _DEFINE = {
     int: flags.DEFINE_integer,
     float: flags.DEFINE_float,
     str: flags.DEFINE_string,
+}
+
+# A flag that a command may have -> what makes the command need less memory. The first one counts.
+_LESS_MEMORY = {
+    "accumulate": "a larger --accumulate (with the same result), or a smaller --batch_size,",
+    "dcgan_generator_batch_size": "a smaller --dcgan_generator_batch_size, or --manifold_images,",
+    "workers": "a smaller --workers",
+    "batch_size": "a smaller --batch_size",
+    "num_queries": "a smaller number of --seeds or --classes",
 }
 
 
@@ -90,8 +101,8 @@ def prepare_process() -> None:
 
     Call it before TensorFlow is imported. A variable that the user has set stays as it is.
     """
-    # Keep TensorFlow's own remarks off the terminal.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Keep TensorFlow's own remarks off the terminal; `tensorflow_log` holds back what is left.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if tensorflow_log.is_shown() else "2")
 
     # Take oneDNN's kernels, which are the faster ones (docs/performance.md): on a CPU without
     # AVX-512 TensorFlow leaves them off.
@@ -109,7 +120,7 @@ def _parse(argv: Sequence[str], argument: Optional[str]) -> list[str]:
     try:
         rest = flags.FLAGS(list(argv), known_only=False)
     except (flags.Error, OSError, UnicodeDecodeError) as error:
-        _fail(" ".join(str(error).split()))
+        _fail(" ".join(str(error).split()).removeprefix("ERROR:: "))
 
     # A single word is the value of the flag `argument`.
     if argument and len(rest) == 2 and not flags.FLAGS[argument].present:
@@ -128,7 +139,9 @@ def _exit_code(main: Callable[[], None]) -> int:
 
     # Run the command.
     try:
-        main()
+        hint = _less_memory()
+        with tensorflow_log.held_back(hint, errors.UserError), within_memory(hint):
+            main()
     except errors.UserError as error:
         _fail(str(error))
     except KeyboardInterrupt:
@@ -138,6 +151,42 @@ def _exit_code(main: Callable[[], None]) -> int:
     except errors.Interrupted as stop:
         _fail(str(stop), 128 + stop.signal)
     return 0
+
+
+@contextlib.contextmanager
+def within_memory(hint: str) -> Iterator[None]:
+    """Turns an error about memory, Python's or TensorFlow's, into one that says what needs less."""
+    try:
+        yield
+    except Exception as error:
+        if not _is_about_memory(error):
+            raise
+        text = " ".join(str(error).split()).removesuffix(".")
+        reason = textwrap.shorten(text, 160, placeholder=" ...") or "Python found none"
+        raise errors.UserError(f"memory ran out ({reason}); {hint}") from error
+
+
+def _is_about_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+
+    # An error of TensorFlow's can only come when it has been imported.
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is None or not isinstance(error, tensorflow.errors.OpError):
+        return False
+
+    # A full disk is a resource too.
+    text = str(error).lower()
+    is_exhausted = isinstance(error, tensorflow.errors.ResourceExhaustedError)
+    return "out of memory" in text or (is_exhausted and ("oom" in text or "memory" in text))
+
+
+def _less_memory() -> str:
+    """What this command's user can do where memory runs out."""
+    for flag, change in _LESS_MEMORY.items():
+        if flag in flags.FLAGS:
+            return f"{change} needs less"
+    return "close other programs, or take a machine with more"
 
 
 def _fail(line: str, code: int = 1) -> None:
