@@ -63,6 +63,11 @@ def given(name: str) -> bool:
     return flags.FLAGS[name].present > 0
 
 
+def given_values(*names: str) -> dict[str, Any]:
+    """The values of those of these flags that were given."""
+    return {name: value(name) for name in names if given(name)}
+
+
 def make(kind: type, known: Optional[Mapping[str, Any]] = None) -> Any:
     """A config of class `kind` from the flags.
 
@@ -120,13 +125,20 @@ def _parse(argv: Sequence[str], argument: Optional[str]) -> list[str]:
     try:
         rest = flags.FLAGS(list(argv), known_only=False)
     except (flags.Error, OSError, UnicodeDecodeError) as error:
-        _fail(" ".join(str(error).split()).removeprefix("ERROR:: "))
+        # Of a file of flags that cannot be opened, the system's error says more than absl's.
+        reason = error.__context__
+        if isinstance(error, flags.CantOpenFlagFileError) and isinstance(reason, OSError):
+            path = os.fsdecode(reason.filename)
+            _fail(f"--flagfile={path}: cannot be read ({reason.strerror}); name a file of flags")
+        _fail(" ".join(str(error).split()))
 
     # A single word is the value of the flag `argument`.
     if argument and len(rest) == 2 and not flags.FLAGS[argument].present:
         flags.FLAGS[argument].value = rest.pop()
     if len(rest) > 1:
-        expected = "flags only, as in --name=value" + (f", and one {argument}" if argument else "")
+        expected = "flags only, as in --name=value"
+        if argument:
+            expected += f", and one word without a flag, the value of --{argument}"
         _fail(f"{rest[-1]}: expected {expected}")
     return rest
 

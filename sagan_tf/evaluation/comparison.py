@@ -33,6 +33,7 @@ class Comparison:
       real: statistics of the real images.
       class_names: of the real images; None where their data does not say them.
       stopwatch: has the time of each part.
+      console: shows how far the work is.
     """
 
     config: ScoringConfig
@@ -40,6 +41,7 @@ class Comparison:
     real: real_statistics.RealStats
     class_names: Optional[Sequence[str]]
     stopwatch: features.Stopwatch
+    console: Console
 
     def score(self, source: features.Source, *, intra: bool = True) -> scores.Scores:
         """Every score of a set of images.
@@ -59,6 +61,7 @@ class Comparison:
             real=self.real,
             config=self.config,
             stopwatch=self.stopwatch,
+            console=self.console,
             intra=intra,
         )
 
@@ -138,6 +141,7 @@ def prepare(
         real=real,
         class_names=_class_names(found),
         stopwatch=stopwatch,
+        console=console,
     )
 
 
