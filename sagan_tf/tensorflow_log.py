@@ -34,9 +34,11 @@ _PRINT = _MARK + b"print\n"
 _LOG_LINE = re.compile(
     rb"(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: ([IWEF])|([IWEF])\d{4} \d\d:\d\d:\d+\.\d+ +\d+) "
 )
-# Errors that only say that there is no GPU, or that a CUDA library registers itself twice.
+# Errors that only say that there is no GPU, that a CUDA library registers itself twice, or that
+# tf.data has an attribute that it does not know (where TensorFlow is deterministic).
 _HARMLESS_ERROR = re.compile(
     rb"Unable to register cu\w+ factory|already registered|failed call to cuInit"
+    rb"|NodeDef mentions attribute \w+ which is not in the op definition"
 )
 # Lines of the same remarks that have no beginning of their own.
 _HARMLESS_LINE = re.compile(
@@ -49,6 +51,7 @@ _HARMLESS_LINE = re.compile(
 _LAST_WORDS = re.compile(
     rb"\d{4}-\d\d-\d\d [\d:.]+: F |F\d{4} \d\d:\d\d:|terminate called|Fatal Python error"
 )
+_NO_MEMORY = re.compile(rb".*std::bad_alloc")
 _MOST_LINES = 200  # That are held back; the newest.
 _PATIENCE = 0.5  # Seconds between two looks whether the parent lives, and for the rest of a line.
 
@@ -62,7 +65,7 @@ _OOM_COUNTERS = (
 
 def is_shown() -> bool:
     """Whether the user wants to see the log: by our variable, or by TensorFlow's own."""
-    return os.environ.get(SHOW, "0") not in ("", "0") or os.environ.get(_LEVEL) in ("0", "1")
+    return os.environ.get(SHOW, "0") not in ("", "0") or os.environ.get(_LEVEL) == "0"
 
 
 @contextlib.contextmanager
@@ -76,7 +79,7 @@ def held_back(hint: str, expected: type[Exception]) -> Iterator[None]:
       hint: what to do where memory runs out; printed if the system kills this process for it.
       expected: errors that say themselves what is wrong. After these nothing is printed.
     """
-    if is_shown():
+    if is_shown() or not _is_open(2):
         yield
         return
 
@@ -88,6 +91,14 @@ def held_back(hint: str, expected: type[Exception]) -> Iterator[None]:
             if not isinstance(error, expected):
                 ending.append(_PRINT)
             raise
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -156,6 +167,7 @@ class Filter:
         self._held: collections.deque[bytes] = collections.deque(maxlen=_MOST_LINES)
         self._begun = b""  # A line whose end has not come yet.
         self._is_open = False  # After a crash nothing is held back.
+        self._lacked_memory = False
 
     def add(self, data: bytes) -> bool:
         """Takes what was written; says whether the parent has given its order."""
@@ -180,7 +192,7 @@ class Filter:
         """Prints what is to be said of a parent that has gone without a word."""
         if self._begun:
             self._take(self._begun + b"\n")
-        if killed_for_memory:
+        if killed_for_memory or self._lacked_memory:
             self._print(f"error: memory ran out, and the system ended this; {hint}\n".encode())
 
     def _take(self, line: bytes) -> None:
@@ -188,6 +200,7 @@ class Filter:
         if _LAST_WORDS.match(line):
             self._print_held()
             self._is_open = True
+            self._lacked_memory |= _NO_MEMORY.match(line) is not None
 
         # Print the line, or hold it back.
         if self._is_open or not is_remark(line):

@@ -24,7 +24,11 @@ REMARKS = (
     b"Attempting to register factory for plugin cuDNN when one has already been registered\n",
     b"E0000 00:00:1764017839.123456   12345 cuda_platform.cc:52] failed call to cuInit: INTERNAL: "
     b"CUDA error: Failed call to cuInit: UNKNOWN ERROR (303)\n",
+    b"E0000 00:00:1764017839.123456   12345 node_def_util.cc:682] NodeDef mentions attribute "
+    b"use_unbounded_threadpool which is not in the op definition: Op<name=MapDataset>\n",
 )
+REMARK = REMARKS[-2].decode().rstrip()
+HEADING = "TensorFlow's log, held back until here"
 OTHER_LINES = (
     b"E0000 00:00:1764017839.123456   12345 rpc.cc:1] the other worker does not answer\n",
     b"2026-11-24 20:57:19.123456: E tensorflow/core/x.cc:12] CUDA_ERROR_ILLEGAL_ADDRESS\n",
@@ -62,7 +66,7 @@ def test_everything_else_passes(line):
 def run(body, **variables):
     """Exit code and standard error, without the frames of a traceback."""
     result = subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(remark=REMARKS[-1], body=body)],
+        [sys.executable, "-c", SCRIPT.format(remark=REMARK.encode() + b"\n", body=body)],
         cwd=ROOT,
         env=environment(PYTHONPATH=str(ROOT), **variables),
         capture_output=True,
@@ -72,10 +76,6 @@ def run(body, **variables):
     )
     lines = [line for line in result.stderr.splitlines() if not line.startswith(" ")]
     return result.returncode, lines
-
-
-REMARK = REMARKS[-1].decode().rstrip()
-HEADING = "TensorFlow's log, held back until here"
 
 
 @pytest.mark.process
@@ -154,6 +154,13 @@ def test_process_that_the_system_killed_for_memory_gets_its_line(lines):
     taken.end(True, hint="a smaller --batch_size needs less")
     line = b"error: memory ran out, and the system ended this; a smaller --batch_size needs less\n"
     assert printed() == line
+
+
+def test_crash_for_memory_gets_the_same_line(lines):
+    taken, printed = lines
+    taken.add(b"terminate called after throwing an instance of 'std::bad_alloc'\n")
+    taken.end(False, hint="take less")
+    assert printed().endswith(b"error: memory ran out, and the system ended this; take less\n")
 
 
 def test_kills_for_memory_are_counted(tmp_path, monkeypatch):

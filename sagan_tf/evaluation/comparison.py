@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Optional
 
-from sagan_tf import errors
+from sagan_tf import errors, plurals
 from sagan_tf.config import ScoringConfig
 from sagan_tf.data import dataset, records
 from sagan_tf.evaluation import (
@@ -193,8 +193,8 @@ def _real_count(config: ScoringConfig, found: records.Records, generated: int) -
     # Refuse more than there are.
     if available < count:
         raise errors.UserError(
-            f"--{flag}={count}: {config.real_dir} holds {available} images; give at most that "
-            "many, or --real_sample_size"
+            f"--{flag}={count}: {config.real_dir} holds {plurals.counted(available, 'image')}; "
+            "give at most that many, or --real_sample_size"
         )
     return count
 

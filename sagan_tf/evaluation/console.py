@@ -1,5 +1,6 @@
 """Console of a command: lines of text, and progress as a bar or, in a file, as lines."""
 
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -45,7 +46,7 @@ class Console:
             desc=name,
             unit=unit,
             file=self._stream,
-            dynamic_ncols=True,
+            ncols=shutil.get_terminal_size().columns,  # 80 where a terminal does not say it
         )
 
 
