@@ -3,16 +3,18 @@
 It is the only importer of `absl.flags`.
 """
 
+import contextlib
 import dataclasses
 import gc
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, Optional
 
 from absl import app, flags, logging
 
-from sagan_tf import errors
+from sagan_tf import errors, tensorflow_log
 from sagan_tf.config import help_text
 
 flags.disclaim_key_flags()  # so that --helpfull lists our flags under the command that has them
@@ -22,6 +24,15 @@ _DEFINE = {
     int: flags.DEFINE_integer,
     float: flags.DEFINE_float,
     str: flags.DEFINE_string,
+}
+
+# A flag that a command may have -> what makes the command need less memory. The first one counts.
+_LESS_MEMORY = {
+    "accumulate": "a larger --accumulate (with the same result), or a smaller --batch_size,",
+    "dcgan_generator_batch_size": "a smaller --dcgan_generator_batch_size, or --manifold_images,",
+    "workers": "a smaller --workers",
+    "batch_size": "a smaller --batch_size",
+    "num_queries": "a smaller number of --seeds or --classes",
 }
 
 
@@ -41,6 +52,11 @@ def value(name: str) -> Any:
 def given(name: str) -> bool:
     """Whether a flag was given."""
     return flags.FLAGS[name].present > 0
+
+
+def given_values(*names: str) -> dict[str, Any]:
+    """The values of those of these flags that were given."""
+    return {name: value(name) for name in names if given(name)}
 
 
 def make(kind: type, known: Optional[Mapping[str, Any]] = None) -> Any:
@@ -98,8 +114,8 @@ def prepare_process() -> None:
 
     Call it before TensorFlow is imported. A variable that the user has set stays as it is.
     """
-    # Keep TensorFlow's own remarks off the terminal.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Keep TensorFlow's own remarks off the terminal; `tensorflow_log` holds back what is left.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if tensorflow_log.is_shown() else "2")
 
     # Take oneDNN's kernels, which are the faster ones (docs/performance.md): on a CPU without
     # AVX-512 TensorFlow leaves them off.
@@ -117,13 +133,20 @@ def _parse(argv: Sequence[str], argument: str) -> list[str]:
     try:
         rest = flags.FLAGS(list(argv), known_only=False)
     except (flags.Error, OSError, UnicodeDecodeError) as error:
+        # Of a file of flags that cannot be opened, the system's error says more than absl's.
+        reason = error.__context__
+        if isinstance(error, flags.CantOpenFlagFileError) and isinstance(reason, OSError):
+            path = os.fsdecode(reason.filename)
+            fail(f"--flagfile={path}: cannot be read ({reason.strerror}); name a file of flags")
         fail(" ".join(str(error).split()))
 
     # A single word is the value of the flag `argument`.
     if argument and len(rest) == 2 and not flags.FLAGS[argument].present:
         flags.FLAGS[argument].value = rest.pop()
     if len(rest) > 1:
-        expected = "flags only, as in --name=value" + (f", and one {argument}" if argument else "")
+        expected = "flags only, as in --name=value"
+        if argument:
+            expected += f", and one word without a flag, the value of --{argument}"
         fail(f"{rest[-1]}: expected {expected}")
     return rest
 
@@ -136,7 +159,9 @@ def _exit_code(main: Callable[[], None]) -> int:
 
     # Run the command.
     try:
-        main()
+        hint = _less_memory()
+        with tensorflow_log.held_back(hint, errors.UserError), within_memory(hint):
+            main()
     except errors.UserError as error:
         fail(str(error))
     except KeyboardInterrupt:
@@ -146,6 +171,42 @@ def _exit_code(main: Callable[[], None]) -> int:
     except errors.Interrupted as stop:
         fail(str(stop), 128 + stop.signal)
     return 0
+
+
+@contextlib.contextmanager
+def within_memory(hint: str) -> Iterator[None]:
+    """Turns an error about memory, Python's or TensorFlow's, into one that says what needs less."""
+    try:
+        yield
+    except Exception as error:
+        if not _is_about_memory(error):
+            raise
+        text = " ".join(str(error).split()).removesuffix(".")
+        reason = textwrap.shorten(text, 160, placeholder=" ...") or "Python found none"
+        raise errors.UserError(f"memory ran out ({reason}); {hint}") from error
+
+
+def _is_about_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+
+    # An error of TensorFlow's can only come when it has been imported.
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is None or not isinstance(error, tensorflow.errors.OpError):
+        return False
+
+    # A full disk is a resource too.
+    text = str(error).lower()
+    is_exhausted = isinstance(error, tensorflow.errors.ResourceExhaustedError)
+    return "out of memory" in text or (is_exhausted and ("oom" in text or "memory" in text))
+
+
+def _less_memory() -> str:
+    """What this command's user can do where memory runs out."""
+    for flag, change in _LESS_MEMORY.items():
+        if flag in flags.FLAGS:
+            return f"{change} needs less"
+    return "close other programs, or take a machine with more"
 
 
 def leave(answer: str) -> NoReturn:

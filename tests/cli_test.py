@@ -8,8 +8,9 @@ import subprocess
 import sys
 
 import pytest
+import tensorflow as tf
 
-from sagan_tf import config, errors
+from sagan_tf import cli, config, errors
 from sagan_tf.data import dataset, prepare
 from tests.conftest import ROOT
 from tests.processes import error_line, run, start
@@ -67,7 +68,11 @@ def test_all_commands_are_tried():
             ["--generator_type=big"],
             "--generator_type=big: expected one of test, test_64, baseline",
         ),
-        ("train_imagenet.py", ["--flagfile=absent.flags"], "absent.flags"),
+        (
+            "train_imagenet.py",
+            ["--flagfile=absent.flags"],
+            "error: --flagfile=absent.flags: cannot be read (No such file or directory); name ",
+        ),
         ("eval_imagenet.py", ["--num_classes=x"], "flag --num_classes=x"),
         (
             "eval_imagenet.py",
@@ -104,6 +109,27 @@ def fixture_prepared(tmp_path_factory):
     return path / "out"
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 3 GiB"),
+        tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[64]"),
+        tf.errors.InternalError(None, None, "CUDA_ERROR_OUT_OF_MEMORY: out of memory"),
+    ],
+)
+def test_error_about_memory_says_which_flag_needs_less(error):
+    expected = r"^memory ran out \(.*(allocat|MEMORY).*\); a smaller --batch_size needs less$"
+    hint = "a smaller --batch_size needs less"
+    with pytest.raises(errors.UserError, match=expected), cli.within_memory(hint):
+        raise error
+
+
+def test_full_disk_is_no_error_about_memory():
+    full = tf.errors.ResourceExhaustedError(None, None, "a.tfrecords; No space left on device")
+    with pytest.raises(tf.errors.ResourceExhaustedError), cli.within_memory("take less"):
+        raise full
+
+
 NETWORKS = ("--gf_dim=8", "--df_dim=8", "--attention_resolution=16")
 
 
@@ -111,7 +137,7 @@ NETWORKS = ("--gf_dim=8", "--df_dim=8", "--attention_resolution=16")
 @pytest.mark.process
 def test_size_and_classes_need_no_flag_where_the_data_says_them(prepared):
     code, out, err = run("train_imagenet.py", f"--data_dir={prepared}", *NETWORKS, "--dry_run")
-    assert code == 0, err
+    assert (code, err) == (0, "")  # Nothing of TensorFlow's start is shown.
     assert "image_size: 32\n" in out
     assert "number_classes: 2\n" in out
     assert "data records: 11\n" in out
@@ -125,6 +151,22 @@ def test_contradiction_to_the_data_is_an_error_with_both(prepared):
         with pytest.raises(errors.UserError) as error:
             dataset.open_records(str(prepared), side, number_classes=classes)
         assert str(error.value).startswith(line.format(prepared))
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_contradiction_is_found_before_the_networks_are_checked(prepared):
+    """No network is made for 16 px, but the data is what is contradicted."""
+    result = run("train_imagenet.py", f"--data_dir={prepared}", "--image_size=16")
+    assert f"--image_size=16: {prepared}/dataset.json says 32;" in error_line(result)
+
+
+def test_flag_that_contradicts_the_data_names_both(prepared):
+    directory = dataset.open_directory(str(prepared))
+    directory.refuse_other({})
+    directory.refuse_other({"image_size": 32, "number_classes": 2})
+    with pytest.raises(errors.UserError, match=r"^--image_size=64: .*/dataset.json says 32;"):
+        directory.refuse_other({"image_size": 64})
 
 
 def test_no_records_names_the_digits_recipe(tmp_path):

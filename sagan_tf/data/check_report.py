@@ -8,7 +8,7 @@ from typing import Optional
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf import errors
+from sagan_tf import errors, plurals
 from sagan_tf.config import CheckConfig
 from sagan_tf.data import dataset_info
 from sagan_tf.images import grids, pixels
@@ -156,9 +156,10 @@ def report(config: CheckConfig, findings: Findings, *, summary: Summary) -> str:
     counts = [findings.counts[label] for label in range(summary.number_classes)]
     described = f"fingerprint {summary.fingerprint}" if summary.fingerprint else "none"
     lines += [
-        f"{sum(counts)} readable records in {summary.file_count} files, "
-        f"{findings.bytes / 1e6:.1f} MB, {summary.image_size} x {summary.image_size} pixels, "
-        f"{summary.number_classes} classes",
+        f"{plurals.counted(sum(counts), 'readable record')} in "
+        f"{plurals.counted(summary.file_count, 'file')}, {findings.bytes / 1e6:.1f} MB, "
+        f"{summary.image_size} x {summary.image_size} pixels, "
+        f"{plurals.counted(summary.number_classes, 'class', 'classes')}",
         f"records of a class: {min(counts)} to {max(counts)}, median {np.median(counts):g}",
         f"{dataset_info.FILENAME}: {described}",
     ]

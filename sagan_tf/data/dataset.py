@@ -8,7 +8,7 @@ networks see, on the device.
 import dataclasses
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Optional, Union
 
 import numpy as np
@@ -54,11 +54,12 @@ class _RecordDirectory:
             return {}
         return {"image_size": self.info.image_size, "number_classes": self.info.number_classes}
 
+    def check(self, **given: int) -> None:
+        dataset_info.check(self.path, self.info, **given)
+
     def records(self, image_size: int, *, number_classes: int) -> Records:
         # Refuse what contradicts the flags, or is not finished.
-        dataset_info.check(
-            self.path, self.info, image_size=image_size, number_classes=number_classes
-        )
+        self.check(image_size=image_size, number_classes=number_classes)
         refuse_unfinished(self.path, self.info)
 
         # Find the record files.
@@ -94,6 +95,17 @@ class Directory:
     def settings(self) -> dict[str, int]:
         """What the directory says of itself, by flag: image_size, number_classes; {} if nothing."""
         return self.content.settings
+
+    def refuse_other(self, given: Mapping[str, int]) -> None:
+        """Refuses flags that contradict what the directory says of itself.
+
+        Args:
+          given: value by flag, of the flags that were given.
+        Raises:
+          errors.UserError: one of image_size and number_classes is another.
+        """
+        said = self.settings
+        self.content.check(**{name: given.get(name, value) for name, value in said.items()})
 
     def records(self, image_size: int, *, number_classes: int) -> Records:
         """Finds the record files and checks that they are what the model needs.

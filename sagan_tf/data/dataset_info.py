@@ -207,13 +207,16 @@ def read_index(directory: str, info: DatasetInfo) -> Optional[dict[str, np.ndarr
     return index if str(index["fingerprint"]) == info.fingerprint else None
 
 
-def check(
-    directory: str, info: Optional[DatasetInfo], *, image_size: int, number_classes: int
-) -> None:
-    """Raises errors.UserError if what is asked for contradicts `dataset.json`, showing both."""
+def check(directory: str, info: Optional[DatasetInfo], **given: int) -> None:
+    """Raises errors.UserError if what is asked for contradicts `dataset.json`, showing both.
+
+    Args:
+      directory: that holds it.
+      info: what it says; None where there is none.
+      **given: image_size and number_classes, where they are asked for.
+    """
     if info is None:
         return
-    given = {"image_size": image_size, "number_classes": number_classes}
     for name, value in given.items():
         there = getattr(info, name)
         if there != value:

@@ -17,7 +17,7 @@ import numpy as np
 import PIL
 import tqdm
 
-from sagan_tf import errors
+from sagan_tf import errors, plurals
 from sagan_tf.config import PrepareConfig
 from sagan_tf.data import class_names, dataset_info, preprocessing, resume, shards, sources
 from sagan_tf.runtime import files, process_pool
@@ -78,8 +78,9 @@ def _beginning(config: PrepareConfig, source: sources.Source, count: int, finish
     """What is said before the work."""
     before = f", {finished} of them there already" if finished else ""
     return (
-        f"{config.source}: {len(source)} pictures of {len(source.class_names)} classes -> "
-        f"{count} shards in {config.out}{before}"
+        f"{config.source}: {plurals.counted(len(source), 'picture')} of "
+        f"{plurals.counted(len(source.class_names), 'class', 'classes')} -> "
+        f"{plurals.counted(count, 'shard')} in {config.out}{before}"
     )
 
 
@@ -309,8 +310,10 @@ def _summary(info: dataset_info.DatasetInfo) -> list[str]:
 
     # Write the lines.
     lines = [
-        f"{info.records} records of {info.number_classes} classes in {len(info.shards)} "
-        f"shards, {size / 1e6:.1f} MB, {len(info.damaged)} damaged pictures left out",
+        f"{plurals.counted(info.records, 'record')} of "
+        f"{plurals.counted(info.number_classes, 'class', 'classes')} in "
+        f"{plurals.counted(len(info.shards), 'shard')}, {size / 1e6:.1f} MB, "
+        f"{plurals.counted(len(info.damaged), 'damaged picture')} left out",
         f"{info.image_size} x {info.image_size}, {info.encoding}, {info.resize}",
         f"channel mean {means}; deviation {deviations}",
         f"fingerprint {info.fingerprint}",

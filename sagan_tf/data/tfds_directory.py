@@ -8,7 +8,7 @@ from typing import Any, Optional
 
 import tensorflow as tf
 
-from sagan_tf import errors
+from sagan_tf import errors, plurals
 from sagan_tf.data.records import Records, check_label, open_files
 from sagan_tf.runtime.files import first_line
 
@@ -165,17 +165,22 @@ class TfdsDirectory:
         """What the directory says of itself, by flag."""
         return {"number_classes": self.number_classes}
 
+    def check(self, number_classes: int) -> None:
+        """Raises errors.UserError if it has another number of classes."""
+        if self.number_classes != number_classes:
+            raise errors.UserError(
+                f"--number_classes={number_classes}: {self.path} has "
+                f"{plurals.counted(self.number_classes, 'class', 'classes')}; leave the flag out "
+                "to train on this data"
+            )
+
     def records(self, image_size: int, *, number_classes: int) -> Records:
         """Its records, as images of `image_size` pixels.
 
         Raises:
           errors.UserError: it has another number of classes.
         """
-        if self.number_classes != number_classes:
-            raise errors.UserError(
-                f"--number_classes={number_classes}: {self.path} has {self.number_classes} "
-                "classes; leave the flag out to train on this data"
-            )
+        self.check(number_classes)
         features = self.builder.info.features
         parser = TfdsParser(image_size, number_classes, features, self.image, self.label)
         return open_files(self.files, parser)

@@ -10,11 +10,17 @@ import tensorflow as tf
 
 from sagan_tf import errors
 from sagan_tf.config import EvalConfig
+from sagan_tf.data import class_names
 from sagan_tf.evaluation import protocol, rows
 from sagan_tf.runs import checkpoints
 from sagan_tf.runtime import files
 
 BEST = "best"
+# Files of the run that say what its checkpoints are of.
+_ABOUT_THE_RUN = (
+    "config.json",
+    class_names.FILENAME,
+)
 # Protocol and score -> entries of the best checkpoints.
 _Lists = dict[str, list[dict[str, Any]]]
 # What `--best_by` names, and the score's name in a row.
@@ -109,12 +115,14 @@ class BestCheckpoints:
 
     def _write(self, lists: _Lists) -> None:
         """Makes the directory that of a run, with the lists beside it."""
-        settings = os.path.join(self._config.run_dir, "config.json")
-        tf.io.gfile.copy(
-            settings,
-            os.path.join(self._directory, "config.json"),
-            overwrite=True,
-        )
+        # Copy the settings, and the names of the classes where they are known.
+        for name in _ABOUT_THE_RUN:
+            own = os.path.join(self._config.run_dir, name)
+            target = os.path.join(self._directory, name)
+            if tf.io.gfile.exists(own):
+                tf.io.gfile.copy(own, target, overwrite=True)
+
+        # Write the lists.
         path = os.path.join(self._directory, "best.json")
         files.write_whole(path, json.dumps(lists, indent=2) + "\n")
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Optional
 
-from sagan_tf import errors
+from sagan_tf import errors, plurals
 from sagan_tf.config import ScoringConfig
 from sagan_tf.data import dataset, records
 from sagan_tf.evaluation import (
@@ -33,6 +33,7 @@ class Comparison:
       real: statistics of the real images.
       class_names: of the real images; None where their data does not say them.
       stopwatch: has the time of each part.
+      console: shows how far the work is.
     """
 
     config: ScoringConfig
@@ -40,6 +41,7 @@ class Comparison:
     real: real_statistics.RealStats
     class_names: Optional[Sequence[str]]
     stopwatch: features.Stopwatch
+    console: Console
 
     def score(self, source: features.Source, *, intra: bool = True) -> scores.Scores:
         """Every score of a set of images.
@@ -59,6 +61,7 @@ class Comparison:
             real=self.real,
             config=self.config,
             stopwatch=self.stopwatch,
+            console=self.console,
             intra=intra,
         )
 
@@ -138,6 +141,7 @@ def prepare(
         real=real,
         class_names=_class_names(found),
         stopwatch=stopwatch,
+        console=console,
     )
 
 
@@ -189,8 +193,8 @@ def _real_count(config: ScoringConfig, found: records.Records, generated: int) -
     # Refuse more than there are.
     if available < count:
         raise errors.UserError(
-            f"--{flag}={count}: {config.real_dir} holds {available} images; give at most that "
-            "many, or --real_sample_size"
+            f"--{flag}={count}: {config.real_dir} holds {plurals.counted(available, 'image')}; "
+            "give at most that many, or --real_sample_size"
         )
     return count
 

@@ -94,7 +94,12 @@ def open_evaluation(
         stopwatch=stopwatch,
         console=output,
     )
-    writer = metric_writer.MetricWriter(config.eval_dir, sys.maxsize)
+    writer = metric_writer.MetricWriter(
+        config.eval_dir,
+        sys.maxsize,
+        # TensorBoard that was started on the run's directory shows the scores too.
+        copy_dir=os.path.join(config.run_dir, "eval"),
+    )
     return Evaluation(
         config=config,
         generated=generated,

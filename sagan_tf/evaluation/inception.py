@@ -7,7 +7,7 @@ from typing import Optional
 
 import tensorflow as tf
 
-from sagan_tf import errors
+from sagan_tf import errors, plurals
 from sagan_tf.runtime import files
 
 INCEPTION_SIZE = 299
@@ -78,6 +78,10 @@ def load(handle: str, sha256: str = "", *, resize: str = "legacy") -> Classifier
     # Find it.
     is_hub = handle.startswith(("http://", "https://"))
     path = _download(handle) if is_hub else handle
+    if not os.path.exists(path) and path.endswith((".pb", ".keras")):
+        raise errors.UserError(
+            f"--inception={handle}: there is no such file; give the path of the classifier"
+        )
     if not os.path.exists(path):
         raise errors.UserError(
             f"--inception={handle}: expected a TF-Hub handle (https://...), a SavedModel "
@@ -194,11 +198,7 @@ def _load_keras(handle: str, path: str) -> tuple[Callable, int]:
 
     # Find both results, by name or by place.
     def run(images):
-        results = network(images, training=False)
-        if isinstance(results, dict):
-            return results["pool_3"], results["logits"]
-        pool, logits = results
-        return pool, logits
+        return both(network(images, training=False))
 
     return run, size or INCEPTION_SIZE
 
@@ -223,11 +223,31 @@ def _network_of(loaded) -> tuple[Callable, int]:
 
     # Call the signature, or else the model itself.
     def network(images):
-        results = loaded(images) if signature is None else signature(**{name: images})
-        return results["pool_3"], results["logits"]
+        return both(loaded(images) if signature is None else signature(**{name: images}))
 
     network.keep_alive = loaded  # a signature alone does not keep its variables
     return network, size or INCEPTION_SIZE
+
+
+def both(results) -> tuple[tf.Tensor, tf.Tensor]:
+    """The features and the logits among what a network gives, by name or by place.
+
+    Raises:
+      ValueError: it gives something else.
+    """
+    # Name what it gives.
+    if isinstance(results, dict):
+        missing = [name for name in ("pool_3", "logits") if name not in results]
+        if missing:
+            named = ", ".join(sorted(results))
+            raise ValueError(f"it has no output {' or '.join(missing)}; its outputs are {named}")
+        return results["pool_3"], results["logits"]
+
+    # Take two in their order.
+    count = len(results) if isinstance(results, (list, tuple)) else 1
+    if count != 2:
+        raise ValueError(f"it has {plurals.counted(count, 'output')} without these names")
+    return results[0], results[1]
 
 
 def _load_graph(handle: str, path: str) -> tuple[Callable, int]:

@@ -8,8 +8,8 @@ Features are float [images, features]: an array, or anything else that gives cop
 """
 
 import contextlib
-from collections.abc import Iterator
-from typing import NamedTuple, Optional
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +19,10 @@ from sagan_tf.evaluation import tfgan
 
 # Rows of features that are made float64, or compared with all others, at a time.
 _ROWS = 1000
+
+
+def _tell_nobody(count: int) -> None:
+    """Takes the progress of a caller that does not show it."""
 
 
 class InceptionScore:
@@ -198,7 +202,12 @@ def _several(labels: np.ndarray) -> np.ndarray:
 
 
 def kernel_distance(
-    real: np.ndarray, generated: np.ndarray, *, block: int = 1024, seed: int = 0
+    real: np.ndarray,
+    generated: np.ndarray,
+    *,
+    block: int = 1024,
+    seed: int = 0,
+    done: Callable[[int], Any] = _tell_nobody,
 ) -> tuple[float, Optional[float]]:
     """Kernel Inception Distance (unbiased, may be below 0) and its standard error.
 
@@ -209,6 +218,7 @@ def kernel_distance(
       real, generated: float [images, features], the classifier's `pool_3`; 2 images or more.
       block: images of each side in a block, at most (3 where 2 do not go into their number).
       seed: of the drawing.
+      done: told the images of each side that were compared, block by block.
 
     Source: Binkowski et al., 2018; TF-GAN `kernel_classifier_distance_and_std_from_activations`,
       which would copy all features.
@@ -229,6 +239,7 @@ def kernel_distance(
                 max_block_size=max(len(a), len(b)),
             )
             each.append(float(distance))
+            done(len(a))
     error = float(np.std(each, ddof=1) / np.sqrt(blocks)) if blocks > 1 else None
     return float(np.mean(each)), error
 
@@ -268,7 +279,12 @@ class Manifold(NamedTuple):
 
 
 def manifold_scores(
-    real: np.ndarray, generated: np.ndarray, *, precision_k: int = 3, density_k: int = 5
+    real: np.ndarray,
+    generated: np.ndarray,
+    *,
+    precision_k: int = 3,
+    density_k: int = 5,
+    done: Callable[[int], Any] = _tell_nobody,
 ) -> Manifold:
     """Improved precision and recall, density and coverage.
 
@@ -279,6 +295,8 @@ def manifold_scores(
     Args:
       real, generated: float [images, features], the classifier's `pool_3`; more images than k.
       precision_k, density_k: k of the first and of the last two.
+      done: told the images that were compared, some at a time: twice the real ones in all, and
+        once the generated ones.
 
     Source: Kynkaanniemi et al., 2019; Naeem et al., 2020.
     """
@@ -288,8 +306,8 @@ def manifold_scores(
     generated = np.asarray(generated - centre, np.float32)
 
     # Find how far each neighbourhood reaches.
-    precision_radii, density_radii = _neighbour_distances(real, (precision_k, density_k))
-    (recall_radii,) = _neighbour_distances(generated, (precision_k,))
+    precision_radii, density_radii = _neighbour_distances(real, (precision_k, density_k), done=done)
+    (recall_radii,) = _neighbour_distances(generated, (precision_k,), done=done)
 
     # Find which images lie in them.
     covered = np.zeros(len(generated), bool)
@@ -301,6 +319,7 @@ def manifold_scores(
         inside += (distances < density_radii[rows, None]).sum(0)
         recalled[rows] = (distances <= recall_radii).any(1)
         reached[rows] = distances.min(1) < density_radii[rows]
+        done(len(distances))
     return Manifold(
         float(covered.mean()),
         float(recalled.mean()),
@@ -309,13 +328,16 @@ def manifold_scores(
     )
 
 
-def _neighbour_distances(features: np.ndarray, ks: tuple[int, ...]) -> list[np.ndarray]:
+def _neighbour_distances(
+    features: np.ndarray, ks: tuple[int, ...], *, done: Callable[[int], Any]
+) -> list[np.ndarray]:
     """Squared distance of each row to its k-th nearest other row, for each k."""
     found = np.empty([len(ks), len(features)], np.float32)
     for rows, distances in _distances(features, features):
         distances[np.arange(len(distances)), np.arange(len(features))[rows]] = np.inf
         least = np.partition(distances, [k - 1 for k in ks], axis=1)
         found[:, rows] = least[:, [k - 1 for k in ks]].T
+        done(len(distances))
     return list(found)
 
 

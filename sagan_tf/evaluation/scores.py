@@ -8,6 +8,7 @@ import numpy as np
 from sagan_tf.config import ScoringConfig
 from sagan_tf.data import order
 from sagan_tf.evaluation import features, metrics, real_statistics, rows
+from sagan_tf.evaluation.console import Console
 from sagan_tf.runtime import memory
 
 
@@ -93,6 +94,7 @@ def compute(
     real: real_statistics.RealStats,
     config: ScoringConfig,
     stopwatch: features.Stopwatch,
+    console: Console,
     intra: bool = True,
 ) -> Scores:
     """Every score that both sides allow.
@@ -103,6 +105,7 @@ def compute(
       real: the other side.
       config: numbers of neighbours, sizes, seed.
       stopwatch: takes the time of the arithmetic.
+      console: shows how far it is.
       intra: whether to give each class's FID too.
     """
     with stopwatch.measuring("statistics", 0):
@@ -121,7 +124,9 @@ def compute(
             return scores
 
         # Compare the images.
-        scores = _with_comparison_of_images(scores, generated, real=real.features, config=config)
+        scores = _with_comparison_of_images(
+            scores, generated, real=real.features, config=config, console=console
+        )
 
         # Compare each class.
         real_labels = real.features.labels
@@ -140,21 +145,33 @@ def _with_comparison_of_images(
     *,
     real: features.Features,
     config: ScoringConfig,
+    console: Console,
 ) -> Scores:
     """The same scores with KID and those of nearest neighbours."""
     # Compare blocks of both sides.
-    kid, error = metrics.kernel_distance(
-        real.pool, generated.pool, block=config.kid_block, seed=config.seed
-    )
+    fewer = min(len(real.pool), len(generated.pool))
+    with console.progress("KID", fewer) as progress:
+        kid, error = metrics.kernel_distance(
+            real.pool,
+            generated.pool,
+            block=config.kid_block,
+            seed=config.seed,
+            done=progress.update,
+        )
 
     # Find neighbours among some images of both sides.
     some = [
         side[order.choose(len(side), config.manifold_images, config.seed)]
         for side in (real.pool, generated.pool)
     ]
-    manifold = metrics.manifold_scores(
-        *some, precision_k=config.precision_k, density_k=config.density_k
-    )
+    compared = 2 * len(some[0]) + len(some[1])
+    with console.progress("neighbours", compared) as progress:
+        manifold = metrics.manifold_scores(
+            *some,
+            precision_k=config.precision_k,
+            density_k=config.density_k,
+            done=progress.update,
+        )
 
     return dataclasses.replace(
         scores,

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf import errors
+from sagan_tf import errors, plurals
 from sagan_tf.config import EvalConfig, ModelConfig, ScoreImagesConfig
 from sagan_tf.data import order, records
 from sagan_tf.evaluation import features
@@ -254,13 +254,13 @@ class ImageSet:
         # See whether there are enough.
         if self._set.count < self.count:
             raise errors.UserError(
-                f"--eval_sample_size={self.count}: {config.images} holds {self._set.count} images; "
-                "give at most that many"
+                f"--eval_sample_size={self.count}: {config.images} holds "
+                f"{plurals.counted(self._set.count, 'image')}; give at most that many"
             )
         if self.count < 2 * config.is_splits:
             raise errors.UserError(
-                f"--images={config.images}: holds {self.count} images; expected at least "
-                f"{2 * config.is_splits} for --is_splits={config.is_splits}"
+                f"--images={config.images}: holds {plurals.counted(self.count, 'image')}; "
+                f"expected at least {2 * config.is_splits} for --is_splits={config.is_splits}"
             )
 
     def describe(self) -> dict[str, Any]:

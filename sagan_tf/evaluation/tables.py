@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 from typing import Any, Optional
 
+from sagan_tf import plurals
 from sagan_tf.evaluation import protocol, rows
 from sagan_tf.evaluation.scores import Scores
 
@@ -93,7 +94,7 @@ def _splits(scores: Scores) -> str:
     """What the Inception Score over splits is."""
     splits, mean, deviation = scores.inception_score_splits
     spread = f"{mean:.2f} +- {deviation:.2f}"
-    return f"{splits} splits {spread}"
+    return f"{plurals.counted(splits, 'split')} {spread}"
 
 
 def _kid(score: rows.Score) -> str:
@@ -110,7 +111,8 @@ def _classes(scores: Scores) -> str:
     classes = len(scores.intra_fids)
     real = f"{least_real}-{most_real} real"
     generated = f"{least}-{most} generated"
-    return f"{classes} classes of {real} and {generated} images"
+    named = plurals.counted(classes, "class", "classes")
+    return f"{named} of {real} and {generated} images"
 
 
 def _real_side(real: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Optional, TextIO
 
 import tensorflow as tf
 
-from sagan_tf import errors
+from sagan_tf import errors, plurals
 from sagan_tf.config import EvalConfig, TrainConfig
 from sagan_tf.evaluation import best_checkpoints, console, curves, evaluate, protocol, rows
 from sagan_tf.images import pixels
@@ -148,10 +148,8 @@ class _Watcher:
     def summary(self) -> str:
         """What came of it, in a line."""
         best = ", ".join(str(row["step"]) for row in self._best.ranked(self._rows))
-        return (
-            f"{len(self._rows)} checkpoints scored; best by {self._config.best_by}: "
-            f"{best or 'none'}"
-        )
+        scored = plurals.counted(len(self._rows), "checkpoint")
+        return f"{scored} scored; best by {self._config.best_by}: {best or 'none'}"
 
     def _waiting(self) -> list[int]:
         """Steps that are there and were neither scored nor found unusable."""

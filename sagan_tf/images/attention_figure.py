@@ -9,6 +9,7 @@ Source: paper, figures 1 and 6; reference `non_local.py:48-80`.
 
 import io
 import math
+import pathlib
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image
 
-from sagan_tf.images import grids
+from sagan_tf.images import fonts, grids
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -202,7 +203,8 @@ def _draw_row(row: Sequence["Axes"], panel: Panel, arrows: int, smooth: bool) ->
     size = max(_ENLARGED // len(panel.image), 1) * len(panel.image)
     image = np.asarray(grids.enlarge(panel.image, size))
     row[0].imshow(image)
-    row[0].set_ylabel(panel.caption, fontsize=8, parse_math=False)
+    font = pathlib.Path(fonts.path_for(panel.caption))
+    row[0].set_ylabel(panel.caption, font=font, fontsize=8, parse_math=False)
 
     # Let all pictures have the image's pixels.
     for axes in row:

@@ -1,6 +1,5 @@
-"""Grids and sheets of images, with and without captions, and animations. NumPy and Pillow only."""
+"""Grids and sheets of images, with and without captions, and animations. No TensorFlow."""
 
-import functools
 import io
 import math
 from collections.abc import Sequence
@@ -8,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from sagan_tf.images import pixels
+from sagan_tf.images import fonts, pixels
 
 _CAPTION_WIDTH = 112  # Pixels that a caption has at least, and its height.
 _CAPTION_HEIGHT = 16
@@ -73,7 +72,8 @@ def labelled_grid(
         x = column * width + _MARGIN
         y = row * height + _MARGIN
         canvas.paste(enlarge(image, side), (x, y))
-        draw.text((x, y + side), _cut(caption, side), "black", _font())
+        caption = _cut(caption, side)
+        draw.text((x, y + side), caption, "black", _font(caption))
     return np.asarray(canvas)
 
 
@@ -86,16 +86,15 @@ def labelled_sheet(
 
     Args:
       images: uint8 [rows * columns, size, size, 3].
-      row_names, column_names: one for each row and column.
+      row_names, column_names: one for each row and column; column names may all be empty.
     Returns:
       uint8 [height, width, 3].
     """
     # Lay out the sheet.
-    font = _font()
     side = _enlarged(images.shape[1], _SHEET_SIDE)
     step = side + 2
-    left = min(_NAME_WIDTH, 8 + math.ceil(max(map(font.getlength, row_names))))
-    top = _CAPTION_HEIGHT + 2
+    left = min(_NAME_WIDTH, 8 + math.ceil(max(map(_length, row_names))))
+    top = _CAPTION_HEIGHT + 2 if any(column_names) else 0
     size = (left + step * len(column_names), top + step * len(row_names))
 
     # Write the names.
@@ -103,10 +102,12 @@ def labelled_sheet(
     draw = ImageDraw.Draw(canvas)
     for row, name in enumerate(row_names):
         middle = top + row * step + side / 2
-        draw.text((left - 4, middle), _cut(name, left - 8), "black", font, "rm")
+        name = _cut(name, left - 8)
+        draw.text((left - 4, middle), name, "black", _font(name), "rm")
     for column, name in enumerate(column_names):
         middle = left + column * step + side / 2
-        draw.text((middle, 1), _cut(name, side), "black", font, "ma")
+        name = _cut(name, side)
+        draw.text((middle, 1), name, "black", _font(name), "ma")
 
     # Put in the images.
     for i, image in enumerate(images):
@@ -125,15 +126,19 @@ def _enlarged(size: int, at_least: int) -> int:
     return size * math.ceil(at_least / size)
 
 
-@functools.cache
-def _font() -> ImageFont.FreeTypeFont:
-    return ImageFont.load_default(_CAPTION_HEIGHT - 4)
+def _font(text: str) -> ImageFont.FreeTypeFont:
+    return fonts.font_for(text, _CAPTION_HEIGHT - 5)
+
+
+def _length(text: str) -> float:
+    """Pixels that a text on one line takes."""
+    return _font(text).getlength(text)
 
 
 def _cut(text: str, width: int) -> str:
     """A text on one line, as much of it as fits."""
     text = " ".join(text.split())
-    while text and _font().getlength(text) > width:
+    while text and _length(text) > width:
         shorter = text[:-2].rstrip()
         text = f"{shorter}…" if len(text) > 2 else ""
     return text

@@ -138,7 +138,7 @@ class Writer:
         found = len(os.listdir(self._path)) if os.path.lexists(self._path) else 0
         if found:
             raise errors.UserError(
-                f"--{self._flag}={self._path}: it holds {found} files or folders; expected a new "
+                f"--{self._flag}={self._path}: it is not empty ({found} inside); expected a new "
                 "or empty directory"
             )
 

@@ -170,8 +170,10 @@ class Checkpoints:
                 f"no checkpoint of {self.run_dir} is left: if the disk is well, move the "
                 "directory away to begin again"
             )
-        others = ", ".join(str(other) for other in self.steps if other != step)
-        return f"there are checkpoints of steps {others or 'none other'}"
+        others = [str(other) for other in self.steps if other != step]
+        if len(others) < 2:
+            return f"there is a checkpoint of step {others[0]}" if others else "there is no other"
+        return f"there are checkpoints of steps {', '.join(others)}"
 
     @property
     def steps(self) -> list[int]:

@@ -1,9 +1,11 @@
 """The directory of a run: its settings, its name, where it is found, whether it is in use."""
 
 import dataclasses
+import itertools
 import json
 import os
 import uuid
+from collections.abc import Iterator
 from typing import Any, Optional
 
 import tensorflow as tf
@@ -14,6 +16,8 @@ from sagan_tf.runtime import files
 CONFIG_VERSION = 1
 # What is wrong with a directory that is no run's.
 NO_RUN = "no run there (config.json is missing)"
+_LEVELS = 2  # Of directories below a path, in which its runs are looked for.
+_LISTED = 6  # Runs that an error names.
 
 
 def write_config(run_dir: str, **configs: Any) -> None:
@@ -86,7 +90,7 @@ def is_locked(path: str) -> bool:
 
 
 def find_run(path: str) -> str:
-    """The directory of a run: the path itself, or the only run in it.
+    """The directory of a run: the path itself, or the only run below it.
 
     Raises:
       errors.UserError: there is none, or there are several.
@@ -94,19 +98,29 @@ def find_run(path: str) -> str:
     if _is_run(path):
         return path
 
-    # Look for runs in it.
-    names = tf.io.gfile.listdir(path) if tf.io.gfile.isdir(path) else []
-    inside = [os.path.join(path, name.rstrip("/")) for name in sorted(names)]
-    runs = [run for run in inside if _is_run(run)]
+    # Look for runs below it.
+    runs = list(itertools.islice(_runs_below(path, _LEVELS), _LISTED + 1))
     if len(runs) == 1:
         return runs[0]
 
     # Say why it is not one.
     if runs:
-        fault = f"several runs are there; name one of {', '.join(runs)}"
+        more = ", ..." if len(runs) > _LISTED else ""
+        fault = f"several runs are there; name one of {', '.join(runs[:_LISTED])}{more}"
     else:
         fault = f"{NO_RUN}; expected <checkpoint_dir>/imagenet_<batch_size>"
     raise errors.UserError(f"--run={path}: {fault}")
+
+
+def _runs_below(path: str, levels: int) -> Iterator[str]:
+    """Runs in a directory, and in the directories in it that are no runs."""
+    names = tf.io.gfile.listdir(path) if tf.io.gfile.isdir(path) else []
+    for name in sorted(names):
+        inside = os.path.join(path, name.rstrip("/"))
+        if _is_run(inside):
+            yield inside
+        elif levels > 1:
+            yield from _runs_below(inside, levels - 1)
 
 
 def _is_run(path: str) -> bool:

@@ -24,6 +24,7 @@ class MetricWriter:
       start_step: rows of `metrics.jsonl` after this step are dropped, because a run that was
         killed after its last checkpoint takes those steps again. None: keep all rows.
       summary_dir: where the events go, if not into `directory`.
+      copy_dir: where the events of the scalars go as well; left out where it cannot be written.
       warn: told, once, when something cannot be written, and again when it can. The caller goes
         on without what was lost. None: an error.
 
@@ -36,6 +37,7 @@ class MetricWriter:
         start_step: Optional[int] = None,
         *,
         summary_dir: str = "",
+        copy_dir: str = "",
         warn: Optional[Callable[[str], None]] = None,
     ):
         self.directory = directory
@@ -54,6 +56,8 @@ class MetricWriter:
         # Open TensorBoard's events.
         with self._writing(self._summary_dir):
             self._open_events()
+        self._copy_dir = copy_dir
+        self._copy = _open_if_allowed(copy_dir) if copy_dir else None
 
     def write_scalars(self, step: int, scalars: Mapping[str, float], **record) -> None:
         """Writes scalars to TensorBoard and, with the facts of `record`, to `metrics.jsonl`."""
@@ -64,10 +68,13 @@ class MetricWriter:
             files.append_line(self._rows, json.dumps(row))
 
         # Add an event for each scalar.
-        with self._writing(self._summary_dir), self._open_events().as_default():
-            for name, value in scalars.items():
-                tf.summary.scalar(name, value, step=step)
-            self._events.flush()
+        with self._writing(self._summary_dir):
+            _write_scalars(self._open_events(), step, scalars)
+
+        # Add a copy of each.
+        if self._copy is not None:
+            with contextlib.suppress(errors.UserError), files.writing(self._copy_dir):
+                _write_scalars(self._copy, step, scalars)
 
     def write_image(
         self, step: int, tag: str, *, image: np.ndarray, filename: Optional[str] = None
@@ -138,6 +145,24 @@ class MetricWriter:
                     kept.append(line + "\n")
             if len(kept) < len(lines):
                 files.write_whole(self._rows, "".join(kept))
+
+
+def _write_scalars(
+    events: tf.summary.SummaryWriter, step: int, scalars: Mapping[str, float]
+) -> None:
+    with events.as_default():
+        for name, value in scalars.items():
+            tf.summary.scalar(name, value, step=step)
+        events.flush()
+
+
+def _open_if_allowed(directory: str) -> Optional[tf.summary.SummaryWriter]:
+    """Events in a directory; None where it cannot be written."""
+    try:
+        with files.writing(directory):
+            return tf.summary.create_file_writer(directory)
+    except errors.UserError:
+        return None
 
 
 def read_rows(directory: str) -> list[dict[str, Any]]:

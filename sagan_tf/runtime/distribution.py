@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf import errors
+from sagan_tf import errors, plurals
 from sagan_tf.config import ScoringConfig, TrainConfig, optimization_names
 from sagan_tf.runtime import files, memory, watchdog
 
@@ -217,7 +217,8 @@ def _mirrored(config: TrainConfig) -> tf.distribute.Strategy:
         )
     wanted = config.num_devices or len(gpus)
     if wanted > len(gpus):
-        raise errors.UserError(f"--num_devices={wanted}: this machine has {len(gpus)} GPUs")
+        there = plurals.counted(len(gpus), "GPU")
+        raise errors.UserError(f"--num_devices={wanted}: this machine has {there}")
     return tf.distribute.MirroredStrategy(gpus[:wanted])
 
 

@@ -19,6 +19,7 @@ def main() -> None:
 
     # Open the data: what it says of itself are defaults of the model.
     data_directory = dataset.open_directory(data_config.data_dir)
+    data_directory.refuse_other(cli.given_values("image_size", "number_classes"))
     model_config = cli.make(config.ModelConfig, data_directory.settings)
 
     # Train.

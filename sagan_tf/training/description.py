@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from sagan_tf import model
+from sagan_tf import model, plurals
 from sagan_tf.config import DataConfig
 from sagan_tf.data import dataset
 from sagan_tf.data.records import Records
@@ -44,7 +44,8 @@ def describe(gan: model.SAGAN, records: Records, *, data_config: DataConfig) -> 
     count = gan.strategy.num_replicas_in_sync
     names = ", ".join(gan.strategy.extended.worker_devices)
     towers = distribution.towers_per_replica(config, gan.strategy)
-    share = f"{towers} towers of {config.batch_size} images on each"
+    named = plurals.counted(towers, "tower")
+    share = f"{named} of {plurals.counted(config.batch_size, 'image')} on each"
     lines.append(f"devices: {count} ({names}), {share}")
 
     # The data.

@@ -8,7 +8,7 @@ from typing import Optional, Union
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf import errors, model
+from sagan_tf import errors, model, plurals
 from sagan_tf.config import TrainConfig
 from sagan_tf.data import faults
 from sagan_tf.data.records import Records
@@ -90,7 +90,7 @@ class Trainer:
 
             # The first loop warmed up: its time is no measure of speed.
             if is_first:
-                self._run.events.note(start_up.report(f"{count} steps"))
+                self._run.events.note(start_up.report(plurals.counted(count, "step")))
                 self._run.progress.start(step)
                 waited = 0.0
                 seconds = 0.0

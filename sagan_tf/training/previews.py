@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from sagan_tf import model
 from sagan_tf.data import dataset, faults
+from sagan_tf.data.class_names import Classes
 from sagan_tf.data.records import Records
 from sagan_tf.gan import noise
 from sagan_tf.images import attention_figure, grids, pixels
@@ -16,28 +17,41 @@ ATTENTION_CLASSES = 3
 ATTENTION_QUERIES = 4
 
 
-def read_real_images(records: Records, note: Callable[[str], None]) -> np.ndarray:
-    """The first real images.
+def read_real_images(
+    records: Records, note: Callable[[str], None]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The first real images, and their labels.
 
     Args:
       records: what to read.
       note: gets a line when a record cannot be read and the search for it begins.
 
     Returns:
-      uint8 [up to `REAL_IMAGES`, size, size, 3].
+      uint8 [up to `REAL_IMAGES`, size, size, 3], and int32 of as many.
 
     Raises:
       errors.UserError: a record cannot be read; the message names it.
     """
     with faults.reading(records, note):
-        images, _ = dataset.preview(records, REAL_IMAGES)
-    return images
+        return dataset.preview(records, REAL_IMAGES)
 
 
-def real_grid(images: np.ndarray) -> np.ndarray:
-    """Real images, uint8 [n, size, size, 3], as one picture, uint8 [height, width, 3]."""
-    rows, columns = grids.squarest_grid(len(images))
-    return grids.grid(images, rows, columns=columns)
+def real_grid(images: np.ndarray, labels: np.ndarray, *, classes: Classes) -> np.ndarray:
+    """Real images, uint8 [n, size, size, 3], each with its class, as one picture."""
+    _, columns = grids.squarest_grid(len(images))
+    captions = [classes.text(label) for label in labels.tolist()]
+    return grids.labelled_grid(images, captions, columns=columns)
+
+
+def sample_grid(samples: np.ndarray, classes: Classes) -> np.ndarray:
+    """Samples of `class_samples`, with the name of its class left of each row, as one picture."""
+    rows, columns = samples.shape[:2]
+    labels = noise.spread_classes(len(classes.names), rows).tolist()
+    return grids.labelled_sheet(
+        pixels.to_uint8(samples.reshape(-1, *samples.shape[2:])),
+        [classes.text(label) for label in labels],
+        column_names=[""] * columns,
+    )
 
 
 def class_samples(gan: model.SAGAN, *, rows: int = 10, columns: int = 10) -> np.ndarray:
@@ -100,8 +114,13 @@ def attention_of(gan: model.SAGAN, z, *, labels) -> tuple[np.ndarray, dict[str, 
     return images.numpy(), {name: maps.numpy() for name, maps in attention.items()}
 
 
-def attention_figures(gan: model.SAGAN, step: int) -> dict[str, np.ndarray]:
+def attention_figures(gan: model.SAGAN, step: int, *, classes: Classes) -> dict[str, np.ndarray]:
     """Figures of where both networks look, in samples of fixed z.
+
+    Args:
+      gan: whose networks are looked into.
+      step: for the title.
+      classes: names of the classes.
 
     Returns:
       uint8 [height, width, 3] by network, "generator" and "discriminator"; none of a network
@@ -126,9 +145,9 @@ def attention_figures(gan: model.SAGAN, step: int) -> dict[str, np.ndarray]:
         ratio = ratios[f"model/{network[0]}_non_local/sigma_ratio"]
         panels = [
             attention_figure.panel(
-                image, f"class {label}", attention=weights, count=ATTENTION_QUERIES
+                image, classes.text(label), attention=weights, count=ATTENTION_QUERIES
             )
-            for image, label, weights in zip(images, labels, maps)
+            for image, label, weights in zip(images, labels.tolist(), maps)
         ]
         title = f"{network}, step {step}, sigma_ratio {ratio:.4g}"
         figures[network] = pixels.decode_png(attention_figure.draw(panels, title))

@@ -78,12 +78,17 @@ class Progress:
 
     def note(self, text: str) -> None:
         """Prints a line of its own."""
-        if self._line_is_open:
-            self._stream.write("\n")
+        self.close()
         if self._worker:
             self._stream.write(f"{self._worker}: ")
         self._stream.write(text + "\n")
         self._stream.flush()
+
+    def close(self) -> None:
+        """Ends the line that renews itself, so that what is printed next has its own."""
+        if self._line_is_open:
+            self._stream.write("\n")
+            self._stream.flush()
         self._line_is_open = False
 
     def _line(self, step: int, scalars: Mapping[str, float]) -> str:

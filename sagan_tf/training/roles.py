@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from sagan_tf import model
+from sagan_tf.data.class_names import Classes
 from sagan_tf.gan import ops
-from sagan_tf.images import grids
 from sagan_tf.runs import checkpoints, health, metric_writer
 from sagan_tf.runtime import memory
 from sagan_tf.training import previews
@@ -67,6 +67,7 @@ class ChiefRun:
       progress: prints the progress line.
       writer: writes rows and pictures.
       health_check: looks at what is written.
+      classes: names of the classes, for the pictures.
 
     Attributes:
       saved, events, progress: as given.
@@ -81,6 +82,7 @@ class ChiefRun:
         progress: Progress,
         writer: metric_writer.MetricWriter,
         health_check: health.HealthCheck,
+        classes: Classes,
     ):
         self.saved = saved
         self.events = events
@@ -89,6 +91,7 @@ class ChiefRun:
         self._config = gan.train_config
         self._writer = writer
         self._health_check = health_check
+        self._classes = classes
         # Seconds since the last row: waiting for images, and in all.
         self._waited = 0.0
         self._seconds = 0.0
@@ -202,13 +205,14 @@ class ChiefRun:
         path = self._writer.write_image(
             step,
             "generator_grid",
-            image=grids.grid_of(samples),
+            image=previews.sample_grid(samples, self._classes),
             filename=f"samples/step-{step:08}.png",
         )
         self.events.note(f"samples: {path}")
 
     def _write_attention(self, step: int) -> None:
-        for network, figure in previews.attention_figures(self._gan, step).items():
+        figures = previews.attention_figures(self._gan, step, classes=self._classes)
+        for network, figure in figures.items():
             self._writer.write_image(step, f"attention_maps/{network}", image=figure)
 
 

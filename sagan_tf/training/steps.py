@@ -115,14 +115,15 @@ def make_train_steps(gan: model.SAGAN, seed: int) -> Callable:
     The batches hold uint8 images: they become floats on the device, a quarter of the way there.
 
     The function returns two things. The first is the metrics of the last iteration by name, and
-    `WAIT`: seconds in which all iterations waited for their images. `WAIT` is not a number with
-    `deterministic`, where TensorFlow has no clock. The second is -1; or, where an iteration's
+    `WAIT`: seconds in which all iterations waited for their images. `WAIT` is not a number where
+    TensorFlow is deterministic, and so has no clock. The second is -1; or, where an iteration's
     metrics were not finite, its number, and then the metrics are those of the first such one.
 
     It has three parts: the clock, one iteration on all replicas, and the loop over iterations. The
     host does not intervene between two iterations.
     """
     config = gan.train_config
+    has_clock = _has_clock()
     run_iteration = _on_all_replicas(gan, make_iteration(gan, seed))
 
     @tf.function
@@ -136,12 +137,12 @@ def make_train_steps(gan: model.SAGAN, seed: int) -> Callable:
 
             # Wait for the iteration before, and only then for this one's images.
             with tf.control_dependencies([metrics]):
-                began = _clock(config.deterministic)
+                began = _clock(has_clock)
             with tf.control_dependencies([began]):
                 batches = [next(iterator) for _ in range(config.d_step)]
             arrived = _have_arrived(gan.strategy, batches)
             with tf.control_dependencies([arrived]):
-                waited += _clock(config.deterministic) - began
+                waited += _clock(has_clock) - began
 
             # Train on them. The condition is always true: it is there so that a record that cannot
             # be read leaves the variables as the last whole iteration left them.
@@ -182,9 +183,21 @@ def _on_all_replicas(gan: model.SAGAN, iteration: Callable) -> Callable:
     return run_iteration
 
 
-def _clock(deterministic: bool) -> tf.Tensor:
-    """Seconds, float64, when the ops it depends on have run; not a number if `deterministic`."""
-    if deterministic:
+def _has_clock() -> bool:
+    """Whether TensorFlow tells the time: it does not where it is deterministic.
+
+    That may be by --deterministic, or by TF_DETERMINISTIC_OPS in the environment.
+    """
+    try:
+        tf.timestamp()
+    except tf.errors.FailedPreconditionError:
+        return False
+    return True
+
+
+def _clock(has_clock: bool) -> tf.Tensor:
+    """Seconds, float64, when the ops it depends on have run; not a number without a clock."""
+    if not has_clock:
         return tf.constant(np.nan, tf.float64)
     return tf.timestamp()
 

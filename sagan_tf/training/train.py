@@ -52,7 +52,7 @@ def train(
         progress = _make_progress(train_config, strategy, stream)
         start_up.done("devices")
 
-        with distribution.workers(strategy):
+        with contextlib.closing(progress), distribution.workers(strategy):
             # Open the records.
             data_directory = data_directory or dataset.open_directory(data_config.data_dir)
             records = data_directory.records(
@@ -191,11 +191,12 @@ def _make_chief(
 ) -> ChiefRun:
     """The role of the worker that writes; shows what the real images look like."""
     # Show the real images.
-    real_images = previews.read_real_images(records, progress.note)
+    classes = class_names.read(gan.train_config.run_dir, gan.model_config.number_classes)
+    real_images, labels = previews.read_real_images(records, progress.note)
     writer.write_image(
         int(gan.step.numpy()),
         "input_image_grid",
-        image=previews.real_grid(real_images),
+        image=previews.real_grid(real_images, labels, classes=classes),
         filename="samples/real.png",
     )
 
@@ -208,6 +209,7 @@ def _make_chief(
         progress=progress,
         writer=writer,
         health_check=health_check,
+        classes=classes,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Optional, TextIO
 import numpy as np
 import tensorflow as tf
 
+from sagan_tf import plurals
 from sagan_tf.config import ReportConfig
 from sagan_tf.evaluation import protocol
 from sagan_tf.evaluation import rows as score_rows
@@ -125,7 +126,8 @@ def _facts(run: run_summary.Run, share: float) -> Iterator[tuple[str, str]]:
     # Say how good it is, and what it is of.
     yield "Newest scores", _newest_scores(run)
     images = (
-        f"{run.model.image_size} px, {run.model.number_classes:,} classes, "
+        f"{run.model.image_size} px, "
+        f"{plurals.counted(run.model.number_classes, 'class', 'classes', form=',')}, "
         f"{run.train.batch_size} x {run.train.num_towers} of them a step"
     )
     yield "Images", images

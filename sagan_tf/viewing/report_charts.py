@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
+from sagan_tf import plurals
 from sagan_tf.evaluation import curves
 from sagan_tf.runs import health
 from sagan_tf.viewing import charts, html, run_summary, words
@@ -162,9 +163,10 @@ def charts_of_run(run: run_summary.Run) -> list[str]:
     # Say what is shown, and what is not.
     return [
         html.paragraph(
-            f"{len(run.rows):,} rows up to step {run.rows[-1]['step']:,}, each of the values at "
-            f"its step; numbers are the newest values. More than {charts.MAX_POINTS} rows "
-            "are drawn as means of neighbours, with the range of these behind them."
+            f"{plurals.counted(len(run.rows), 'row', form=',')} up to step "
+            f"{run.rows[-1]['step']:,}, each of the values at its step; numbers are the newest "
+            f"values. More than {charts.MAX_POINTS} rows are drawn as means of neighbours, "
+            "with the range of these behind them."
         ),
         '<div class="charts">' + "\n".join(figures) + "</div>",
         html.paragraph(f"Not recorded: {', '.join(missing)}.") if missing else "",

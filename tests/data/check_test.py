@@ -217,7 +217,7 @@ def test_first_record_may_be_the_damaged_one(data):
     path, _ = six(data)
     flip(path, 0, 200)
     summary = assert_faults(data, [f"{path}: record 0: damaged record: {DAMAGED}"])
-    assert summary[0].startswith("5 readable records in 1 files")
+    assert summary[0].startswith("5 readable records in 1 file")
 
 
 def test_files_with_a_damaged_end_are_named(data):
@@ -320,7 +320,7 @@ def test_unfit_records_are_named(data):
         start = re.escape(f"{path}: record {2 * i + 1}: unfit record: ")
         assert re.fullmatch(start + words, line)
         assert not re.search(r"function_node|\[Op|\{\{", line)
-    assert lines[len(unfit)].startswith(f"{len(unfit) + 1} readable records in 1 files")
+    assert lines[len(unfit)].startswith(f"{len(unfit) + 1} readable records in 1 file")
     assert lines[-1] == f"FAULTY: unfit record: {len(unfit)}"
 
 
@@ -341,7 +341,7 @@ def test_first_record_may_be_the_unfit_one(data):
     path, _ = six(data, {0: garbage})
     faults, lines = check(data)
     assert [fault.where for fault in faults] == [f"{path}: record 0"]
-    assert lines[1].startswith("5 readable records in 1 files")
+    assert lines[1].startswith("5 readable records in 1 file")
 
 
 # Faults of the whole.

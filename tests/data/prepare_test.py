@@ -347,7 +347,7 @@ def test_names_that_are_no_utf8_are_reported(tmp_path):
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict")
     prepare(tmp_path / "source", tmp_path / "out", stream, max_bad=0.5, workers=2)
     stream.flush()
-    assert b"1 damaged pictures left out" in stream.buffer.getvalue()
+    assert b"1 damaged picture left out" in stream.buffer.getvalue()
     assert b"ant/\\udcff\\n.png: empty file" in (tmp_path / "out" / "report.txt").read_bytes()
     assert dataset_info.read(str(tmp_path / "out")).damaged[0][1] == os.fsdecode(b"ant/\xff\n.png")
 

@@ -28,3 +28,17 @@ def test_terminal_shows_what_is_done_and_how_fast():
 
 def test_log_file_has_lines_alone():
     assert work(io.StringIO()) == "begin\nend\n"
+
+
+def test_log_file_has_a_line_of_progress_each_minute():
+    """200 of 1,000 images in 80 s: 2.5 a second, and 320 s are left."""
+    stream = io.StringIO()
+    times = iter([0.0, 24.0, 80.0, 100.0, 139.0, 150.0])
+    output = console.Console(stream, clock=lambda: next(times))
+    with output.progress("step 5", 1000) as progress:
+        for count in (60, 140, 50, 50, 75):
+            progress.update(count)
+    assert stream.getvalue() == (
+        "step 5: 200/1000 images, 2.5 images/s, ETA 05:20\n"
+        "step 5: 375/1000 images, 2.5 images/s, ETA 04:10\n"
+    )

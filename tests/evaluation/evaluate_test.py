@@ -45,6 +45,9 @@ def test_scores_are_printed_and_recorded_with_their_protocol(run, first):
     assert row["scores"]["incscore_splits"]["splits"] == 10
     assert row["scores"]["intra_fid"]["images"] == scores[0].intra_counts[2]
     assert row["comparison"]["untrained"]["fid120"] == pytest.approx(scores[2].fid)
+    # TensorBoard has the scores where it is started on the run's directory, too.
+    beside_training = event_accumulator.EventAccumulator(str(run / "imagenet_64/eval")).Reload()
+    assert {"eval/fid120", "eval/incscore120"} <= set(beside_training.Tags()["tensors"])
     events = event_accumulator.EventAccumulator(str(run / "eval/imagenet_64")).Reload()
     assert {"eval/fid120", "eval/incscore120", "eval_vis/generated_images_grid"} <= set(
         events.Tags()["tensors"]

@@ -140,6 +140,13 @@ def test_keras_file_without_logits_is_refused(tmp_path):
         inception.load(make_keras(tmp_path / "network.keras", 1))
 
 
+def test_network_of_one_output_is_told_apart_in_our_words():
+    with pytest.raises(ValueError, match="^it has 1 output without these names$"):
+        inception.both(tf.zeros([2, 10]))
+    with pytest.raises(ValueError, match="^it has no output logits; its outputs are pool_3, top$"):
+        inception.both({"top": 1, "pool_3": 2})
+
+
 def test_file_that_is_no_keras_file_is_refused(tmp_path):
     (tmp_path / "network.keras").write_bytes(b"nothing")
     with pytest.raises(errors.UserError, match="expected a Keras file") as error:
@@ -243,6 +250,12 @@ def test_saved_model_without_the_outputs_is_refused(tmp_path):
 def test_missing_path_is_refused(tmp_path):
     with pytest.raises(errors.UserError, match="expected a TF-Hub handle"):
         inception.load(str(tmp_path / "absent"))
+
+
+def test_misspelt_file_is_not_looked_for_on_tf_hub(tmp_path):
+    with pytest.raises(errors.UserError, match="/typo.pb: there is no such file; ") as error:
+        inception.load(str(tmp_path / "typo.pb"))
+    assert "Hub" not in str(error.value)
 
 
 def test_unreachable_hub_is_one_line():

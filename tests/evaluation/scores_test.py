@@ -1,12 +1,18 @@
 import dataclasses
+import io
 
 import numpy as np
 import pytest
 
 from sagan_tf import config
-from sagan_tf.evaluation import features, metrics, real_statistics, rows, scores
+from sagan_tf.evaluation import console, features, metrics, real_statistics, rows, scores
 
 LABELS = np.arange(60) % 3
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
 
 
 def side(seed, shift=0.0):
@@ -24,7 +30,12 @@ def test_scores_are_those_of_the_metrics():
     generated, real = side(1, 0.5), real_side()
     eval_config = config.EvalConfig(kid_block=20, precision_k=2, density_k=4, seed=3)
     found = scores.compute(
-        "step 7", generated, real=real, config=eval_config, stopwatch=features.Stopwatch()
+        "step 7",
+        generated,
+        real=real,
+        config=eval_config,
+        stopwatch=features.Stopwatch(),
+        console=console.Console(io.StringIO()),
     )
     assert found.fid == metrics.frechet_distance(real.moments, metrics.moments(generated.pool))
     assert (found.kid, found.kid_error) == metrics.kernel_distance(
@@ -62,7 +73,12 @@ def test_scores_are_those_of_the_metrics():
 def test_moments_alone_give_fid_alone():
     real = dataclasses.replace(real_side(), features=None, about={"images": None})
     found = scores.compute(
-        "step 7", side(1), real=real, config=config.EvalConfig(), stopwatch=features.Stopwatch()
+        "step 7",
+        side(1),
+        real=real,
+        config=config.EvalConfig(),
+        stopwatch=features.Stopwatch(),
+        console=console.Console(io.StringIO()),
     )
     assert set(rows.labelled(found.each())) == {
         "incscore60",
@@ -71,3 +87,20 @@ def test_moments_alone_give_fid_alone():
         "fid60",
     }
     assert scores.of_real(real) is None
+
+
+def test_comparison_of_images_shows_how_far_it_is():
+    """KID compares 60 images of each side, neighbours twice the real and once the generated."""
+    shown = Terminal()
+    scores.compute(
+        "step 7",
+        side(1),
+        real=real_side(),
+        config=config.EvalConfig(kid_block=20),
+        stopwatch=features.Stopwatch(),
+        console=console.Console(shown),
+    )
+    assert "KID" in shown.getvalue()
+    assert "60/60" in shown.getvalue()
+    assert "neighbours" in shown.getvalue()
+    assert "180/180" in shown.getvalue()

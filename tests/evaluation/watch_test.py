@@ -19,6 +19,7 @@ import tensorflow as tf
 from PIL import Image
 
 from sagan_tf import config, errors, model
+from sagan_tf.data import class_names
 from sagan_tf.evaluation import (
     comparison,
     console,
@@ -187,6 +188,15 @@ def test_best_by_is_is_the_highest_and_the_links_outlive_the_run(tmp_path):
     before = run.number.numpy()
     checkpoints.Checkpoints(f"{run.run_dir}/best", run.state).restore()
     assert not np.allclose(run.number, before)
+
+
+def test_best_checkpoints_keep_the_names_of_the_classes(tmp_path):
+    run = Run(tmp_path)
+    names = [f"n{label}" for label in range(10)]
+    class_names.write(run.run_dir, names, titles=None)
+    run.save(2, 0.5)
+    run.score_all(keep_best=1)
+    assert class_names.read(f"{run.run_dir}/best", 10).find("n7") == [7]
 
 
 def test_lists_of_two_protocols_and_scores_leave_each_others_best(tmp_path):

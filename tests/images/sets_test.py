@@ -134,7 +134,7 @@ def test_directory_that_is_not_empty_is_not_written_into(tmp_path):
     write(tmp_path / "samples")
     before = sorted(tmp_path.rglob("*"))
     assert refusal(tmp_path / "samples") == (
-        f"--save_samples={tmp_path}/samples: it holds 3 files or folders; expected a new or empty "
+        f"--save_samples={tmp_path}/samples: it is not empty (3 inside); expected a new or empty "
         "directory"
     )
     assert sorted(tmp_path.rglob("*")) == before

@@ -94,7 +94,7 @@ def test_newest_readable_checkpoint_is_taken(tmp_path, damage):
     assert notes[0].endswith("; passed over")
     with pytest.raises(
         errors.UserError,
-        match=("ckpt-2: the checkpoint cannot be read .* there are checkpoints of steps 1$"),
+        match=("ckpt-2: the checkpoint cannot be read .* there is a checkpoint of step 1$"),
     ):
         restored.restore(2)
 

@@ -81,6 +81,26 @@ def test_run_is_found_in_the_directory_of_runs(tiny_run, tmp_path):
         directory.find_run(str(tmp_path / "absent"))
 
 
+def test_runs_further_below_are_named(tmp_path):
+    digits, own = str(tmp_path / "digits" / "imagenet_16"), str(tmp_path / "own" / "imagenet_8")
+    directory.write_config(digits, model=config.ModelConfig())
+    assert directory.find_run(str(tmp_path)) == digits
+    # What lies in a run, as its best checkpoints do, is no run beside it.
+    directory.write_config(os.path.join(digits, "best"), model=config.ModelConfig())
+    assert directory.find_run(str(tmp_path)) == digits
+    directory.write_config(own, model=config.ModelConfig())
+    expected = f"--run={tmp_path}: several runs are there; name one of {digits}, {own}"
+    with pytest.raises(errors.UserError, match=f"^{expected}$"):
+        directory.find_run(str(tmp_path))
+
+
+def test_of_many_runs_a_few_are_named(tmp_path):
+    for number in range(8):
+        directory.write_config(str(tmp_path / f"imagenet_{number}"), model=config.ModelConfig())
+    with pytest.raises(errors.UserError, match=r"net_0, .*/imagenet_5, \.\.\.$"):
+        directory.find_run(str(tmp_path))
+
+
 def test_place_without_a_run_is_one_line(tmp_path):
     for path in (tmp_path, tmp_path / "missing"):
         with pytest.raises(errors.UserError, match=f"--run={path}: no run there") as error:

@@ -63,3 +63,23 @@ def test_with_somebody_to_warn_nothing_is_an_error(tmp_path):
     ] == [1, 2, 3]
     events = event_accumulator.EventAccumulator(str(tmp_path / "summaries")).Reload()
     assert [event.step for event in events.Tensors("d_loss")] == [3]
+
+
+def test_scalars_are_copied_to_another_directory(tmp_path):
+    writer = metric_writer.MetricWriter(
+        str(tmp_path / "eval"), copy_dir=str(tmp_path / "run" / "eval")
+    )
+    writer.write_scalars(200, {"eval/fid": 30.0})
+    for directory in ("eval", "run/eval"):
+        events = event_accumulator.EventAccumulator(str(tmp_path / directory)).Reload()
+        (event,) = events.Tensors("eval/fid")
+        assert (event.step, tf.make_ndarray(event.tensor_proto)) == (200, 30.0)
+
+
+def test_copy_that_cannot_be_written_is_left_out(tmp_path):
+    (tmp_path / "run").write_text("a file")
+    writer = metric_writer.MetricWriter(
+        str(tmp_path / "eval"), copy_dir=str(tmp_path / "run" / "eval")
+    )
+    writer.write_scalars(200, {"eval/fid": 30.0})
+    assert metric_writer.read_rows(str(tmp_path / "eval")) == [{"step": 200, "eval/fid": 30.0}]

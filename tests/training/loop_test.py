@@ -126,8 +126,14 @@ def test_signal_saves_and_leaves(tmp_path, data, monkeypatch):
 
     monkeypatch.setattr(training_steps, "make_train_steps", small_runs.stand_in(signalled))
     train_config = settings(tmp_path, max_steps=100_000, steps_per_loop=1, sample_every=0)
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
     with pytest.raises(errors.Interrupted, match="SIGTERM: saved step 5") as stop:
-        train(data, train_config)
+        train(data, train_config, stream=terminal)
+    # The line about the signal, on standard error, has a line of its own.
+    *_, last = terminal.getvalue().split("\r")
+    assert "step 5/100000" in last
+    assert last.endswith("\n")
     assert stop.value.signal == signal.SIGTERM
     assert checkpoints.Checkpoints(train_config.run_dir, {}).steps == [0, 5]
     end = history.read(train_config.run_dir)[-1]

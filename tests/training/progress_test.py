@@ -51,6 +51,16 @@ def test_progress_line_renews_itself_on_a_terminal():
     assert stream.getvalue().endswith("\nsaved\n")
 
 
+def test_line_is_ended_before_another_stream_goes_on():
+    """The line of a signal goes to standard error, on the same terminal."""
+    stream = Terminal()
+    line = progress.Progress(10, 1, stream=stream, clock=Clock())
+    line.show(1, {}, keep=False)
+    line.close()
+    line.close()
+    assert stream.getvalue().endswith("ETA ?\n")
+
+
 def test_eta_in_days():
     stream, clock = io.StringIO(), Clock()
     line = progress.Progress(1_000_000, 256, stream=stream, clock=clock)

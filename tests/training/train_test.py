@@ -55,8 +55,12 @@ def test_run_directory_holds_everything(finished):
     } <= set(rows(train_config)[0])
     row = rows(train_config)[1]
     assert row["d_loss"] == pytest.approx(row["d_loss_real"] + row["d_loss_fake"], rel=1e-5)
-    assert Image.open(run / "samples" / "step-00000004.png").size == (320, 96)
-    assert Image.open(run / "samples" / "real.png").size == (96, 128)
+    # Rows of ten samples, enlarged to 64 px, with a gap of 2 and the names of three classes.
+    width, height = Image.open(run / "samples" / "step-00000004.png").size
+    assert 660 < width <= 660 + 120
+    assert height == 3 * 66
+    # Three images in a row, enlarged to 128 px, with a margin of 2 and a caption of 16.
+    assert Image.open(run / "samples" / "real.png").size == (3 * 132, 4 * 148)
     state = stored(train_config, 4)
     steps = [name for name in state if "global_step" in name or "iterations" in name]
     assert [state[name] for name in steps] == [4, 4, 4]

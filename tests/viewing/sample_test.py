@@ -94,7 +94,7 @@ def test_average_is_another_generator(tiny_run, tmp_path):
         ),
         ({"interpolate": True, "seeds": "1-3"}, "--seeds=1-3: 3 of them; expected one or two"),
         ({"out": "{tmp}/file/a.png"}, "--out={tmp}/file/a.png: cannot be written to"),
-        ({"out": "{tmp}/full"}, "--out={tmp}/full: it holds 1 files or folders"),
+        ({"out": "{tmp}/full"}, "--out={tmp}/full: it is not empty (1 inside)"),
         (
             {"out": "{tmp}/taken"},
             "--out={tmp}/taken: {tmp}/taken.png, where their grid goes, is there",

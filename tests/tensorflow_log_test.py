@@ -1,0 +1,170 @@
+"""What TensorFlow logs at its start is held back, shown when a command fails, and never lost."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from sagan_tf import tensorflow_log
+from tests.conftest import ROOT
+from tests.processes import environment
+
+# As TensorFlow 2.21 writes them on a machine without GPU.
+REMARKS = (
+    b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n",
+    b"I0000 00:00:1764017839.123456   12345 cpu_feature_guard.cc:227] This TensorFlow binary is "
+    b"optimized to use available CPU instructions in performance-critical operations.\n",
+    b"To enable the following instructions: AVX2 FMA, in other operations, rebuild TensorFlow with "
+    b"the appropriate compiler flags.\n",
+    b"2026-11-24 20:57:19.123456: W tensorflow/core/x.cc:12] Skipping registering GPU devices...\n",
+    b"W0000 00:00:1764017839.123456   12345 computation_placer.cc:177] computation placer already "
+    b"registered. Please check linkage and avoid linking the same target more than once.\n",
+    b"E0000 00:00:1764017839.123456   12345 cuda_dnn.cc:8579] Unable to register cuDNN factory: "
+    b"Attempting to register factory for plugin cuDNN when one has already been registered\n",
+    b"E0000 00:00:1764017839.123456   12345 cuda_platform.cc:52] failed call to cuInit: INTERNAL: "
+    b"CUDA error: Failed call to cuInit: UNKNOWN ERROR (303)\n",
+    b"E0000 00:00:1764017839.123456   12345 node_def_util.cc:682] NodeDef mentions attribute "
+    b"use_unbounded_threadpool which is not in the op definition: Op<name=MapDataset>\n",
+)
+REMARK = REMARKS[-2].decode().rstrip()
+HEADING = "TensorFlow's log, held back until here"
+OTHER_LINES = (
+    b"E0000 00:00:1764017839.123456   12345 rpc.cc:1] the other worker does not answer\n",
+    b"2026-11-24 20:57:19.123456: E tensorflow/core/x.cc:12] CUDA_ERROR_ILLEGAL_ADDRESS\n",
+    b"F0000 00:00:1764017839.123456   12345 tensor.cc:1] Check failed: dtype() == expected\n",
+    b"Traceback (most recent call last):\n",
+    b"I am a line of somebody else's\n",
+    b"2026-11-24 20:57:19 INFO another program's log\n",
+)
+SCRIPT = """
+import faulthandler, os, sys
+from sagan_tf import tensorflow_log
+
+faulthandler.enable()  # as absl's `app.run` does
+try:
+    with tensorflow_log.held_back("a smaller --batch_size needs less", LookupError):
+        os.write(2, {remark!r})
+        os.write(2, b"another line\\n")
+        print(sys.stderr.isatty(), flush=True)
+        {body}
+except LookupError as error:
+    print("error: what the user can mend", file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("line", REMARKS)
+def test_remarks_of_the_start_are_held_back(line):
+    assert tensorflow_log.is_remark(line)
+
+
+@pytest.mark.parametrize("line", OTHER_LINES)
+def test_everything_else_passes(line):
+    assert not tensorflow_log.is_remark(line)
+
+
+def run(body, **variables):
+    """Exit code and standard error, without the frames of a traceback."""
+    result = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(remark=REMARK.encode() + b"\n", body=body)],
+        cwd=ROOT,
+        env=environment(PYTHONPATH=str(ROOT), **variables),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    lines = [line for line in result.stderr.splitlines() if not line.startswith(" ")]
+    return result.returncode, lines
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("body", "code", "last"),
+    [
+        ("pass", 0, "another line"),
+        ("sys.exit(1)", 1, "another line"),
+        ("raise LookupError", 0, "error: what the user can mend"),
+        ("os.kill(os.getpid(), 9)", -9, "another line"),
+    ],
+)
+def test_nothing_is_shown_of_a_command_that_ends_in_a_known_way(body, code, last):
+    found, lines = run(body)
+    assert found == code
+    assert lines == list(dict.fromkeys(["another line", last]))
+
+
+@pytest.mark.process
+def test_traceback_comes_last_behind_the_log():
+    code, lines = run("raise ValueError('unforeseen')")
+    assert code == 1
+    assert lines[0] == "another line"
+    assert lines[1].startswith(HEADING)
+    assert lines[2:4] == [REMARK, "Traceback (most recent call last):"]
+    assert lines[-1] == "ValueError: unforeseen"
+
+
+@pytest.mark.process
+def test_last_words_of_a_crash_are_not_lost():
+    fatal = OTHER_LINES[2].decode()
+    code, lines = run(f"os.write(2, {fatal!r}.encode()); os.abort()")
+    assert code == -6
+    assert lines[1].startswith(HEADING)
+    assert lines[2:5] == [REMARK, fatal.rstrip(), "Fatal Python error: Aborted"]
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    "variables", [{"SAGAN_SHOW_TENSORFLOW_LOG": "1"}, {"TF_CPP_MIN_LOG_LEVEL": "0"}]
+)
+def test_variable_shows_all(variables):
+    assert run("pass", **variables) == (0, [REMARK, "another line"])
+
+
+@pytest.fixture(name="lines")
+def fixture_lines():
+    """A filter, and a function that reads what it has printed."""
+    reading_end, writing_end = os.pipe()
+    lines = tensorflow_log.Filter(writing_end)
+    yield lines, lambda: os.read(reading_end, 65536)
+    os.close(reading_end)
+    os.close(writing_end)
+
+
+def test_line_without_an_end_does_not_wait(lines):
+    taken, printed = lines
+    taken.add(b"loading ... ")
+    taken.pause()
+    assert printed() == b"loading ... "
+    taken.add(b"done\n")
+    assert printed() == b"done\n"
+
+
+def test_line_in_two_parts_is_one_line(lines):
+    taken, printed = lines
+    taken.add(REMARKS[1][:50])
+    taken.pause()
+    taken.add(REMARKS[1][50:] + b"mine\n")
+    assert printed() == b"mine\n"
+
+
+def test_process_that_the_system_killed_for_memory_gets_its_line(lines):
+    taken, printed = lines
+    taken.add(REMARKS[0])
+    taken.end(True, hint="a smaller --batch_size needs less")
+    line = b"error: memory ran out, and the system ended this; a smaller --batch_size needs less\n"
+    assert printed() == line
+
+
+def test_crash_for_memory_gets_the_same_line(lines):
+    taken, printed = lines
+    taken.add(b"terminate called after throwing an instance of 'std::bad_alloc'\n")
+    taken.end(False, hint="take less")
+    assert printed().endswith(b"error: memory ran out, and the system ended this; take less\n")
+
+
+def test_kills_for_memory_are_counted(tmp_path, monkeypatch):
+    events = tmp_path / "memory.events"
+    events.write_text("low 0\noom 5\noom_kill 3\noom_group_kill 1\n")
+    monkeypatch.setattr(tensorflow_log, "_OOM_COUNTERS", (str(events), str(tmp_path / "absent")))
+    assert tensorflow_log.processes_killed_for_memory() == 3
