@@ -11,7 +11,8 @@ class PrepareConfig:
 
     source: str = fields.option(
         "",
-        "The pictures: a folder of class folders, ILSVRC2012_img_train.tar (a tar of tars, "
+        "The pictures: a folder of class folders, a flat folder (one class), "
+        "ILSVRC2012_img_train.tar (a tar of tars, "
         "which is not unpacked), tfds:NAME, or a directory that TensorFlow Datasets prepared.",
         required="the pictures",
     )
@@ -45,6 +46,13 @@ class PrepareConfig:
     limit_per_class: int = fields.option(
         0, "Pictures of each class, the first by name; 0: all.", minimum=0
     )
+    validation: float = fields.option(
+        0.0,
+        "Share of the pictures, from 0 up to 1, that goes to OUT/validation, with a dataset.json "
+        "of its own; the others go to OUT. The picture's name and --seed alone decide. 0: none.",
+        minimum=0,
+        below=1,
+    )
     classes: str = fields.option(
         "",
         "A file with the name of one class a line: take these, labelled in this order. Without "
@@ -55,7 +63,8 @@ class PrepareConfig:
     )
     max_bad: float = fields.option(
         0.001,
-        "Share of the pictures, 0 to 1, that may be damaged; they are left out and listed.",
+        "Share of the pictures, 0 to 1, that may be damaged; they are left out and listed. "
+        "Of few pictures a twentieth may be, up to ten, and at least one; with 0 none may.",
         minimum=0,
         maximum=1,
         expected="a share from 0 to 1",

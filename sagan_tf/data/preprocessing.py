@@ -67,6 +67,21 @@ class LabelledPicture:
     source: ByteSource
 
 
+def is_known_format(source: ByteSource) -> bool:
+    """Whether a file begins as a picture does; also true of one that cannot be read."""
+    try:
+        # Of a file of its own only the beginning is read.
+        if source.data is None and source.length is None and os.path.isfile(source.path):
+            Image.open(source.path).close()
+        else:
+            Image.open(io.BytesIO(source.read())).close()
+    except Image.UnidentifiedImageError:
+        return False
+    except Exception:  # What it is will be said when it is prepared.
+        return True
+    return True
+
+
 def load(data: bytes) -> Image.Image:
     """Decodes the first image of a file, whatever its name says it is.
 

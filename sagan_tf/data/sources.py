@@ -5,7 +5,7 @@ import functools
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, Optional, Union
+from typing import Any, ClassVar, Optional, Union
 
 import numpy as np
 
@@ -14,6 +14,21 @@ from sagan_tf.data import order, picture_files, tfds_directory
 from sagan_tf.data.preprocessing import ByteSource, LabelledPicture
 
 _NAMED = 10  # Classes that an error names.
+_NO_PICTURE = "not a picture"
+_BESIDE = "lies beside the class folders"
+
+
+def is_for_validation(key: str, share: float, seed: int) -> bool:
+    """Whether a picture belongs to the validation split; no other picture decides it.
+
+    Args:
+      key: name of the picture in its source.
+      share: of the pictures, about so many do.
+      seed: another one chooses others.
+    """
+    text = f"{seed} {key}".encode(errors="surrogateescape")
+    digest = hashlib.blake2b(text, digest_size=8).digest()
+    return int.from_bytes(digest, "big") < share * 2**64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,12 +40,16 @@ class FileSource:
       class_names: in the order of the labels.
       pictures: all, by label and then by name.
       sizes: bytes of each picture.
+      left_out: (name, reason) of the files that are not taken.
+      is_shuffled: whether the shards are parts of a random order of all pictures.
     """
 
     kind: str
     class_names: tuple[str, ...]
     pictures: Sequence[LabelledPicture]
     sizes: Sequence[int]
+    left_out: Sequence[tuple[str, str]] = ()
+    is_shuffled: ClassVar[bool] = True
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -49,6 +68,20 @@ class FileSource:
         first, last = _cut(len(self.pictures), number, of)
         chosen = _permutation(len(self.pictures), seed)[first:last]
         return [self.pictures[i] for i in chosen]
+
+    def split(self, share: float, *, seed: int) -> tuple["FileSource", "FileSource"]:
+        """The pictures for training, and those for validation, as `is_for_validation` says."""
+        parts: tuple[list[int], list[int]] = ([], [])
+        for number, picture in enumerate(self.pictures):
+            parts[is_for_validation(picture.key, share, seed)].append(number)
+        return self._part(parts[0]), self._part(parts[1])
+
+    def _part(self, numbers: list[int]) -> "FileSource":
+        return dataclasses.replace(
+            self,
+            pictures=[self.pictures[number] for number in numbers],
+            sizes=[self.sizes[number] for number in numbers],
+        )
 
 
 # Every shard is cut out of the same one; of a million pictures it takes some time.
@@ -71,6 +104,7 @@ class TfdsSource:
       label_of: our label for each of its labels; -1: not taken.
       chosen: int64, numbers of the examples that are taken; None: all.
       kind: "tfds".
+      left_out, is_shuffled: as `FileSource`.
     """
 
     builder: Any
@@ -80,6 +114,8 @@ class TfdsSource:
     label_of: tuple[int, ...]
     chosen: Optional[np.ndarray]
     kind: str = "tfds"
+    left_out: ClassVar[Sequence[tuple[str, str]]] = ()
+    is_shuffled: ClassVar[bool] = False
 
     def __len__(self) -> int:
         if self.chosen is not None:
@@ -122,8 +158,19 @@ class TfdsSource:
         # Shuffle it.
         return [pictures[i] for i in order.permutation(len(pictures), seed, number)]
 
+    def split(self, share: float, *, seed: int) -> tuple["TfdsSource", "TfdsSource"]:
+        """The pictures for training, and those for validation, as `is_for_validation` says."""
+        taken = np.arange(len(self)) if self.chosen is None else self.chosen
+        flags = [is_for_validation(self._key(number), share, seed) for number in taken.tolist()]
+        chosen = np.array(flags, bool)
+        training = dataclasses.replace(self, chosen=taken[~chosen])
+        return training, dataclasses.replace(self, chosen=taken[chosen])
+
+    def _key(self, number: int) -> str:
+        return f"{tfds_directory.SPLIT}[{number}]"
+
     def _picture(self, number: int, example: dict[str, Any]) -> LabelledPicture:
-        key = f"{tfds_directory.SPLIT}[{number}]"
+        key = self._key(number)
         label = int(example[self.label])
         if not 0 <= label < len(self.label_of):
             raise errors.UserError(
@@ -178,30 +225,45 @@ def open_source(
     # List the files.
     if os.path.isdir(source):
         kind = "folders"
-        found = picture_files.in_folders(source)
+        listing = picture_files.in_folders(source)
     elif os.path.isfile(source):
         kind = "tar"
-        found = picture_files.in_tar(source)
+        listing = picture_files.in_tar(source)
     else:
         raise errors.UserError(
             f"--source={source}: there is no such file or directory; expected a folder of class "
             "folders, a tar of tars, tfds:NAME, or a directory that TensorFlow Datasets prepared"
         )
 
-    # Choose the classes.
-    names = tuple(sorted(found)) if classes is None else tuple(classes)
+    # Choose the classes, and tell their pictures from other files.
+    names = tuple(sorted(listing.classes)) if classes is None else tuple(classes)
+    found: dict[str, Any] = dict.fromkeys(listing.classes, True)
+    left_out = []
+    for name in names:
+        if name in listing.classes:
+            found[name], others = picture_files.pictures_among(
+                listing.classes[name], limit_per_class
+            )
+            left_out += [(f"{name}/{file.name}", _NO_PICTURE) for file in others]
     _require_classes(source, names, found)
+    left_out += _beside(listing.beside)
 
     # Label their pictures.
     pictures = []
     sizes = []
     for label, name in enumerate(names):
-        files = sorted(found[name], key=lambda file: file.name)
-        for file in files[: limit_per_class or None]:
+        for file in found[name]:
             key = f"{name}/{file.name}"
             pictures.append(LabelledPicture(key, label, file.source))
             sizes.append(file.size)
-    return FileSource(kind, names, pictures, sizes)
+    return FileSource(kind, names, pictures, sizes, left_out)
+
+
+def _beside(files: Sequence[picture_files.PictureFile]) -> list[tuple[str, str]]:
+    """(name, reason) of the files that lie beside the classes."""
+    pictures, others = picture_files.pictures_among(files)
+    found = [(file.name, _NO_PICTURE) for file in others]
+    return found + [(file.name, _BESIDE) for file in pictures]
 
 
 def _require_classes(source: str, names: Sequence[str], found: dict[str, Any]) -> None:
@@ -219,7 +281,7 @@ def _require_classes(source: str, names: Sequence[str], found: dict[str, Any]) -
     empty = [name for name in names if not found[name]]
     if empty:
         raise errors.UserError(
-            f"--source={source}: class {empty[0]!r} holds no files ({len(empty)} such classes); "
+            f"--source={source}: class {empty[0]!r} holds no pictures ({len(empty)} such classes); "
             "remove its folder, or name the others with --classes"
         )
 
