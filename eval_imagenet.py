@@ -1,4 +1,8 @@
-"""Scores SAGAN: python eval_imagenet.py --generator_type test --data_dir ./data"""
+"""Scores SAGAN: python eval_imagenet.py --generator_type test --data_dir ./data
+or, by the directory of the run: python eval_imagenet.py checkpoint/imagenet_64
+"""
+
+import functools
 
 from sagan_tf import cli, config
 
@@ -7,14 +11,21 @@ def main() -> None:
     eval_config = cli.make(config.EvalConfig, config.protocol(cli.value("protocol")))
 
     # TensorFlow starts here, after the flags have been checked.
-    from sagan_tf.evaluation import evaluate, watch
+    from sagan_tf.evaluation import evaluate, run_settings, watch
 
+    # Take from the run what no flag says.
+    watch.wait_for_run(eval_config)
+    eval_config = run_settings.complete(eval_config, cli.given)
+    may_shrink = not cli.given("eval_sample_size")
+
+    # Score it.
     if eval_config.watch or eval_config.all:
-        watch.score_all(eval_config)
+        open_evaluation = functools.partial(evaluate.open_evaluation, may_shrink=may_shrink)
+        watch.score_all(eval_config, open_evaluation=open_evaluation)
     else:
-        evaluate.evaluate(eval_config)
+        evaluate.evaluate(eval_config, may_shrink=may_shrink)
 
 
 if __name__ == "__main__":
     cli.define(config.EvalConfig)
-    cli.run(main)
+    cli.run(main, "run")

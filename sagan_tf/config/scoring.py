@@ -68,13 +68,13 @@ class ScoringConfig:
     data_dir: str = fields.option("data", "Directory that holds the real images' *.tfrecords.")
     validation_dir: str = fields.option(
         "",
-        "Directory of the validation images' records, for --real_split=validation. (Not in "
-        "the reference.)",
+        "Directory of the validation images' records, for --real_split=validation; empty: "
+        "validation, in --data_dir. (Not in the reference.)",
     )
     eval_sample_size: int = fields.option(
         FULL_SAMPLE,
-        "Generated images. Scores of fewer than 50,000 carry their number in their "
-        "name, as in fid5k.",
+        "Generated images; without the flag at most as many as there are real ones. Scores of "
+        "fewer than 50,000 carry their number in their name, as in fid5k.",
     )
     real_sample_size: int = fields.option(
         -1, "Real images; 0: all there are; -1: as many as generated ones, as in the reference."
@@ -144,7 +144,7 @@ class ScoringConfig:
     inception: str = fields.option(
         "https://tfhub.dev/tensorflow/tfgan/eval/inception/1",
         "The classifier: a TF-Hub handle, a SavedModel directory, a frozen graph file (.pb) or a "
-        "Keras file (.keras). (Not in the reference.)",
+        "Keras file (.keras), also one of keras.applications. (Not in the reference.)",
     )
     inception_sha256: str = fields.option(
         "", "SHA-256 that the classifier must have; empty: any. (Not in the reference.)"
@@ -193,11 +193,6 @@ class ScoringConfig:
                 f"at most half of --eval_sample_size={self.eval_sample_size}",
             ),
             (
-                "real_split",
-                self.real_split == "train" or bool(self.validation_dir or self.real_stats),
-                "--validation_dir with it, the directory of the validation images' records",
-            ),
-            (
                 "inception_sha256",
                 not digits or (len(digits) == 64 and set(digits) <= set("0123456789abcdef")),
                 "64 hexadecimal digits",
@@ -212,7 +207,9 @@ class ScoringConfig:
     @property
     def real_dir(self) -> str:
         """Directory of the real images that the scores compare with."""
-        return self.validation_dir if self.real_split == "validation" else self.data_dir
+        if self.real_split == "train":
+            return self.data_dir
+        return self.validation_dir or os.path.join(self.data_dir, "validation")
 
     def departures(self, images: int) -> dict[str, Any]:
         """Fields of the protocol that are not as its name says, where `images` are scored."""
@@ -234,7 +231,15 @@ class ScoringConfig:
 class EvalConfig(ScoringConfig):
     """The evaluation of a run. The networks' settings come from the run's config.json."""
 
+    run: str = fields.option(
+        "",
+        "Directory of the run, in the place of --checkpoint_dir, --batch_size and --run_name. "
+        "(Not in the reference.)",
+    )
     checkpoint_dir: str = fields.option("checkpoint", "Directory of runs, as in training.")
+    run_name: Optional[str] = fields.option(
+        None, "Name of the run's directory, as in training. (Not in the reference.)"
+    )
     batch_size: int = fields.option(
         64, "Images per tower of the training run; it is part of the run directory's name.", above=0
     )
@@ -304,9 +309,10 @@ class EvalConfig(ScoringConfig):
     def __post_init__(self):
         super().__post_init__()
 
-        # Check intra-FID.
+        # Check the run's name and intra-FID.
         fields.require_all(
             self,
+            fields.run_name_rule(self.run_name),
             (
                 "intra_images",
                 self.intra_images == 0 or self.intra_images >= 2,
@@ -337,12 +343,15 @@ class EvalConfig(ScoringConfig):
     @property
     def run_dir(self) -> str:
         """The directory of the training run that is scored."""
-        return fields.run_directory(self.checkpoint_dir, self.batch_size)
+        if self.run:
+            return self.run.rstrip("/") or "/"
+        return fields.run_directory(self.checkpoint_dir, self.batch_size, self.run_name)
 
     @property
     def eval_dir(self) -> str:
         """Where the results go (reference `eval_imagenet.py:82-85`)."""
-        return fields.run_directory(os.path.join(self.checkpoint_dir, "eval"), self.batch_size)
+        parent, name = os.path.split(self.run_dir)
+        return os.path.join(parent, "eval", name)
 
 
 @dataclasses.dataclass(frozen=True)

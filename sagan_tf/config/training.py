@@ -1,6 +1,7 @@
 """Settings of the training data and of a training run."""
 
 import dataclasses
+from typing import Optional
 
 from sagan_tf.config import fields, optimization_names
 
@@ -41,6 +42,11 @@ class TrainConfig:
 
     checkpoint_dir: str = fields.option(
         "checkpoint", "Directory of runs; this run lives in <checkpoint_dir>/imagenet_<batch_size>."
+    )
+    run_name: Optional[str] = fields.option(
+        None,
+        "Name of this run's directory in --checkpoint_dir, in the place of imagenet_<batch_size>. "
+        "(Not in the reference.)",
     )
     batch_size: int = fields.option(
         64,
@@ -211,6 +217,7 @@ class TrainConfig:
         images = self.batch_size * self.num_towers
         fields.require_all(
             self,
+            fields.run_name_rule(self.run_name),
             ("use_ema", self.ema_decay > 0 or not self.use_ema, "an --ema_decay above 0 with it"),
             (
                 "bn_group",
@@ -233,4 +240,4 @@ class TrainConfig:
     @property
     def run_dir(self) -> str:
         """The directory of this run (reference `train_imagenet.py:79-80`)."""
-        return fields.run_directory(self.checkpoint_dir, self.batch_size)
+        return fields.run_directory(self.checkpoint_dir, self.batch_size, self.run_name)

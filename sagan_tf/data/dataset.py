@@ -95,6 +95,11 @@ class Directory:
         """What the directory says of itself, by flag: image_size, number_classes; {} if nothing."""
         return self.content.settings
 
+    @property
+    def info(self) -> Optional[dataset_info.DatasetInfo]:
+        """Its `dataset.json`; None where there is none."""
+        return self.content.info if isinstance(self.content, _RecordDirectory) else None
+
     def records(self, image_size: int, *, number_classes: int) -> Records:
         """Finds the record files and checks that they are what the model needs.
 

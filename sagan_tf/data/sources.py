@@ -26,9 +26,11 @@ def is_for_validation(key: str, share: float, seed: int) -> bool:
       share: of the pictures, about so many do.
       seed: another one chooses others.
     """
-    text = f"{seed} {key}".encode(errors="surrogateescape")
-    digest = hashlib.blake2b(text, digest_size=8).digest()
-    return int.from_bytes(digest, "big") < share * 2**64
+    text = f"{seed} {key}"
+    content = text.encode(errors="surrogateescape")
+    digest = hashlib.blake2b(content, digest_size=8).digest()
+    number = int.from_bytes(digest, "big")
+    return number < share * 2**64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +48,8 @@ class FileSource:
 
     kind: str
     class_names: tuple[str, ...]
-    pictures: Sequence[LabelledPicture]
-    sizes: Sequence[int]
+    pictures: list[LabelledPicture]
+    sizes: list[int]
     left_out: Sequence[tuple[str, str]] = ()
     is_shuffled: ClassVar[bool] = True
 
@@ -70,18 +72,20 @@ class FileSource:
         return [self.pictures[i] for i in chosen]
 
     def split(self, share: float, *, seed: int) -> tuple["FileSource", "FileSource"]:
-        """The pictures for training, and those for validation, as `is_for_validation` says."""
-        parts: tuple[list[int], list[int]] = ([], [])
-        for number, picture in enumerate(self.pictures):
-            parts[is_for_validation(picture.key, share, seed)].append(number)
-        return self._part(parts[0]), self._part(parts[1])
+        """The pictures for training, and those for validation, as `is_for_validation` says.
 
-    def _part(self, numbers: list[int]) -> "FileSource":
-        return dataclasses.replace(
-            self,
-            pictures=[self.pictures[number] for number in numbers],
-            sizes=[self.sizes[number] for number in numbers],
-        )
+        Args:
+          share: of the pictures, for validation.
+          seed: another one chooses others.
+        """
+        training = dataclasses.replace(self, pictures=[], sizes=[])
+        validation = dataclasses.replace(self, pictures=[], sizes=[])
+        for picture, size in zip(self.pictures, self.sizes):
+            is_held_out = is_for_validation(picture.key, share, seed)
+            part = validation if is_held_out else training
+            part.pictures.append(picture)
+            part.sizes.append(size)
+        return training, validation
 
 
 # Every shard is cut out of the same one; of a million pictures it takes some time.
@@ -160,11 +164,16 @@ class TfdsSource:
 
     def split(self, share: float, *, seed: int) -> tuple["TfdsSource", "TfdsSource"]:
         """The pictures for training, and those for validation, as `is_for_validation` says."""
+        # Decide of each example.
         taken = np.arange(len(self)) if self.chosen is None else self.chosen
-        flags = [is_for_validation(self._key(number), share, seed) for number in taken.tolist()]
-        chosen = np.array(flags, bool)
-        training = dataclasses.replace(self, chosen=taken[~chosen])
-        return training, dataclasses.replace(self, chosen=taken[chosen])
+        is_held_out = np.zeros(len(taken), bool)
+        for place, number in enumerate(taken):
+            is_held_out[place] = is_for_validation(self._key(number), share, seed)
+
+        # Make the two parts.
+        training = dataclasses.replace(self, chosen=taken[~is_held_out])
+        validation = dataclasses.replace(self, chosen=taken[is_held_out])
+        return training, validation
 
     def _key(self, number: int) -> str:
         return f"{tfds_directory.SPLIT}[{number}]"
@@ -235,35 +244,48 @@ def open_source(
             "folders, a tar of tars, tfds:NAME, or a directory that TensorFlow Datasets prepared"
         )
 
-    # Choose the classes, and tell their pictures from other files.
-    names = tuple(sorted(listing.classes)) if classes is None else tuple(classes)
-    found: dict[str, Any] = dict.fromkeys(listing.classes, True)
-    left_out = []
-    for name in names:
-        if name in listing.classes:
-            found[name], others = picture_files.pictures_among(
-                listing.classes[name], limit_per_class
-            )
-            left_out += [(f"{name}/{file.name}", _NO_PICTURE) for file in others]
-    _require_classes(source, names, found)
-    left_out += _beside(listing.beside)
+    # Choose the classes.
+    found: dict[str, Any] = dict(listing.classes)
+    names = tuple(sorted(found)) if classes is None else tuple(classes)
 
-    # Label their pictures.
-    pictures = []
+    # Tell their pictures from other files.
+    left_out = []
+    for name in set(names) & set(found):
+        files = found[name]
+        pictures, others = picture_files.pictures_among(files, limit_per_class)
+        found[name] = pictures
+        left_out += _with_reason(others, _NO_PICTURE, folder=f"{name}/")
+    _require_classes(source, names, found)
+
+    # Leave out what lies in no class.
+    pictures, others = picture_files.pictures_among(listing.beside)
+    left_out += _with_reason(others, _NO_PICTURE)
+    left_out += _with_reason(pictures, _BESIDE)
+    left_out.sort()
+
+    # Label the pictures.
+    labelled = []
     sizes = []
     for label, name in enumerate(names):
         for file in found[name]:
             key = f"{name}/{file.name}"
-            pictures.append(LabelledPicture(key, label, file.source))
+            picture = LabelledPicture(key, label, file.source)
+            labelled.append(picture)
             sizes.append(file.size)
-    return FileSource(kind, names, pictures, sizes, left_out)
+    return FileSource(kind, names, labelled, sizes, left_out)
 
 
-def _beside(files: Sequence[picture_files.PictureFile]) -> list[tuple[str, str]]:
-    """(name, reason) of the files that lie beside the classes."""
-    pictures, others = picture_files.pictures_among(files)
-    found = [(file.name, _NO_PICTURE) for file in others]
-    return found + [(file.name, _BESIDE) for file in pictures]
+def _with_reason(
+    files: Sequence[picture_files.PictureFile], reason: str, *, folder: str = ""
+) -> list[tuple[str, str]]:
+    """(name, reason) of some files.
+
+    Args:
+      files: that are left out.
+      reason: why.
+      folder: that they lie in.
+    """
+    return [(folder + file.name, reason) for file in files]
 
 
 def _require_classes(source: str, names: Sequence[str], found: dict[str, Any]) -> None:

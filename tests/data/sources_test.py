@@ -73,8 +73,8 @@ def test_odd_files_and_folders(tmp_path):
     assert len(listing.fingerprint) == 64
     others = [".hidden.png", "README.txt", "Thumbs.db", "not one"]
     assert listing.left_out == [
-        *((f"ant/below it/{name}", "not a picture") for name in others),
         ("a file", "not a picture"),
+        *((f"ant/below it/{name}", "not a picture") for name in others),
     ]
 
 
