@@ -108,8 +108,9 @@ def _logits_of(network: keras.Model) -> tuple[Any, Optional[keras.layers.Layer]]
     last = network.layers[-1]
     if isinstance(last, keras.layers.Softmax):
         return last.input, last
-    is_last = isinstance(last, (keras.layers.Dense, keras.layers.Activation))
-    if not is_last:
+    is_softmax = getattr(last, "activation", None) is keras.activations.softmax
+    are_places = len(network.outputs[0].shape) == 4
+    if are_places or not (is_softmax or isinstance(last, keras.layers.Dense)):
         return None, None
 
     # Called again, the layer gives what goes into the softmax.

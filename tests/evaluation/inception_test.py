@@ -154,7 +154,9 @@ def make_application(path, name, end):
     """A network in the form of those of keras.applications, with or without their last layers."""
     images = keras.Input([None, None, 3])
     x = keras.layers.Conv2D(4, 3, name="convolution")(images)
-    if end != "places":
+    if end == "activated":
+        x = keras.layers.Activation("linear", name="out")(x)
+    if end not in ("places", "activated"):
         x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
     if end == "softmax":
         x = keras.layers.Dense(5, activation="softmax", name="predictions")(x)
@@ -166,7 +168,7 @@ def make_application(path, name, end):
     return network
 
 
-@pytest.mark.parametrize("end", ["softmax", "activation", "pooled", "places"])
+@pytest.mark.parametrize("end", ["softmax", "activation", "pooled", "places", "activated"])
 def test_keras_application_as_it_is(tmp_path, end):
     """The features are the global pooling, and the softmax of the logits the network's output."""
     network = make_application(tmp_path / "network.keras", "inception_v3", end)
