@@ -11,8 +11,9 @@ class PrepareConfig:
 
     source: str = fields.option(
         "",
-        "The pictures: a folder of class folders; ILSVRC2012_img_train.tar (a tar of tars, which "
-        "is read as it is); tfds:NAME; or a directory that TensorFlow Datasets prepared.",
+        "The pictures: a folder of class folders; a flat folder (one class); "
+        "ILSVRC2012_img_train.tar (a tar of tars, which is read as it is); tfds:NAME; or a "
+        "directory that TensorFlow Datasets prepared.",
         required="the pictures",
         group="Pictures",
     )
@@ -77,6 +78,15 @@ class PrepareConfig:
         group="Pictures",
         meaning="all of them",
     )
+    validation: float = fields.option(
+        0.0,
+        "Share of the pictures, from 0 up to 1, that goes to OUT/validation, with a dataset.json "
+        "of its own. The others go to OUT. The picture's name and --seed alone decide.",
+        minimum=0,
+        below=1,
+        group="Pictures",
+        meaning="no validation split",
+    )
     classes: str = fields.option(
         "",
         "A file with the name of one class a line. Only these classes are taken, labelled in this "
@@ -94,7 +104,8 @@ class PrepareConfig:
     max_bad: float = fields.option(
         0.001,
         "Share of the pictures, from 0 to 1, that may be damaged. Damaged pictures are left out "
-        "and listed.",
+        "and listed. Of few pictures a twentieth may be damaged, at least one and at most ten; "
+        "with 0 none may.",
         minimum=0,
         maximum=1,
         expected="a share from 0 to 1",

@@ -11,11 +11,23 @@ from sagan_tf.config import fields, model, scoring
 class EvalConfig(scoring.ScoringConfig):
     """The evaluation of a run. The networks' settings come from the run's config.json."""
 
+    run: str = fields.option(
+        "",
+        "Directory of the run, in the place of --checkpoint_dir, --batch_size and --run_name.",
+        group="Run",
+        meaning="the directory that these three flags name",
+    )
     checkpoint_dir: str = fields.option(
         "checkpoint",
         "Directory of runs, as in training.",
         group="Run",
         reference="eval_imagenet.py:47",
+    )
+    run_name: Optional[str] = fields.option(
+        None,
+        "Name of the run's directory, as in training.",
+        group="Run",
+        meaning="imagenet_BATCH_SIZE, as in the reference",
     )
     batch_size: int = fields.option(
         64,
@@ -119,9 +131,10 @@ class EvalConfig(scoring.ScoringConfig):
     def __post_init__(self):
         super().__post_init__()
 
-        # Check intra-FID.
+        # Check the run's name and intra-FID.
         fields.require_all(
             self,
+            fields.run_name_rule(self.run_name),
             (
                 "intra_images",
                 self.intra_images == 0 or self.intra_images >= 2,
@@ -152,12 +165,15 @@ class EvalConfig(scoring.ScoringConfig):
     @property
     def run_dir(self) -> str:
         """The directory of the training run that is scored."""
-        return fields.run_directory(self.checkpoint_dir, self.batch_size)
+        if self.run:
+            return self.run.rstrip("/") or "/"
+        return fields.run_directory(self.checkpoint_dir, self.batch_size, self.run_name)
 
     @property
     def eval_dir(self) -> str:
         """Where the results go (reference `eval_imagenet.py:82-85`)."""
-        return fields.run_directory(os.path.join(self.checkpoint_dir, "eval"), self.batch_size)
+        parent, name = os.path.split(self.run_dir)
+        return os.path.join(parent, "eval", name)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -173,9 +173,21 @@ def numbers_of(flag: str, text: str, *, limit: int) -> list[int]:
     return list(found)
 
 
-def run_directory(checkpoint_dir: str, batch_size: int) -> str:
-    """`<checkpoint_dir>/imagenet_<batch_size>`, the reference's name for a run."""
-    return os.path.join(checkpoint_dir, f"imagenet_{batch_size}")
+def run_directory(checkpoint_dir: str, batch_size: int, run_name: Optional[str] = None) -> str:
+    """`<checkpoint_dir>/<run_name>`; without a name the reference's, imagenet_<batch_size>."""
+    name = f"imagenet_{batch_size}" if run_name is None else run_name
+    return os.path.join(checkpoint_dir, name)
+
+
+def run_name_rule(name: Optional[str]) -> tuple[str, bool, str]:
+    """The rule for --run_name, as `require_all` takes it."""
+    is_name = name is None or (bool(name.strip()) and not set(name) & {"/", "\\", "\0"})
+    is_free = name is None or (name != "eval" and not name.startswith("."))
+    return (
+        "run_name",
+        is_name and is_free,
+        'the name of a directory: not empty, without slashes, without a dot in front, not "eval"',
+    )
 
 
 def difference(stored: Any, given: Any) -> list[str]:

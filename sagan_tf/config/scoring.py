@@ -39,11 +39,12 @@ class ScoringConfig:
         "",
         "Directory of the validation images' records, for --real_split=validation.",
         group="Real images",
+        meaning="the folder validation in --data_dir",
     )
     eval_sample_size: int = fields.option(
         protocols.FULL_SAMPLE,
-        "Number of generated images. The names of scores of fewer than 50,000 images carry the "
-        "number, as in fid5k.",
+        "Number of generated images. Without this flag, at most as many as there are real ones. "
+        "The names of scores of fewer than 50,000 images carry the number, as in fid5k.",
         group="Generated images",
         reference="eval_imagenet.py:59",
     )
@@ -132,7 +133,7 @@ class ScoringConfig:
     inception: str = fields.option(
         "https://tfhub.dev/tensorflow/tfgan/eval/inception/1",
         "The classifier: a TF-Hub handle, the directory of a SavedModel, the file of a frozen "
-        "graph (.pb), or a Keras file (.keras).",
+        "graph (.pb), or a Keras file (.keras), for example one of keras.applications.",
         group="Classifier",
         meaning="TF-GAN's Inception",
     )
@@ -198,11 +199,6 @@ class ScoringConfig:
                 f"at most half of --eval_sample_size={self.eval_sample_size}",
             ),
             (
-                "real_split",
-                self.real_split == "train" or bool(self.validation_dir or self.real_stats),
-                "--validation_dir with it, the directory of the validation images' records",
-            ),
-            (
                 "inception_sha256",
                 not digits or (len(digits) == 64 and set(digits) <= set("0123456789abcdef")),
                 "64 hexadecimal digits",
@@ -217,7 +213,9 @@ class ScoringConfig:
     @property
     def real_dir(self) -> str:
         """Directory of the real images that the scores compare with."""
-        return self.validation_dir if self.real_split == "validation" else self.data_dir
+        if self.real_split == "train":
+            return self.data_dir
+        return self.validation_dir or os.path.join(self.data_dir, "validation")
 
     def departures(self, images: int) -> dict[str, Any]:
         """Fields of the protocol that are not as its name says, where `images` are scored."""

@@ -1,6 +1,7 @@
 """Settings of the training data and of a training run."""
 
 import dataclasses
+from typing import Optional
 
 from sagan_tf.config import fields, optimization_names
 
@@ -66,6 +67,11 @@ class TrainConfig:
         "Directory of runs. This run lives in <checkpoint_dir>/imagenet_<batch_size>.",
         group="Run",
         reference="train_imagenet.py:40",
+    )
+    run_name: Optional[str] = fields.option(
+        None,
+        "Name of this run's directory in --checkpoint_dir, in the place of imagenet_<batch_size>. "
+        "(Not in the reference.)",
     )
     batch_size: int = fields.option(
         64,
@@ -326,6 +332,7 @@ class TrainConfig:
         images = self.batch_size * self.num_towers
         fields.require_all(
             self,
+            fields.run_name_rule(self.run_name),
             ("use_ema", self.ema_decay > 0 or not self.use_ema, "an --ema_decay above 0 with it"),
             (
                 "bn_group",
@@ -348,4 +355,4 @@ class TrainConfig:
     @property
     def run_dir(self) -> str:
         """The directory of this run (reference `train_imagenet.py:79-80`)."""
-        return fields.run_directory(self.checkpoint_dir, self.batch_size)
+        return fields.run_directory(self.checkpoint_dir, self.batch_size, self.run_name)

@@ -1,6 +1,7 @@
 """Check of a directory of records: reads every record and says what is wrong, record by record."""
 
 import contextlib
+import dataclasses
 import os
 import sys
 from typing import Optional, TextIO
@@ -17,6 +18,7 @@ from sagan_tf.data import (
     dataset,
     dataset_info,
     faults,
+    originals,
     record_index,
     records,
     tfds_directory,
@@ -34,6 +36,9 @@ _LISTED = 100  # Empty classes that are named one by one.
 def check(config: CheckConfig, stream: Optional[TextIO] = None) -> list[Fault]:
     """Reads every record of `config.data_dir`, prints a summary and writes a grid.
 
+    Where the directory has a validation split, this is checked too, and pictures that are in both
+    splits are duplicates. The grid is that of the training split.
+
     Checksums, decodability, size, label range, counts against `dataset.json`, files against it,
     empty classes, duplicates by hash of their pixels, constant images.
 
@@ -42,6 +47,26 @@ def check(config: CheckConfig, stream: Optional[TextIO] = None) -> list[Fault]:
     Raises:
       errors.UserError: there are no records to check.
     """
+    # Check the training split, or what else is there.
+    findings = _check_directory(config, Findings(), stream)
+    intolerable = findings.intolerable(config)
+
+    # Check the validation split.
+    validation = os.path.join(config.data_dir, dataset_info.VALIDATION)
+    if dataset_info.read(validation) is not None:
+        other = dataclasses.replace(config, data_dir=validation, grid="")
+        intolerable += _check_directory(other, findings, stream).intolerable(other)
+    return intolerable
+
+
+def _check_directory(config: CheckConfig, before: Findings, stream: Optional[TextIO]) -> Findings:
+    """What is found in one directory.
+
+    Args:
+      config: which directory, and what is allowed.
+      before: what was found in the other split.
+      stream: where to print.
+    """
     # Open the directory.
     info, names = _open(config.data_dir)
     size, classes = _expected(config, info, names)
@@ -49,7 +74,10 @@ def check(config: CheckConfig, stream: Optional[TextIO] = None) -> list[Fault]:
     parser = records.RecordParser(size, classes)
 
     # Read every record.
-    findings = Findings()
+    findings = Findings(seen=before.seen)
+    if info is not None:
+        found = originals.Originals(config.data_dir, info)
+        findings.name_of = lambda place: found.name_of(place) or before.name_of(place)
     _check_files(files, parser, findings)
     if not findings.counts and not findings.faults:
         raise errors.UserError(
@@ -70,10 +98,10 @@ def check(config: CheckConfig, stream: Optional[TextIO] = None) -> list[Fault]:
         image_size=size,
         number_classes=classes,
         fingerprint=info.fingerprint if info is not None else None,
-        grid=check_report.write_grid(config.grid, findings, info=info),
+        grid=check_report.write_grid(config.grid, findings, info=info) if config.grid else None,
     )
     print(check_report.report(config, findings, summary=summary), file=stream or sys.stdout)
-    return findings.intolerable(config)
+    return findings
 
 
 def _open(data_dir: str) -> tuple[Optional[dataset_info.DatasetInfo], list[str]]:
@@ -259,15 +287,19 @@ class _FileChecker:
 
 
 def _where(filename: str, number: int) -> str:
-    return f"{filename}: record {number}"
+    return originals.where(filename, number)
 
 
 def _check_empty(
     data_dir: str, findings: Findings, info: Optional[dataset_info.DatasetInfo], classes: int
 ) -> None:
     """Names the classes without a record; of very many only the first."""
-    # Sum up very many.
+    # A small validation split need not have every class.
     empty = [label for label in range(classes) if not findings.counts[label]]
+    if info is not None and info.split == dataset_info.VALIDATION:
+        empty = [label for label in empty if info.class_counts[label]]
+
+    # Sum up very many.
     if len(empty) > _LISTED and findings.counts:
         highest = max(findings.counts)
         findings.add(

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import hashlib
+from collections.abc import Callable
 from typing import Optional
 
 import numpy as np
@@ -18,6 +19,13 @@ from sagan_tf.runtime import files
 DUPLICATE = "duplicate"
 CONSTANT = "constant image"
 TOLERABLE = (DUPLICATE, CONSTANT)
+# What to do about them, and how to allow as many as there are.
+_ADVICE = {
+    DUPLICATE: "duplicates: remove one picture of each pair and prepare the rest again, or allow "
+    "them with --max_duplicates={}",
+    CONSTANT: "constant images: remove these pictures and prepare the rest again, or allow them "
+    "with --max_constant={}",
+}
 _GRID_COLUMNS = 10
 _GRID_CLASSES = 40
 
@@ -48,6 +56,7 @@ class Findings:
       first: label -> where that is.
       seen: hash of an image's pixels -> where it was first.
       bytes: of all files.
+      name_of: where a record is -> the user's file that it was made of; "" where nobody knows.
     """
 
     faults: list[Fault] = dataclasses.field(default_factory=list)
@@ -56,6 +65,7 @@ class Findings:
     first: dict[int, str] = dataclasses.field(default_factory=dict)
     seen: dict[bytes, str] = dataclasses.field(default_factory=dict)
     bytes: int = 0
+    name_of: Callable[[str], str] = lambda _: ""
 
     def add(self, kind: str, where: str, *, what: str) -> None:
         """Notes a fault."""
@@ -77,13 +87,20 @@ class Findings:
 
         # Compare its pixels with each other.
         if (image == image[0, 0]).all():
-            self.add(CONSTANT, where, what=f"every pixel is {tuple(image[0, 0].tolist())}")
+            color = tuple(image[0, 0].tolist())
+            self.add(CONSTANT, where, what=f"every pixel is {color}{self._made_of(where)}")
 
         # Compare it with the images before.
         digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
         before = self.seen.setdefault(digest, where)
         if before is not where:
-            self.add(DUPLICATE, where, what=f"the same pixels as {before}")
+            files_of_both = self._made_of(before, where)
+            self.add(DUPLICATE, where, what=f"the same pixels as {before}{files_of_both}")
+
+    def _made_of(self, *places: str) -> str:
+        """The user's files that records were made of, as an ending of a sentence."""
+        names = [self.name_of(where) for where in places]
+        return f"; made of {' and '.join(names)}" if all(names) else ""
 
     def intolerable(self, config: CheckConfig) -> list[Fault]:
         """The faults, less as many duplicates and constant images as are allowed."""
@@ -166,8 +183,12 @@ def report(config: CheckConfig, findings: Findings, *, summary: Summary) -> str:
     if summary.grid:
         lines.append(f"one image a class: {summary.grid}")
 
-    # Give the verdict.
+    # Say what to do about duplicates and constant images.
     kinds = findings.kinds()
+    faulty = {fault.kind for fault in findings.intolerable(config)}
+    lines += [_ADVICE[kind].format(kinds[kind]) for kind in TOLERABLE if kind in faulty]
+
+    # Give the verdict.
     listed = ", ".join(f"{kind}: {count}" for kind, count in sorted(kinds.items()))
     if not kinds:
         lines.append("sound")

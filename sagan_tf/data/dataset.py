@@ -96,6 +96,11 @@ class Directory:
         """What the directory says of itself, by flag: image_size, number_classes; {} if nothing."""
         return self.content.settings
 
+    @property
+    def info(self) -> Optional[dataset_info.DatasetInfo]:
+        """Its `dataset.json`; None where there is none."""
+        return self.content.info if isinstance(self.content, _RecordDirectory) else None
+
     def refuse_other(self, given: Mapping[str, int]) -> None:
         """Refuses flags that contradict what the directory says of itself.
 

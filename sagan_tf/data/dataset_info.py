@@ -17,6 +17,9 @@ FILENAME = "dataset.json"
 INDEX_FILENAME = "index.npz"
 # A preparation that has not ended keeps its notes here.
 WORK_DIRECTORY = ".prepare"
+# The splits of a preparation with --validation: the second has a folder of its own name.
+TRAINING = "train"
+VALIDATION = "validation"
 VERSION = 1
 _INDEX = ("fingerprint", "counts", "offsets", "labels")
 
@@ -82,6 +85,11 @@ class DatasetInfo:
     def records(self) -> int:
         """Number of records."""
         return sum(shard.records for shard in self.shards)
+
+    @property
+    def split(self) -> str:
+        """`TRAINING` or `VALIDATION`."""
+        return self.settings.get("split", TRAINING)
 
     @property
     def classes(self) -> class_names.Classes:

@@ -4,7 +4,7 @@ import os
 import pathlib
 import posixpath
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple, Optional, Union
 
 from sagan_tf import errors
@@ -13,6 +13,11 @@ from sagan_tf.data import preprocessing
 # Left behind by file managers; never a picture.
 _LITTER = ("Thumbs.db", "desktop.ini")
 _TAR = ".tar"
+# Endings that promise a picture: such a file is a picture, or a damaged one.
+_JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".j2k")
+_OTHER_ENDINGS = (".png", ".apng", ".gif", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".avif")
+_RARE_ENDINGS = (".heic", ".heif", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".ico", ".psd")
+_PICTURE_ENDINGS = frozenset([*_JPEG_ENDINGS, *_OTHER_ENDINGS, *_RARE_ENDINGS])
 
 
 class PictureFile(NamedTuple):
@@ -33,11 +38,23 @@ class PictureFile(NamedTuple):
 Classes = dict[str, list[PictureFile]]
 
 
-def in_folders(source: str) -> Classes:
-    """The files of a folder of class folders.
+class Listing(NamedTuple):
+    """The files of a source.
+
+    Attributes:
+      classes: files by class, pictures and others.
+      beside: files that lie beside the classes, and in none.
+    """
+
+    classes: Classes
+    beside: list[PictureFile]
+
+
+def in_folders(source: str) -> Listing:
+    """The files of a folder of class folders; a folder without folders is one class.
 
     Raises:
-      errors.UserError: it holds no folders, or cannot be read.
+      errors.UserError: it holds no files, or cannot be read.
     """
     # List the files.
     try:
@@ -46,27 +63,66 @@ def in_folders(source: str) -> Classes:
         raise errors.UserError(
             f"--source={source}: {error.filename} cannot be read ({error.strerror})"
         ) from error
+    if found.classes:
+        return found
 
-    # Refuse a folder without classes.
-    if not found:
+    # A flat folder is one class, and gives it its name.
+    if not any(map(is_picture, found.beside)):
         raise errors.UserError(
-            f"--source={source}: it holds no folders; expected one for each class, with its "
-            "pictures inside"
+            f"--source={source}: it holds no folders and no pictures; expected a folder for each "
+            "class, with its pictures inside"
         )
-    return found
+    return Listing({pathlib.Path(source).resolve().name or "pictures": found.beside}, [])
 
 
-def _folders(source: str) -> Classes:
+def _folders(source: str) -> Listing:
     # Links to these folders lead back up.
     folder = pathlib.Path(source).resolve()
     above = frozenset(_identity(parent) for parent in (folder, *folder.parents))
 
     # Look below each class folder.
-    found = {}
+    found: Classes = {}
+    beside = []
     for entry in os.scandir(source):
-        if _is_folder(entry) and not entry.name.startswith("."):
+        if not _is_folder(entry):
+            beside.append(_file_of(entry, source))
+        elif not entry.name.startswith("."):
             found[entry.name] = list(_files_below(entry.path, entry.path, above))
-    return found
+    return Listing(found, beside)
+
+
+def _file_of(entry: os.DirEntry, top: str) -> PictureFile:
+    name = os.path.relpath(entry.path, top)
+    return PictureFile(name, preprocessing.ByteSource(entry.path), _size(entry))
+
+
+def is_picture(file: PictureFile) -> bool:
+    """Whether a file is a picture by its name or, where the name does not say, by its content.
+
+    A file whose name promises a picture counts as one, however damaged it is.
+    """
+    if _is_litter(os.path.basename(file.name)):
+        return False
+    ending = os.path.splitext(file.name)[1].lower()
+    return ending in _PICTURE_ENDINGS or preprocessing.is_known_format(file.source)
+
+
+def pictures_among(
+    files: Iterable[PictureFile], limit: int = 0
+) -> tuple[list[PictureFile], list[PictureFile]]:
+    """The pictures among some files, and the other files that were met, both by name.
+
+    Args:
+      files: to look at.
+      limit: of the pictures, the first by name; 0: all.
+    """
+    pictures: list[PictureFile] = []
+    others: list[PictureFile] = []
+    for file in sorted(files, key=lambda file: file.name):
+        if limit and len(pictures) == limit:
+            break
+        (pictures if is_picture(file) else others).append(file)
+    return pictures, others
 
 
 def _files_below(folder: str, top: str, above: frozenset) -> Iterator[PictureFile]:
@@ -81,13 +137,10 @@ def _files_below(folder: str, top: str, above: frozenset) -> Iterator[PictureFil
     if identity in above:
         return
     for entry in os.scandir(folder):
-        if _is_litter(entry.name):
-            continue
-        if _is_folder(entry):
+        if not _is_folder(entry):
+            yield _file_of(entry, top)
+        elif not entry.name.startswith("."):
             yield from _files_below(entry.path, top, above | {identity})
-        else:
-            name = os.path.relpath(entry.path, top)
-            yield PictureFile(name, preprocessing.ByteSource(entry.path), _size(entry))
 
 
 def _is_litter(name: str) -> bool:
@@ -113,8 +166,10 @@ def _size(entry: os.DirEntry) -> int:
         return -1
 
 
-def in_tar(source: str) -> Classes:
+def in_tar(source: str) -> Listing:
     """The files of a tar of class tars (ImageNet's), or of class folders; nothing is unpacked.
+
+    A tar that holds pictures and neither tars nor folders is one class.
 
     Raises:
       errors.UserError: it is no tar, or a damaged one, or holds no classes.
@@ -122,6 +177,7 @@ def in_tar(source: str) -> Classes:
     # List the tar and those inside it.
     found: Classes = {}
     loose: list[PictureFile] = []
+    beside: list[PictureFile] = []
     try:
         with open(source, "rb") as file:
             for member in _members(file, source):
@@ -129,8 +185,8 @@ def in_tar(source: str) -> Classes:
                     name = os.path.basename(member.name).removesuffix(_TAR)
                     within = _members(file, source, member.source.offset, member.size)
                     found.setdefault(name, []).extend(within)
-                elif "/" in member.name:
-                    loose.append(member)
+                else:
+                    (loose if "/" in member.name else beside).append(member)
     except (tarfile.TarError, OSError, EOFError) as error:
         raise errors.UserError(
             f"--source={source}: not a tar, or a damaged one ({error}); expected an uncompressed "
@@ -143,11 +199,14 @@ def in_tar(source: str) -> Classes:
         folder, _, inner = member.name[start:].partition("/")
         found.setdefault(folder, []).append(member._replace(name=inner))
 
+    # A flat tar is one class, and gives it its name.
+    if not found and any(map(is_picture, beside)):
+        return Listing({os.path.basename(source).removesuffix(_TAR): beside}, [])
     if not found:
         raise errors.UserError(
             f"--source={source}: it holds no classes; expected one tar, or one folder, for each"
         )
-    return found
+    return Listing(found, beside)
 
 
 def _common_folder(members: list[PictureFile]) -> int:
@@ -179,9 +238,11 @@ def _members(
         while archive.offset != end and (member := archive.next()) is not None:
             archive.members.clear()  # A million of them would fill the memory.
             _refuse_unusable(member, end)
-            if member.isfile() and not _is_litter(os.path.basename(member.name)):
+            if member.isfile():
+                # Absolute and relative names may stand side by side.
+                name = posixpath.normpath(member.name).lstrip("/")
                 source = preprocessing.ByteSource(path, member.offset_data, member.size)
-                yield PictureFile(posixpath.normpath(member.name), source, member.size)
+                yield PictureFile(name, source, member.size)
 
         # A whole tar ends with a block of zeros. One that was cut does not, and neither does
         # something that is no tar; tarfile itself takes both for the end.

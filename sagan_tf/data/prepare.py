@@ -6,6 +6,7 @@ that is being written. A shard gets its name when it is whole and its facts are 
 
 import collections
 import contextlib
+import dataclasses
 import hashlib
 import os
 import shutil
@@ -20,16 +21,13 @@ import tqdm
 from sagan_tf import errors, plurals
 from sagan_tf.config import PrepareConfig
 from sagan_tf.data import class_names, dataset_info, preprocessing, resume, shards, sources
+from sagan_tf.data.damage import Damaged, DamageLimit
 from sagan_tf.runtime import files, process_pool
 
 _RECORDS_PER_SHARD = 1250
 _MOST_SHARDS = 1024
 REPORT = "report.txt"
-# So many damaged pictures above the share are listed before the work stops.
-_MORE_LISTED = 100
-
-# A picture's name, and why it could not be used.
-_Damaged = tuple[str, str]
+_NAMED = 3  # Files that are no pictures of which the first line says the names.
 
 
 def prepare(config: PrepareConfig, stream: Optional[TextIO] = None) -> dataset_info.DatasetInfo:
@@ -43,7 +41,7 @@ def prepare(config: PrepareConfig, stream: Optional[TextIO] = None) -> dataset_i
       stream: where it says what it does; standard output by default. The progress bar goes to
         standard error.
     Returns:
-      What was written as `dataset.json`.
+      What was written as `dataset.json` of the training split.
     Raises:
       errors.UserError: the source or the directory cannot be used, or too much is damaged.
     """
@@ -53,35 +51,90 @@ def prepare(config: PrepareConfig, stream: Optional[TextIO] = None) -> dataset_i
     resume.refuse_out_in_source(config)
     source = sources.open_source(config.source, classes, limit_per_class=config.limit_per_class)
 
-    with resume.writing(config.out), resume.locked(config.out) as work:
+    limit = DamageLimit(len(source), config.max_bad, is_shuffled=source.is_shuffled)
+    with resume.writing(config.out), contextlib.ExitStack() as stack:
         # Find what an earlier run has finished.
-        settings = _settings(config, source)
-        finished = resume.finished_shards(config.out, work, settings=settings)
-        _say(stream, [_beginning(config, source, settings["shards"], len(finished))])
+        preparations = []
+        for split in _splits(config, source):
+            work = stack.enter_context(resume.locked(split.out))
+            preparations.append(_Preparation(config, split, work, limit))
+        _say(stream, _beginning(config, source, preparations))
 
-        # Write what is missing.
-        preparation = _Preparation(config, settings, source, work, finished)
-        preparation.write_shards()
-        info = preparation.info()
-        _finish(config.out, info, preparation.facts)
-        shutil.rmtree(work)
-
-    _say(stream, _summary(info))
+        # Write what is missing; the training split last: it says that all is there.
+        for preparation in reversed(preparations):
+            preparation.write_shards()
+            info = preparation.finish()
+            _say(stream, _summary(info))
     return info
+
+
+@dataclasses.dataclass(frozen=True)
+class _Split:
+    """A part of the pictures, and where its records go.
+
+    Attributes:
+      out: the directory.
+      source: of its pictures.
+      settings: all that decides the bytes of the records.
+    """
+
+    out: str
+    source: sources.Source
+    settings: dict[str, Any]
+
+
+def _splits(config: PrepareConfig, source: sources.Source) -> list[_Split]:
+    """The training split, and the validation split if one is asked for."""
+    if not config.validation:
+        return [_Split(config.out, source, _settings(config, source))]
+
+    # Share out the pictures.
+    found = []
+    training, validation = source.split(config.validation, seed=config.seed)
+    validation_out = os.path.join(config.out, dataset_info.VALIDATION)
+    for name, out, part in (
+        (dataset_info.TRAINING, config.out, training),
+        (dataset_info.VALIDATION, validation_out, validation),
+    ):
+        # Refuse a split without pictures.
+        if not len(part):
+            raise errors.UserError(
+                f"--validation={config.validation:g}: of {len(source)} pictures none is left for "
+                f"the {name} split; give another share, or another --seed"
+            )
+        own = {"validation": config.validation, "split": name}
+        found.append(_Split(out, part, {**own, **_settings(config, part)}))
+    resume.refuse_other_data(validation_out)
+    return found
 
 
 def _say(stream: Optional[TextIO], lines: Sequence[str]) -> None:
     print(*map(_printable, lines), sep="\n", file=stream or sys.stdout, flush=True)
 
 
-def _beginning(config: PrepareConfig, source: sources.Source, count: int, finished: int) -> str:
+def _beginning(
+    config: PrepareConfig, source: sources.Source, preparations: Sequence["_Preparation"]
+) -> list[str]:
     """What is said before the work."""
-    before = f", {finished} of them there already" if finished else ""
-    return (
-        f"{config.source}: {plurals.counted(len(source), 'picture')} of "
-        f"{plurals.counted(len(source.class_names), 'class', 'classes')} -> "
-        f"{plurals.counted(count, 'shard')} in {config.out}{before}"
-    )
+    # Say what becomes of the pictures.
+    lines = []
+    classes = plurals.counted(len(source.class_names), "class", "classes")
+    for preparation in preparations:
+        split = preparation.split
+        finished = split.settings["shards"] - len(preparation.missing())
+        before = f", {finished} of them there already" if finished else ""
+        lines.append(
+            f"{config.source}: {plurals.counted(len(split.source), 'picture')} of {classes} -> "
+            f"{plurals.counted(split.settings['shards'], 'shard')} in {split.out}{before}"
+        )
+
+    # Say what else is there.
+    reasons = collections.Counter(why for _, why in source.left_out)
+    for reason, count in sorted(reasons.items()):
+        named = [key for key, why in source.left_out if why == reason][:_NAMED]
+        listed = ", ".join(named) + (", ..." if count > _NAMED else "")
+        lines.append(f"left out: {plurals.counted(count, 'file')}, reason: {reason} ({listed})")
+    return lines
 
 
 def _read_classes(path: str) -> list[str]:
@@ -126,51 +179,53 @@ class _Preparation:
 
     Args:
       config: what to do.
-      settings: all that decides the bytes of the records.
-      source: of the pictures.
+      split: which pictures, and where to.
       work: the working directory.
-      finished: facts of the shards that are there.
+      limit: of damaged pictures.
+
+    Attributes:
+      split: as given.
     """
 
-    def __init__(
-        self,
-        config: PrepareConfig,
-        settings: dict[str, Any],
-        source: sources.Source,
-        work: str,
-        finished: dict[int, shards.ShardFacts],
-    ):
+    def __init__(self, config: PrepareConfig, split: _Split, work: str, limit: DamageLimit):
+        self.split = split
         self._config = config
-        self._settings = settings
-        self._source = source
+        self._settings = split.settings
+        self._source = split.source
         self._work = work
-        self._finished = dict(finished)
-        self._count = settings["shards"]
+        self._limit = limit
+        self._finished = resume.finished_shards(split.out, work, settings=split.settings)
+
+        # Count what is done.
+        for facts in self._finished.values():
+            limit.add(facts.damaged, facts.shard.records + len(facts.damaged))
 
     @property
-    def facts(self) -> list[shards.ShardFacts]:
+    def _facts(self) -> list[shards.ShardFacts]:
         """Facts of all shards, when all are finished."""
-        return [self._finished[number] for number in range(self._count)]
+        return [self._finished[number] for number in range(self._settings["shards"])]
 
     def write_shards(self) -> None:
         """Makes the shards that are missing."""
+        self._check_damaged()
         with self._progress() as bar, contextlib.closing(self._prepared_pictures()) as prepared:
             pending = next(prepared, None)
-            for number in self._missing():
+            for number in self.missing():
                 with self._shard_writer(number) as writer:
                     # Take the pictures of this shard; the first of the next ends it.
                     while pending is not None and pending[0][0] == number:
                         (_, picture), image = pending
                         writer.add(picture, image)
                         bar.update()
-                        if image.data is None:
-                            self._check_damaged(writer.damaged, margin=_MORE_LISTED)
+                        self._limit.add(writer.damaged[-1:] if image.data is None else [])
+                        self._check_damaged()
                         pending = next(prepared, None)
-                self._finished[number] = writer.publish(self._config.out)
-        self._check_damaged()
+                self._finished[number] = writer.publish(self.split.out)
 
-    def _missing(self) -> list[int]:
-        return [number for number in range(self._count) if number not in self._finished]
+    def missing(self) -> list[int]:
+        """Numbers of the shards that are not there yet."""
+        count = self._settings["shards"]
+        return [number for number in range(count) if number not in self._finished]
 
     def _progress(self) -> tqdm.tqdm:
         """A bar in a terminal, and nothing elsewhere."""
@@ -208,45 +263,52 @@ class _Preparation:
         )
 
     def _missing_pictures(self) -> Iterator[tuple[int, preprocessing.LabelledPicture]]:
-        for number in self._missing():
-            for picture in self._source.shard(number, self._count, seed=self._config.seed):
+        count = self._settings["shards"]
+        for number in self.missing():
+            for picture in self._source.shard(number, count, seed=self._config.seed):
                 yield number, picture
 
     def _shard_writer(self, number: int) -> shards.ShardWriter:
-        return shards.ShardWriter(
-            self._work, number, count=self._count, encoding=self._settings["encoding"]
-        )
+        return shards.ShardWriter(self._work, number, settings=self._settings)
 
-    def _check_damaged(self, more: Sequence[_Damaged] = (), margin: int = 0) -> None:
-        """Raises errors.UserError if too many pictures are damaged.
-
-        Args:
-          more: those of the shard that is being written.
-          margin: so many above the share are let pass for now.
-        """
-        # Count them.
-        damaged: list[_Damaged] = []
-        for facts in self._finished.values():
-            damaged += facts.damaged
-        damaged += more
-        if len(damaged) <= self._config.max_bad * len(self._source) + margin:
+    def _check_damaged(self) -> None:
+        """Raises errors.UserError if too many pictures are damaged, or will be."""
+        if not self._limit.is_broken:
             return
-
-        # List them.
         path = os.path.join(self._config.out, REPORT)
-        _write_report(path, ["stopped: too many damaged pictures"], damaged)
-        key, why = damaged[-1]
-        message = (
-            f"--max_bad={self._config.max_bad:g}: {len(damaged)} of {len(self._source)} pictures "
-            f"are damaged, more than that share (the last: {key}: {why}); {path} lists them. Allow "
-            "more, and the same command goes on; or remove them, and give another --out"
-        )
-        raise errors.UserError(_printable(message))
+        _write_report(path, ["stopped: too many damaged pictures"], damaged=self._limit.damaged)
+        error = self._limit.error(self._config.max_bad, path)
+        raise errors.UserError(_printable(str(error)))
 
-    def info(self) -> dataset_info.DatasetInfo:
+    def finish(self) -> dataset_info.DatasetInfo:
+        """Writes what stands beside the shards; `dataset.json` last: it says that all is there."""
+        # Write the index.
+        info = self._info()
+        out = self.split.out
+        facts = self._facts
+        dataset_info.write_index(
+            out,
+            info.fingerprint,
+            counts=np.array([len(one.labels) for one in facts], np.int64),
+            offsets=np.concatenate([np.array(one.offsets, np.int64) for one in facts]),
+            labels=np.concatenate([np.array(one.labels, np.int32) for one in facts]),
+        )
+
+        # Write the report and the description.
+        _write_report(
+            os.path.join(out, REPORT),
+            _summary(info),
+            damaged=[(key, why) for _, key, why in info.damaged],
+            left_out=self._source.left_out,
+        )
+        dataset_info.write(out, info)
+        shutil.rmtree(self._work)
+        return info
+
+    def _info(self) -> dataset_info.DatasetInfo:
         """What `dataset.json` will say."""
         # Sum up the shards.
-        facts = self.facts
+        facts = self._facts
         entries = tuple(one.shard for one in facts)
         labels = np.concatenate([np.array(one.labels, np.int64) for one in facts])
         counts = np.bincount(labels, minlength=len(self._source.class_names))
@@ -278,26 +340,17 @@ class _Preparation:
         )
 
 
-def _finish(out: str, info: dataset_info.DatasetInfo, facts: list[shards.ShardFacts]) -> None:
-    """Writes what stands beside the shards; `dataset.json` last: it says that all is there."""
-    # Write the index.
-    dataset_info.write_index(
-        out,
-        info.fingerprint,
-        counts=np.array([len(one.labels) for one in facts], np.int64),
-        offsets=np.concatenate([np.array(one.offsets, np.int64) for one in facts]),
-        labels=np.concatenate([np.array(one.labels, np.int32) for one in facts]),
-    )
-
-    # Write the report and the description.
-    damaged = [(key, why) for _, key, why in info.damaged]
-    _write_report(os.path.join(out, REPORT), _summary(info), damaged)
-    dataset_info.write(out, info)
-
-
-def _write_report(path: str, summary: list[str], damaged: list[_Damaged]) -> None:
+def _write_report(
+    path: str,
+    summary: Sequence[str],
+    *,
+    damaged: Sequence[Damaged],
+    left_out: Sequence[tuple[str, str]] = (),
+) -> None:
     lines = [*summary, f"damaged pictures: {len(damaged)}"]
     lines += [f"{key}: {why}" for key, why in damaged]
+    lines.append(f"other files left out: {len(left_out)}")
+    lines += [f"{key}: {why}" for key, why in left_out]
     files.write_whole(path, "".join(_printable(line) + "\n" for line in lines))
 
 
@@ -309,8 +362,9 @@ def _summary(info: dataset_info.DatasetInfo) -> list[str]:
     empty = [name for name, count in zip(info.class_names, info.class_counts) if not count]
 
     # Write the lines.
+    split = f"{info.split} split: " if "split" in info.settings else ""
     lines = [
-        f"{plurals.counted(info.records, 'record')} of "
+        f"{split}{plurals.counted(info.records, 'record')} of "
         f"{plurals.counted(info.number_classes, 'class', 'classes')} in "
         f"{plurals.counted(len(info.shards), 'shard')}, {size / 1e6:.1f} MB, "
         f"{plurals.counted(len(info.damaged), 'damaged picture')} left out",

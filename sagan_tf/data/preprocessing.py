@@ -67,6 +67,21 @@ class LabelledPicture:
     source: ByteSource
 
 
+def is_known_format(source: ByteSource) -> bool:
+    """Whether a file begins as a picture does; also true of one that cannot be read."""
+    try:
+        # Of a file of its own only the beginning is read.
+        if source.data is None and source.length is None and os.path.isfile(source.path):
+            Image.open(source.path).close()
+        else:
+            Image.open(io.BytesIO(source.read())).close()
+    except Image.UnidentifiedImageError:
+        return False
+    except Exception:  # What it is will be said when it is prepared.
+        return True
+    return True
+
+
 def load(data: bytes) -> Image.Image:
     """Decodes the first image of a file, whatever its name says it is.
 
@@ -244,6 +259,7 @@ def _channels_last(values: np.ndarray) -> np.ndarray:
 
 
 _RESIZE = {"legacy": legacy, "clean": clean}
+RESIZES = tuple(_RESIZE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -279,17 +295,21 @@ class PreparedImage:
     reason: str = ""
 
 
-def prepare(source: ByteSource, settings: ImageSettings) -> PreparedImage:
-    """Reads, decodes, crops, resizes and encodes one picture.
+def image_of(source: ByteSource, resize: str, *, size: int) -> np.ndarray:
+    """The image of a record, uint8 [size, size, 3]: a picture read, decoded, cropped and resized.
 
+    Args:
+      source: of its bytes.
+      resize: one of `RESIZES`.
+      size: side of the image, pixels.
     Raises:
+      Damaged: the picture cannot be used.
       errors.UserError: there is too little memory for it.
     """
-    # Make the image.
     try:
-        image = _RESIZE[settings.resize](source.read(), settings.size)
-    except Damaged as damage:
-        return PreparedImage(None, reason=str(damage))
+        return _RESIZE[resize](source.read(), size)
+    except Damaged:
+        raise
     except MemoryError as error:
         raise errors.UserError(
             f"--workers: {source.path}: a picture there (byte {source.offset}) needs more memory "
@@ -297,7 +317,20 @@ def prepare(source: ByteSource, settings: ImageSettings) -> PreparedImage:
         ) from error
     except Exception as error:  # One picture in a million may surprise; it must not stop the rest.
         words = " ".join(str(error).split())
-        return PreparedImage(None, reason=f"cannot be used: {type(error).__name__}: {words}")
+        raise Damaged(f"cannot be used: {type(error).__name__}: {words}") from error
+
+
+def prepare(source: ByteSource, settings: ImageSettings) -> PreparedImage:
+    """Makes the image of one picture, and encodes it.
+
+    Raises:
+      errors.UserError: there is too little memory for it.
+    """
+    # Make the image.
+    try:
+        image = image_of(source, settings.resize, size=settings.size)
+    except Damaged as damage:
+        return PreparedImage(None, reason=str(damage))
 
     # Encode it and sum its values.
     values = image.reshape(-1, 3).astype(np.int64)

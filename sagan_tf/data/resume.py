@@ -102,14 +102,14 @@ def finished_shards(
       errors.UserError: it holds shards of other settings, or other records.
     """
     # Refuse records made with other settings, or made elsewhere.
-    count = settings["shards"]
+    shard_names = [shards.shard_name(number, settings) for number in range(settings["shards"])]
     path = os.path.join(work, "settings.json")
     info = dataset_info.read(out)
     before = info.settings if info is not None else shards.read_json(path)
     own = set()
     if isinstance(before, dict):
         _refuse_other_settings(out, before, settings)
-        own = {shards.shard_name(number, count) for number in range(count)}
+        own = set(shard_names)
     for name in records.list_files(out):
         if name not in own:
             raise errors.UserError(
@@ -123,18 +123,21 @@ def finished_shards(
 
     # Find the shards that are whole.
     finished = {}
-    for number in range(count):
-        facts = shards.read_facts(out, work, number=number, count=count)
+    for number, name in enumerate(shard_names):
+        facts = shards.read_facts(out, work, number=number, name=name)
         if facts is not None:
             finished[number] = facts
     return finished
 
 
 def _refuse_other_settings(out: str, before: dict[str, Any], settings: dict[str, Any]) -> None:
-    for name, value in settings.items():
-        if before.get(name) != value:
-            there = f"other {name}" if name in _LONG else before.get(name)
-            here = "these" if name in _LONG else value
+    for name in {**settings, **before}:
+        there = before.get(name, "none")
+        here = settings.get(name, "none")
+        if there != here:
+            if name in _LONG:
+                there = f"other {name}"
+                here = "these"
             raise errors.UserError(
                 f"--out={out}: it holds records made with other settings ({name}: {there} there, "
                 f"{here} here); give the same settings, or another --out"

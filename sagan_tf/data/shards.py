@@ -39,11 +39,18 @@ def write_facts(work: str, number: int, *, facts: ShardFacts) -> None:
     write_json(_facts_path(work, number), dataclasses.asdict(facts))
 
 
-def read_facts(out: str, work: str, *, number: int, count: int) -> Optional[ShardFacts]:
-    """The facts of a shard that is finished, or None."""
+def read_facts(out: str, work: str, *, number: int, name: str) -> Optional[ShardFacts]:
+    """The facts of a shard that is finished, or None.
+
+    Args:
+      out: the output directory.
+      work: the working directory.
+      number: of the shard.
+      name: of its file.
+    """
     # Look whether the shard and its facts are there.
     content = read_json(_facts_path(work, number))
-    path = os.path.join(out, shard_name(number, count))
+    path = os.path.join(out, name)
     if content is None or not os.path.exists(path):
         return None
 
@@ -57,9 +64,10 @@ def read_facts(out: str, work: str, *, number: int, count: int) -> Optional[Shar
     return facts if os.path.getsize(path) == facts.shard.bytes else None
 
 
-def shard_name(number: int, count: int) -> str:
-    """File name of a shard."""
-    return f"train-{number:05}-of-{count:05}{records.SUFFIX}"
+def shard_name(number: int, settings: dict[str, Any]) -> str:
+    """File name of a shard of a preparation with these settings."""
+    split = settings.get("split", dataset_info.TRAINING)
+    return f"{split}-{number:05}-of-{settings['shards']:05}{records.SUFFIX}"
 
 
 def read_json(path: str) -> Any:
@@ -85,15 +93,14 @@ class ShardWriter:
     Args:
       work: the working directory.
       number: of the shard.
-      count: of all shards.
-      encoding: of the records, "raw", "png" or "jpeg".
+      settings: of the preparation.
     """
 
-    def __init__(self, work: str, number: int, *, count: int, encoding: str):
+    def __init__(self, work: str, number: int, *, settings: dict[str, Any]):
         self._work = work
         self._number = number
-        self._encoding = encoding
-        self._name = shard_name(number, count)
+        self._encoding = settings["encoding"]
+        self._name = shard_name(number, settings)
         self._path = os.path.join(work, self._name + ".partial")
         self._labels: list[int] = []
         # Sums over R, G, B, and over their squares: Python's integers never overflow.

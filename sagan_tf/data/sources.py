@@ -5,7 +5,7 @@ import functools
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, Optional, Union
+from typing import Any, ClassVar, Optional, Union
 
 import numpy as np
 
@@ -14,6 +14,23 @@ from sagan_tf.data import order, picture_files, tfds_directory
 from sagan_tf.data.preprocessing import ByteSource, LabelledPicture
 
 _NAMED = 10  # Classes that an error names.
+_NO_PICTURE = "not a picture"
+_BESIDE = "lies beside the class folders"
+
+
+def is_for_validation(key: str, share: float, seed: int) -> bool:
+    """Whether a picture belongs to the validation split; no other picture decides it.
+
+    Args:
+      key: name of the picture in its source.
+      share: of the pictures, about so many do.
+      seed: another one chooses others.
+    """
+    text = f"{seed} {key}"
+    content = text.encode(errors="surrogateescape")
+    digest = hashlib.blake2b(content, digest_size=8).digest()
+    number = int.from_bytes(digest, "big")
+    return number < share * 2**64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,12 +42,16 @@ class FileSource:
       class_names: in the order of the labels.
       pictures: all, by label and then by name.
       sizes: bytes of each picture.
+      left_out: (name, reason) of the files that are not taken.
+      is_shuffled: whether the shards are parts of a random order of all pictures.
     """
 
     kind: str
     class_names: tuple[str, ...]
-    pictures: Sequence[LabelledPicture]
-    sizes: Sequence[int]
+    pictures: list[LabelledPicture]
+    sizes: list[int]
+    left_out: Sequence[tuple[str, str]] = ()
+    is_shuffled: ClassVar[bool] = True
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -49,6 +70,22 @@ class FileSource:
         first, last = _cut(len(self.pictures), number, of)
         chosen = _permutation(len(self.pictures), seed)[first:last]
         return [self.pictures[i] for i in chosen]
+
+    def split(self, share: float, *, seed: int) -> tuple["FileSource", "FileSource"]:
+        """The pictures for training, and those for validation, as `is_for_validation` says.
+
+        Args:
+          share: of the pictures, for validation.
+          seed: another one chooses others.
+        """
+        training = dataclasses.replace(self, pictures=[], sizes=[])
+        validation = dataclasses.replace(self, pictures=[], sizes=[])
+        for picture, size in zip(self.pictures, self.sizes):
+            is_held_out = is_for_validation(picture.key, share, seed)
+            part = validation if is_held_out else training
+            part.pictures.append(picture)
+            part.sizes.append(size)
+        return training, validation
 
 
 # Every shard is cut out of the same one; of a million pictures it takes some time.
@@ -71,6 +108,7 @@ class TfdsSource:
       label_of: our label for each of its labels; -1: not taken.
       chosen: int64, numbers of the examples that are taken; None: all.
       kind: "tfds".
+      left_out, is_shuffled: as `FileSource`.
     """
 
     builder: Any
@@ -80,6 +118,8 @@ class TfdsSource:
     label_of: tuple[int, ...]
     chosen: Optional[np.ndarray]
     kind: str = "tfds"
+    left_out: ClassVar[Sequence[tuple[str, str]]] = ()
+    is_shuffled: ClassVar[bool] = False
 
     def __len__(self) -> int:
         if self.chosen is not None:
@@ -122,8 +162,24 @@ class TfdsSource:
         # Shuffle it.
         return [pictures[i] for i in order.permutation(len(pictures), seed, number)]
 
+    def split(self, share: float, *, seed: int) -> tuple["TfdsSource", "TfdsSource"]:
+        """The pictures for training, and those for validation, as `is_for_validation` says."""
+        # Decide of each example.
+        taken = np.arange(len(self)) if self.chosen is None else self.chosen
+        is_held_out = np.zeros(len(taken), bool)
+        for place, number in enumerate(taken):
+            is_held_out[place] = is_for_validation(self._key(number), share, seed)
+
+        # Make the two parts.
+        training = dataclasses.replace(self, chosen=taken[~is_held_out])
+        validation = dataclasses.replace(self, chosen=taken[is_held_out])
+        return training, validation
+
+    def _key(self, number: int) -> str:
+        return f"{tfds_directory.SPLIT}[{number}]"
+
     def _picture(self, number: int, example: dict[str, Any]) -> LabelledPicture:
-        key = f"{tfds_directory.SPLIT}[{number}]"
+        key = self._key(number)
         label = int(example[self.label])
         if not 0 <= label < len(self.label_of):
             raise errors.UserError(
@@ -178,10 +234,10 @@ def open_source(
     # List the files.
     if os.path.isdir(source):
         kind = "folders"
-        found = picture_files.in_folders(source)
+        listing = picture_files.in_folders(source)
     elif os.path.isfile(source):
         kind = "tar"
-        found = picture_files.in_tar(source)
+        listing = picture_files.in_tar(source)
     else:
         raise errors.UserError(
             f"--source={source}: there is no such file or directory; expected a folder of class "
@@ -189,19 +245,47 @@ def open_source(
         )
 
     # Choose the classes.
+    found: dict[str, Any] = dict(listing.classes)
     names = tuple(sorted(found)) if classes is None else tuple(classes)
+
+    # Tell their pictures from other files.
+    left_out = []
+    for name in set(names) & set(found):
+        files = found[name]
+        pictures, others = picture_files.pictures_among(files, limit_per_class)
+        found[name] = pictures
+        left_out += _with_reason(others, _NO_PICTURE, folder=f"{name}/")
     _require_classes(source, names, found)
 
-    # Label their pictures.
-    pictures = []
+    # Leave out what lies in no class.
+    pictures, others = picture_files.pictures_among(listing.beside)
+    left_out += _with_reason(others, _NO_PICTURE)
+    left_out += _with_reason(pictures, _BESIDE)
+    left_out.sort()
+
+    # Label the pictures.
+    labelled = []
     sizes = []
     for label, name in enumerate(names):
-        files = sorted(found[name], key=lambda file: file.name)
-        for file in files[: limit_per_class or None]:
+        for file in found[name]:
             key = f"{name}/{file.name}"
-            pictures.append(LabelledPicture(key, label, file.source))
+            picture = LabelledPicture(key, label, file.source)
+            labelled.append(picture)
             sizes.append(file.size)
-    return FileSource(kind, names, pictures, sizes)
+    return FileSource(kind, names, labelled, sizes, left_out)
+
+
+def _with_reason(
+    files: Sequence[picture_files.PictureFile], reason: str, *, folder: str = ""
+) -> list[tuple[str, str]]:
+    """(name, reason) of some files.
+
+    Args:
+      files: that are left out.
+      reason: why.
+      folder: that they lie in.
+    """
+    return [(folder + file.name, reason) for file in files]
 
 
 def _require_classes(source: str, names: Sequence[str], found: dict[str, Any]) -> None:
@@ -219,7 +303,7 @@ def _require_classes(source: str, names: Sequence[str], found: dict[str, Any]) -
     empty = [name for name in names if not found[name]]
     if empty:
         raise errors.UserError(
-            f"--source={source}: class {empty[0]!r} holds no files ({len(empty)} such classes); "
+            f"--source={source}: class {empty[0]!r} holds no pictures ({len(empty)} such classes); "
             "remove its folder, or name the others with --classes"
         )
 

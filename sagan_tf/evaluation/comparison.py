@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Optional
 
 from sagan_tf import errors, plurals
-from sagan_tf.config import ScoringConfig
+from sagan_tf.config import EvalConfig, ScoringConfig
 from sagan_tf.data import dataset, records
 from sagan_tf.evaluation import (
     features,
@@ -89,40 +89,36 @@ def make_devices(config: ScoringConfig) -> Devices:
 
 def prepare(
     config: ScoringConfig,
-    image_size: int,
+    found: Optional[records.Records],
     *,
-    number_classes: int,
     generated: int,
     devices: Devices,
     stopwatch: features.Stopwatch,
     console: Console,
-    directory: Optional[dataset.Directory] = None,
 ) -> Comparison:
-    """Finds the real images and the classifier, and what the classifier makes of the images.
+    """Loads the classifier, and takes or makes what it makes of the real images.
 
     Args:
       config: what to compare with, and how.
-      image_size: side of the real images in pixels.
-      number_classes: of the real images.
+      found: the real images, as `open_real` gives them.
       generated: number of images that will be compared with them.
       devices: where the classifier runs.
       stopwatch: takes the time of each part.
       console: told where the statistics come from.
-      directory: of the real images, where it is open already.
     Raises:
-      errors.UserError: real images or classifier are missing or unfit, or there are too few images.
+      errors.UserError: the classifier is missing or unfit, or there are too few images.
     """
-    # Look for the real images.
-    found = None
+    # Count the real images.
     count = 0
-    if not config.real_stats:
-        found = _open_real(config, directory, image_size=image_size, number_classes=number_classes)
+    if found is not None:
         count = _real_count(config, found, generated)
         _check_neighbours(config, generated, count)
 
     # Load the classifier.
     with devices.strategy.scope():
         classifier = inception.load(config.inception, config.inception_sha256, resize=config.resize)
+    if classifier.note:
+        console.say(f"classifier {classifier.note}")
     extractor = features.Extractor(classifier, devices, stopwatch=stopwatch, console=console)
 
     # Make statistics of the real images, or take those of an earlier time.
@@ -145,13 +141,25 @@ def prepare(
     )
 
 
-def _open_real(
+def open_real(
     config: ScoringConfig,
-    directory: Optional[dataset.Directory],
-    *,
     image_size: int,
+    *,
     number_classes: int,
-) -> records.Records:
+    directory: Optional[dataset.Directory] = None,
+) -> Optional[records.Records]:
+    """The real images; None where `--real_stats` takes their place.
+
+    Args:
+      config: which ones.
+      image_size: their side in pixels.
+      number_classes: of their labels.
+      directory: of theirs, where it is open already.
+    Raises:
+      errors.UserError: they are missing or unfit.
+    """
+    if config.real_stats:
+        return None
     try:
         if directory is None:
             directory = dataset.open_directory(config.real_dir)
@@ -160,6 +168,30 @@ def _open_real(
         if config.real_split == "train":
             raise
         raise errors.UserError(str(error).replace("--data_dir=", "--validation_dir=")) from error
+
+
+def fitting(
+    config: EvalConfig, found: Optional[records.Records], *, console: Console
+) -> EvalConfig:
+    """The settings with as many generated images as there are real ones, where these are fewer.
+
+    Args:
+      config: what to compare, and how.
+      found: the real images, as `open_real` gives them.
+      console: told when fewer are generated.
+    """
+    if found is None or config.real_sample_size != -1:
+        return config
+    available = len(found.index.offsets)
+    if available >= config.eval_sample_size:
+        return config
+
+    # Say it, because the numbers do not compare with those of more images.
+    console.say(
+        f"{config.real_dir} holds {available:,} images: as many are generated, and not "
+        f"{config.eval_sample_size:,} (--eval_sample_size)"
+    )
+    return dataclasses.replace(config, eval_sample_size=available)
 
 
 def _class_names(found: Optional[records.Records]) -> Optional[Sequence[str]]:

@@ -34,7 +34,9 @@ _AGREEING = {
 }
 
 
-def evaluate(config: EvalConfig, stream: Optional[TextIO] = None) -> list[scores.Scores]:
+def evaluate(
+    config: EvalConfig, stream: Optional[TextIO] = None, *, may_shrink: bool = False
+) -> list[scores.Scores]:
     """Scores a checkpoint by the config's protocol and writes what it finds.
 
     By default that is the reference's: `eval_sample_size` images with moving statistics and uniform
@@ -45,6 +47,7 @@ def evaluate(config: EvalConfig, stream: Optional[TextIO] = None) -> list[scores
     Args:
       config: what to score, and how.
       stream: where to print; standard output by default.
+      may_shrink: as for `open_evaluation`.
     Returns:
       Those of the checkpoint, of the real images, and of the untrained generator if asked for.
     Raises:
@@ -52,11 +55,16 @@ def evaluate(config: EvalConfig, stream: Optional[TextIO] = None) -> list[scores
 
     Source: reference `eval_imagenet.py:81-244`; paper, section 4.
     """
-    return open_evaluation(config, stream, step=config.checkpoint_step).score()
+    step = config.checkpoint_step
+    return open_evaluation(config, stream, step=step, may_shrink=may_shrink).score()
 
 
 def open_evaluation(
-    config: EvalConfig, stream: Optional[TextIO] = None, *, step: Optional[int] = None
+    config: EvalConfig,
+    stream: Optional[TextIO] = None,
+    *,
+    step: Optional[int] = None,
+    may_shrink: bool = False,
 ) -> "Evaluation":
     """A run, real images and a classifier, ready to score any checkpoint of the run.
 
@@ -67,14 +75,22 @@ def open_evaluation(
       stream: where to print; standard output by default.
       step: of a checkpoint that is loaded before the real images are read (-1: the newest that can
         be read); None: none is, and `Evaluation.load` has to be called before `score`.
+      may_shrink: whether fewer images are generated where there are fewer real ones.
     Raises:
       errors.UserError: as `evaluate`.
     """
     output = console.Console(stream)
     stopwatch = features.Stopwatch()
 
-    # Open the run.
+    # Open the run's settings and the real images.
     model_config = read_model_config(config)
+    real = comparison.open_real(
+        config, model_config.image_size, number_classes=model_config.number_classes
+    )
+    if may_shrink:
+        config = comparison.fitting(config, real, console=output)
+
+    # Open the run.
     devices = comparison.make_devices(config)
     generated = sources.GeneratedImages(
         config, model_config, devices=devices, stopwatch=stopwatch, console=output
@@ -84,11 +100,10 @@ def open_evaluation(
     if step is not None:
         generated.load(step)
 
-    # Find the classifier and the real images.
+    # Load the classifier, and see what it makes of the real images.
     against = comparison.prepare(
         config,
-        model_config.image_size,
-        number_classes=model_config.number_classes,
+        real,
         generated=config.eval_sample_size,
         devices=devices,
         stopwatch=stopwatch,
@@ -248,7 +263,8 @@ def read_model_config(config: EvalConfig) -> ModelConfig:
       errors.UserError: there is no run, or a flag contradicts it.
     """
     stored = restore.read_model_config(
-        config.run_dir, hint="; name the run with --checkpoint_dir and --batch_size"
+        config.run_dir,
+        hint="; give its directory, or name it with --checkpoint_dir and --batch_size",
     )
     for flag, field in _AGREEING.items():
         given = getattr(config, flag)

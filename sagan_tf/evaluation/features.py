@@ -1,6 +1,7 @@
 """Features of images: what the classifier makes of them on every device, and how long it takes."""
 
 import contextlib
+import math
 import tempfile
 import time
 import typing
@@ -77,7 +78,8 @@ class Features(NamedTuple):
     Attributes:
       pool: float32 [images, features], its `pool_3`: a `Pool` or an array.
       labels: int32 [images], the images' classes; None where they are unknown.
-      inception_score: of all at once; mean and standard deviation over splits.
+      inception_score: of all at once; mean and standard deviation over splits. NaN where the
+        classifier has no classes.
       splits: number of these.
     """
 
@@ -202,7 +204,11 @@ class Extractor:
                 done += count
                 progress.update(count)
 
-        return Features(pool, _joined(labels), score.result(), splits)
+        # Without classes there is no Inception Score.
+        inception_score = score.result()
+        if not self.classifier.has_logits:
+            inception_score = (math.nan, math.nan, math.nan)
+        return Features(pool, _joined(labels), inception_score, splits)
 
 
 def _split_of(images: int, splits: int, seed: int) -> np.ndarray:

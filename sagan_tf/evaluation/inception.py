@@ -2,12 +2,13 @@
 
 import hashlib
 import os
-from collections.abc import Callable
 from typing import Optional
 
 import tensorflow as tf
 
 from sagan_tf import errors, plurals
+from sagan_tf.evaluation import keras_network
+from sagan_tf.evaluation.keras_network import Network
 from sagan_tf.runtime import files
 
 INCEPTION_SIZE = 299
@@ -15,6 +16,12 @@ INCEPTION_SIZE = 299
 _GRAPH_INPUT = "Mul:0"
 _GRAPH_POOL = "pool_3:0"
 _GRAPH_LOGITS = ("logits:0", "softmax/logits:0")
+# What to do where TF-Hub cannot be reached.
+_OFFLINE = (
+    "Without a network give a classifier that is a file: one that keras.applications.InceptionV3()"
+    '.save("inception.keras") made on another machine, a SavedModel directory, or the frozen graph '
+    "of 2015 (.pb)"
+)
 
 _RESIZE = {
     "legacy": lambda images, size: tf.raw_ops.ResizeBilinear(
@@ -34,17 +41,19 @@ class Classifier:
       input_size: side of the images that the network takes; others are resized.
       resize: how, one of `config.ScoringConfig.resize`.
       features: number of them, the size of `pool_3`; known when it was tried out.
+      has_logits: whether its logits mean anything.
+      note: what was found in it, for people.
     """
 
-    def __init__(
-        self, handle: str, sha256: str, *, network: Callable, input_size: int, resize: str
-    ):
+    def __init__(self, handle: str, sha256: str, *, network: Network, resize: str):
         self.handle = handle
         self.sha256 = sha256
-        self.input_size = input_size
+        self.input_size = network.size or INCEPTION_SIZE
         self.resize = resize
         self.features = 0
-        self._network = network
+        self.has_logits = network.has_logits
+        self.note = network.note
+        self._network = network.call
 
     @tf.function(reduce_retracing=True, autograph=False)
     def __call__(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -69,7 +78,8 @@ def load(handle: str, sha256: str = "", *, resize: str = "legacy") -> Classifier
     Args:
       handle: a TF-Hub handle (https://...); a SavedModel directory whose signature has the outputs
         `pool_3` and `logits`; a frozen graph (.pb) with `Mul:0`, `pool_3:0` and `logits:0`; or a
-        Keras file (.keras) with the outputs `pool_3` and `logits`, or two in this order.
+        Keras file (.keras) with the outputs `pool_3` and `logits`, two in this order, or one, of
+        which `keras_network` finds both.
       sha256: what its SHA-256 must be, in hexadecimal; empty: anything.
       resize: how it resizes images.
     Raises:
@@ -103,8 +113,7 @@ def load(handle: str, sha256: str = "", *, resize: str = "legacy") -> Classifier
         read = _load_keras
     else:
         read = _load_graph
-    network, size = read(handle, path)
-    classifier = Classifier(handle, found, network=network, input_size=size, resize=resize)
+    classifier = Classifier(handle, found, network=read(handle, path), resize=resize)
     _try_out(classifier)
     return classifier
 
@@ -169,12 +178,11 @@ def _download(handle: str) -> str:
         return hub.resolve(handle)
     except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
         raise errors.UserError(
-            f"--inception={handle}: cannot be loaded from TF-Hub ({_last_line(error)}); without a "
-            "network, give a SavedModel directory or the frozen graph file"
+            f"--inception={handle}: cannot be loaded from TF-Hub ({_last_line(error)}). {_OFFLINE}"
         ) from error
 
 
-def _load_saved_model(handle: str, path: str) -> tuple[Callable, int]:
+def _load_saved_model(handle: str, path: str) -> Network:
     try:
         return _network_of(tf.saved_model.load(path))
     except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
@@ -183,32 +191,18 @@ def _load_saved_model(handle: str, path: str) -> tuple[Callable, int]:
         ) from error
 
 
-def _load_keras(handle: str, path: str) -> tuple[Callable, int]:
-    import keras
-
-    # Load the network.
+def _load_keras(handle: str, path: str) -> Network:
     try:
-        network = keras.saving.load_model(path, compile=False)
-        (size,) = {shape[1] for shape in _list(network.input_shape)}
+        return keras_network.load(path)
     except Exception as error:  # Keras raises of every kind for a file that is not its own.
         raise errors.UserError(
-            f"--inception={handle}: expected a Keras file with one input, images "
-            f"({_last_line(error)})"
+            f"--inception={handle}: expected a Keras file with one input, images, and the outputs "
+            f"of a classifier ({_last_line(error)})"
         ) from error
 
-    # Find both results, by name or by place.
-    def run(images):
-        return both(network(images, training=False))
 
-    return run, size or INCEPTION_SIZE
-
-
-def _list(shapes) -> list:
-    return shapes if isinstance(shapes, list) else [shapes]
-
-
-def _network_of(loaded) -> tuple[Callable, int]:
-    """(images -> (pool_3, logits), input size) of a loaded SavedModel."""
+def _network_of(loaded) -> Network:
+    """The network of a loaded SavedModel."""
     # Find the signature and the size of its images.
     signature = getattr(loaded, "signatures", {}).get("serving_default")
     size = None
@@ -226,7 +220,7 @@ def _network_of(loaded) -> tuple[Callable, int]:
         return both(loaded(images) if signature is None else signature(**{name: images}))
 
     network.keep_alive = loaded  # a signature alone does not keep its variables
-    return network, size or INCEPTION_SIZE
+    return Network(network, size)
 
 
 def both(results) -> tuple[tf.Tensor, tf.Tensor]:
@@ -250,7 +244,7 @@ def both(results) -> tuple[tf.Tensor, tf.Tensor]:
     return results[0], results[1]
 
 
-def _load_graph(handle: str, path: str) -> tuple[Callable, int]:
+def _load_graph(handle: str, path: str) -> Network:
     # Read the graph.
     graph_def = tf.compat.v1.GraphDef()
     try:
@@ -285,7 +279,7 @@ def _load_graph(handle: str, path: str) -> tuple[Callable, int]:
         return pool, tf.reshape(pool, [-1, weights.shape[0]]) @ weights + bias
 
     images = tf.TensorSpec([None, INCEPTION_SIZE, INCEPTION_SIZE, 3], tf.float32)
-    return tf.compat.v1.wrap_function(run, [images]), INCEPTION_SIZE
+    return Network(tf.compat.v1.wrap_function(run, [images]), INCEPTION_SIZE)
 
 
 def _last_layer(graph_def, logits: str) -> Optional[list[str]]:

@@ -5,7 +5,7 @@ from typing import Optional, TextIO
 
 from sagan_tf.config import ScoreImagesConfig
 from sagan_tf.data import dataset
-from sagan_tf.evaluation import comparison, console, features, rows, scores, sources
+from sagan_tf.evaluation import comparison, console, features, image_sets, rows, scores
 from sagan_tf.runtime import files
 
 
@@ -27,18 +27,24 @@ def score_images(config: ScoreImagesConfig, stream: Optional[TextIO] = None) -> 
     if config.out:
         _append(config.out, "")
     devices = comparison.make_devices(config)
-    images = sources.ImageSet(config, devices)
     directory = None if config.real_stats else dataset.open_directory(config.real_dir)
+    images = image_sets.open_set(config, directory, devices=devices)
+    if images.note:
+        output.say(images.note)
     stored = directory.settings if directory else {}
-    against = comparison.prepare(
+    real = comparison.open_real(
         config,
         config.image_size or stored.get("image_size") or images.image_size,
         number_classes=config.number_classes or stored.get("number_classes") or 1000,
+        directory=directory,
+    )
+    against = comparison.prepare(
+        config,
+        real,
         generated=images.count,
         devices=devices,
         stopwatch=stopwatch,
         console=output,
-        directory=directory,
     )
 
     # Score the images.

@@ -1,6 +1,7 @@
 """Scores of one set of images: all that its features and the real ones' allow."""
 
 import dataclasses
+import math
 from typing import Optional
 
 import numpy as np
@@ -19,7 +20,7 @@ class Scores:
     Attributes:
       name: of the set.
       images, real_images: of both sides; `real_images` is None where it is unknown.
-      inception_score: of all images in one split.
+      inception_score: of all images in one split; NaN where the classifier has no classes.
       inception_score_splits: number of splits; mean and standard deviation over them.
       fid, kid, kid_error: Frechet and kernel distance to the real images, and the latter's standard
         error, which one block of images alone does not have.
@@ -49,12 +50,17 @@ class Scores:
 
     def each(self) -> list[rows.Score]:
         """The scores that are there, one by one, in the order of `rows.NAMES`."""
-        # The Inception Score needs no real images.
+        # The Inception Score needs no real images, but a classifier with classes.
         splits, mean, deviation = self.inception_score_splits
-        found = [
-            rows.Score(rows.INCEPTION_SCORE, self.inception_score, self.images),
-            rows.Score(rows.SPLITS, mean, self.images, splits=splits, deviation=deviation),
-        ]
+        found = []
+        if not math.isnan(self.inception_score):
+            over_splits = rows.Score(
+                rows.SPLITS, mean, self.images, splits=splits, deviation=deviation
+            )
+            found = [
+                rows.Score(rows.INCEPTION_SCORE, self.inception_score, self.images),
+                over_splits,
+            ]
 
         # Distances compare both sides.
         both = min(self.images, self.real_images or self.images)

@@ -1,16 +1,14 @@
-"""Sources of images to score: what a run's generator makes, and sets of images in files."""
+"""Images that a run's generator makes, as a source of images to score."""
 
-import os
 from collections.abc import Iterator
-from typing import Any, Optional
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf import errors, plurals
-from sagan_tf.config import EvalConfig, ModelConfig, ScoreImagesConfig
-from sagan_tf.data import order, records
+from sagan_tf import errors
+from sagan_tf.config import EvalConfig, ModelConfig
 from sagan_tf.evaluation import features
 from sagan_tf.evaluation.console import Console
 from sagan_tf.evaluation.devices import Devices
@@ -86,8 +84,8 @@ class GeneratedImages:
         """Raises errors.UserError where the run has no checkpoint."""
         if not self.restored.checkpoints.steps:
             raise errors.UserError(
-                f"{self._config.run_dir}: holds no checkpoint to score; train first, or name the "
-                "run with --checkpoint_dir and --batch_size"
+                f"{self._config.run_dir}: holds no checkpoint to score; train first, or give the "
+                "directory of another run"
             )
 
     def load(self, step: int = -1) -> int:
@@ -224,60 +222,3 @@ class SavedOnTheWay:
         for images, labels, count in self._source.batches():
             self._writer.add(pixels.to_uint8(self._devices.on_host(images, count)), labels)
             yield images, labels, count
-
-
-class ImageSet:
-    """Images in an .npz file or in a directory.
-
-    Args:
-      config: which images, how many, which ones.
-      devices: that will classify them.
-
-    Attributes:
-      name, count, work: as `features.Source`.
-      image_size: their side in pixels.
-    Raises:
-      errors.UserError: they are missing or unfit, or there are too few.
-    """
-
-    work = "classify"
-
-    def __init__(self, config: ScoreImagesConfig, devices: Devices):
-        # Find the images.
-        self._set = sets.open_images(config.images)
-        self.name = os.path.basename(config.images.rstrip("/"))
-        self.count = config.eval_sample_size or self._set.count
-        self.image_size = self._set.size[0]
-        self._config = config
-        self._devices = devices
-
-        # See whether there are enough.
-        if self._set.count < self.count:
-            raise errors.UserError(
-                f"--eval_sample_size={self.count}: {config.images} holds "
-                f"{plurals.counted(self._set.count, 'image')}; give at most that many"
-            )
-        if self.count < 2 * config.is_splits:
-            raise errors.UserError(
-                f"--images={config.images}: holds {plurals.counted(self.count, 'image')}; "
-                f"expected at least {2 * config.is_splits} for --is_splits={config.is_splits}"
-            )
-
-    def describe(self) -> dict[str, Any]:
-        """What the images are, for the protocol."""
-        size = self.image_size
-        return {"images": f"{self._config.images}, uint8 of {size} x {size} px"}
-
-    def batches(self) -> Iterator[features.Batch]:
-        """The images that the seed chooses, in the order in which they lie."""
-        chosen = order.choose(self._set.count, self.count, self._config.seed)
-        labels: Optional[np.ndarray] = None
-        if self._set.labels is not None:
-            labels = self._set.labels[chosen]
-
-        start = 0
-        for batch in self._set.batches(self._devices.global_batch, chosen):
-            end = start + len(batch)
-            (images,) = self._devices.share_out(records.to_float(batch).numpy())
-            yield images, None if labels is None else labels[start:end], len(batch)
-            start = end

@@ -11,7 +11,15 @@ import tensorflow as tf
 
 from sagan_tf import errors, plurals
 from sagan_tf.config import EvalConfig, TrainConfig
-from sagan_tf.evaluation import best_checkpoints, console, curves, evaluate, protocol, rows
+from sagan_tf.evaluation import (
+    best_checkpoints,
+    console,
+    curves,
+    evaluate,
+    protocol,
+    rows,
+    run_settings,
+)
 from sagan_tf.images import pixels
 from sagan_tf.runs import checkpoints, directory, keep_requests, metric_writer
 from sagan_tf.runtime import files
@@ -41,7 +49,7 @@ def score_all(
     """
     # Find the run; nothing is written where no run is.
     output = console.Console(stream)
-    _wait_for_run(config, output, sleep)
+    wait_for_run(config, stream, sleep=sleep)
     evaluate.read_model_config(config)
     with files.writing(config.eval_dir):
         tf.io.gfile.makedirs(config.eval_dir)
@@ -72,13 +80,22 @@ def score_all(
         raise errors.UserError("; ".join(watcher.faults))
 
 
-def _wait_for_run(
-    config: EvalConfig, output: console.Console, sleep: Callable[[float], None]
+def wait_for_run(
+    config: EvalConfig,
+    stream: Optional[TextIO] = None,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    path = os.path.join(config.run_dir, "config.json")
-    if config.watch and not tf.io.gfile.exists(path):
-        output.say(f"waiting for a run in {config.run_dir}")
-        while not tf.io.gfile.exists(path):
+    """Waits with `config.watch` until the run has begun.
+
+    Args:
+      config: which run.
+      stream: where to say so; standard output by default.
+      sleep: waits for some seconds.
+    """
+    if config.watch and not run_settings.is_there(config):
+        console.Console(stream).say(f"waiting for a run in {config.run_dir}")
+        while not run_settings.is_there(config):
             sleep(config.poll_secs)
 
 

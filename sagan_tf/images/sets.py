@@ -11,17 +11,15 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple, Optional
 
 import numpy as np
-from PIL import Image
 
 from sagan_tf import errors
-from sagan_tf.images import pixels
+from sagan_tf.images import picture_folder, pixels
 from sagan_tf.runtime import files
 
 # The names that a set of images has in an .npz: ours and guided-diffusion's, NumPy's own, and
 # BigGAN-PyTorch's, whose images are [n, 3, height, width].
 _IMAGES = ("arr_0", "images", "x")
 _LABELS = ("arr_1", "labels", "y")
-_PICTURES = (".png", ".jpg", ".jpeg")
 _EXPECTED = (
     "expected a directory of PNG or JPEG files, or an .npz with one uint8 array "
     "[n, height, width, 3], arr_0 or images"
@@ -38,10 +36,6 @@ _READ_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
 )
-# Pillow's modes whose conversion to RGB keeps every value; in the others a channel has more than
-# eight bits.
-_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
-_LABEL_DIGITS = 6
 
 
 class Writer:
@@ -199,25 +193,23 @@ class Images(NamedTuple):
         if self.files is None:
             images = _images_of_npz(self, numbers)
         else:
-            images = (_read_picture(self.files[number], self.size) for number in numbers)
+            images = (picture_folder.read(self.files[number], self.size) for number in numbers)
 
         # Put them into batches.
         while batch := list(itertools.islice(images, batch_size)):
             yield np.stack(batch)
 
 
-def open_images(path: str) -> Images:
+def open_images(path: str, class_names: Sequence[str] = ()) -> Images:
     """Looks at a set of images.
-
-    The labels of pictures are the names of their folders where all of these are numbers of up to
-    six digits.
 
     Args:
       path: an .npz, or a directory that is searched with all below it; files in order of names.
+      class_names: names that folders may have, as `picture_folder.labels_of` takes them.
     Raises:
       errors.UserError: there is none, it holds no images, or something else.
     """
-    return _open_directory(path) if os.path.isdir(path) else _open_npz(path)
+    return _open_directory(path, class_names) if os.path.isdir(path) else _open_npz(path)
 
 
 def _open_npz(path: str) -> Images:
@@ -239,81 +231,20 @@ def _open_npz(path: str) -> Images:
             f"--images={path}: {_EXPECTED}; got {dtype} {list(shape)} as {name[:-4]}"
         )
     count = shape[0]
-    size = _require_square(path, shape[1:3] if shape[3] == 3 else shape[2:4])
+    size = picture_folder.require_square(path, shape[1:3] if shape[3] == 3 else shape[2:4])
     return Images(path, count, size, _checked_labels(path, labels, count), None)
 
 
-def _open_directory(path: str) -> Images:
+def _open_directory(path: str, class_names: Sequence[str]) -> Images:
     # List the pictures.
-    names = []
-    for folder, _, found in os.walk(path):
-        for name in found:
-            if name.lower().endswith(_PICTURES):
-                names.append(os.path.join(folder, name))
-    names.sort()
+    names = picture_folder.pictures_in(path)
     if not names:
         raise errors.UserError(f"--images={path}: {_EXPECTED}; there is none in it")
 
     # Take the size of the first, and the labels of the folders.
-    size = _require_square(names[0], _read_picture(names[0]).shape[:2])
-    return Images(path, len(names), size, _labels_of_folders(path, names), names)
-
-
-def _labels_of_folders(path: str, names: Sequence[str]) -> Optional[np.ndarray]:
-    top = path.rstrip("/")
-    labels = []
-    for name in names:
-        folder = os.path.dirname(name)
-        if folder == top or not _is_label(os.path.basename(folder)):
-            return None
-        labels.append(int(os.path.basename(folder)))
-    return np.array(labels, np.int32)
-
-
-def _is_label(name: str) -> bool:
-    """Whether the name of a folder is the number of a class."""
-    return name.isascii() and name.isdecimal() and len(name) <= _LABEL_DIGITS
-
-
-def _require_square(path: str, size: tuple[int, int]) -> tuple[int, int]:
-    if size[0] != size[1]:
-        raise errors.UserError(
-            f"--images={path}: images of {size[0]} x {size[1]} pixels; expected square ones"
-        )
-    return tuple(size)
-
-
-def _read_picture(name: str, size: Optional[tuple[int, int]] = None) -> np.ndarray:
-    # Decode it.
-    try:
-        with Image.open(name) as image:
-            fault = _fault_of(image)
-            mode = "RGBA" if image.has_transparency_data else "RGB"
-            content = None if fault else np.asarray(image.convert(mode))[..., :3]
-    except Exception as error:  # Pillow raises of every kind for what it cannot read.
-        raise errors.UserError(f"{name}: expected a picture ({files.first_line(error)})") from error
-
-    # Check it.
-    if fault:
-        raise errors.UserError(f"{name}: {fault}")
-    if size is not None and content.shape[:2] != size:
-        raise errors.UserError(
-            f"{name}: it has {content.shape[0]} x {content.shape[1]} pixels, and the first picture "
-            f"{size[0]} x {size[1]}; expected one size for all"
-        )
-    return content
-
-
-def _fault_of(image: Image.Image) -> Optional[str]:
-    """Why a picture is not uint8 RGB without loss, or None."""
-    # A PNG of 16 bits a channel has mode RGB too; how it is stored tells.
-    modes = [str(tile[3]) for tile in image.tile]
-    stored = next((mode for mode in modes if ";16" in mode), image.mode)
-    if stored not in _MODES:
-        return f"it has mode {stored}; expected 8 bits a channel"
-    if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
-        return f"it has mode {image.mode} and transparent pixels; expected opaque ones"
-    return None
+    size = picture_folder.require_square(names[0], picture_folder.read(names[0]).shape[:2])
+    labels = picture_folder.labels_of(path, names, class_names=class_names)
+    return Images(path, len(names), size, labels, names)
 
 
 def _entry_of(archive: zipfile.ZipFile, names: Sequence[str], required: bool = True):
@@ -344,11 +275,15 @@ def _checked_labels(path: str, labels: Optional[np.ndarray], count: int) -> Opti
     # Whole numbers that are not too large.
     fits = np.zeros(count, bool)
     if labels.dtype.kind in "biuf":
-        fits = (labels >= 0) & (labels < 10**_LABEL_DIGITS) & (labels == np.floor(labels))
+        fits = (
+            (labels >= 0)
+            & (labels < 10**picture_folder.LABEL_DIGITS)
+            & (labels == np.floor(labels))
+        )
     if not fits.all():
         raise errors.UserError(
             f"--images={path}: a label is {labels[~fits][0]}; expected class numbers from 0 on, "
-            f"of up to {_LABEL_DIGITS} digits"
+            f"of up to {picture_folder.LABEL_DIGITS} digits"
         )
     return labels.astype(np.int32)
 

@@ -27,6 +27,20 @@ def test_defaults_are_the_references():
     assert evaluation.eval_dir == "checkpoint/eval/imagenet_64"
 
 
+def test_run_is_found_by_its_name_or_its_directory():
+    named = config.TrainConfig(checkpoint_dir="runs", run_name="faces")
+    assert named.run_dir == "runs/faces"
+    assert config.EvalConfig(checkpoint_dir="runs", run_name="faces").eval_dir == "runs/eval/faces"
+    given = config.EvalConfig(run="runs/faces/", checkpoint_dir="elsewhere", batch_size=2)
+    assert (given.run_dir, given.eval_dir) == ("runs/faces", "runs/eval/faces")
+
+
+def test_validation_images_lie_in_the_data_unless_said_otherwise():
+    assert config.EvalConfig(data_dir="d", real_split="validation").real_dir == "d/validation"
+    other = config.EvalConfig(data_dir="d", real_split="validation", validation_dir="v")
+    assert other.real_dir == "v"
+
+
 @pytest.mark.parametrize(
     ("kind", "size", "resolution", "expected"),
     [
@@ -97,11 +111,10 @@ def test_attention_side(kind, size, resolution, expected):
             {"is_splits": 10, "eval_sample_size": 19},
             "--is_splits=10: expected at most half of --eval_sample_size=19",
         ),
-        (
-            config.EvalConfig,
-            {"real_split": "validation"},
-            "--real_split=validation: expected --validation_dir with it",
-        ),
+        (config.TrainConfig, {"run_name": ""}, "--run_name=: expected the name of a directory"),
+        (config.TrainConfig, {"run_name": "a/b"}, "--run_name=a/b: expected the name of a dir"),
+        (config.TrainConfig, {"run_name": ".."}, "--run_name=..: expected the name of a directory"),
+        (config.EvalConfig, {"run_name": "eval"}, "--run_name=eval: expected the name of a direct"),
         (config.EvalConfig, {"real_sample_size": 1}, "--real_sample_size=1: expected 2 or more"),
         (
             config.EvalConfig,

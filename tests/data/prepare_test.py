@@ -235,7 +235,7 @@ def test_too_many_damaged_pictures_are_an_error_and_allowing_them_goes_on(tmp_pa
     with pytest.raises(
         errors.UserError,
         match=(
-            r"--max_bad=0.05: 3 of 40 pictures are damaged, more than that share \(the last: ant/"
+            r"--max_bad=0.05: 3 of 40 pictures are damaged, and 2 of 40 may be \(the last: ant/"
             r"\d.png: .*\); .*report.txt lists them. Allow more"
         ),
     ):
@@ -244,6 +244,67 @@ def test_too_many_damaged_pictures_are_an_error_and_allowing_them_goes_on(tmp_pa
     assert prepare(source, tmp_path / "out", max_bad=0.1).class_counts == (17, 20)
     prepare(source, tmp_path / "whole", max_bad=0.1)
     assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
+def test_one_damaged_picture_and_a_text_do_not_stop_a_small_folder(tmp_path):
+    source = damaged_source(tmp_path / "source", 1)
+    (source / "bee" / "notes.txt").write_text("no picture")
+    (source / "bee" / ".DS_Store").write_bytes(b"x")
+    stream = io.StringIO()
+    assert prepare(source, tmp_path / "out", stream).class_counts == (19, 20)
+    assert "left out: 2 files, reason: not a picture (bee/.DS_Store, bee/notes.txt)" in (
+        stream.getvalue()
+    )
+    report = (tmp_path / "out" / "report.txt").read_text()
+    assert "damaged pictures: 1\nant/0.png: empty file\n" in report
+    assert "other files left out: 2\nbee/.DS_Store: not a picture\n" in report
+    with pytest.raises(errors.UserError, match="--max_bad=0: 1 of 40 pictures are damaged, and 0"):
+        prepare(source, tmp_path / "none", max_bad=0.0)
+
+
+def test_limit_stops_the_work_before_the_end(tmp_path):
+    """A quarter of 120 pictures are damaged, and 6 may be: the seventh ends it."""
+    make_pictures(tmp_path / "source", {"ant": 120})
+    for i in range(0, 120, 4):
+        (tmp_path / "source" / "ant" / f"{i}.png").write_bytes(b"")
+    with pytest.raises(errors.UserError, match="7 of 120 pictures are damaged, and 6 of 120 may"):
+        prepare(tmp_path / "source", tmp_path / "out", shards=12)
+    assert len(list((tmp_path / "out").glob("*.tfrecords"))) <= 6
+
+
+def test_validation_split_has_its_own_records(source, finished, tmp_path):
+    stream = io.StringIO()
+    info = prepare(source, tmp_path / "out", stream, validation=0.2)
+    other = dataset_info.read(str(tmp_path / "out" / "validation"))
+    assert (info.split, other.split) == ("train", "validation")
+    assert info.settings["validation"] == other.settings["validation"] == 0.2
+    assert info.records + other.records == 45
+    assert 2 <= other.records <= 18
+    assert all(shard.file.startswith("validation-") for shard in other.shards)
+    both = list(records_of(tmp_path / "out")) + list(records_of(tmp_path / "out" / "validation"))
+    assert sorted(both) == sorted(records_of(finished[0]))
+    printed = stream.getvalue()
+    assert f"train split: {info.records} records of 3 classes" in printed
+    assert f"validation split: {other.records} records of 3 classes" in printed
+
+    # Training reads the training split; the check reads both.
+    records = dataset.open_records(str(tmp_path / "out"), 32, number_classes=3)
+    assert len(records.index.offsets) == info.records
+    check_config = config.CheckConfig(str(tmp_path / "out"), grid=str(tmp_path / "grid.png"))
+    stream = io.StringIO()
+    assert check.check(check_config, stream) == []
+    assert stream.getvalue().count("readable records") == 2
+
+    # Started again it is left as it is; without the flag it is other data.
+    assert prepare(source, tmp_path / "out", validation=0.2) == info
+    with pytest.raises(errors.UserError, match=r"other settings \(.*0.2 there, none here\)|source"):
+        prepare(source, tmp_path / "out")
+
+
+def test_validation_share_that_takes_nothing_is_refused(source, tmp_path):
+    expected = "--validation=0.0001: of 45 pictures none is left for the validation split"
+    with pytest.raises(errors.UserError, match=expected):
+        prepare(source, tmp_path / "out", validation=0.0001)
 
 
 def test_a_run_while_another_works_is_refused(source, tmp_path):
@@ -357,7 +418,7 @@ def test_too_many_pictures_without_utf8_are_an_error_that_can_be_printed(tmp_pat
     with open(os.fsencode(tmp_path / "source" / "ant") + b"/\xff\n.png", "wb"):
         pass
     with pytest.raises(errors.UserError) as error:
-        prepare(tmp_path / "source", tmp_path / "out")
+        prepare(tmp_path / "source", tmp_path / "out", max_bad=0.0)
     assert r"ant/\udcff\n.png: empty file" in str(error.value).encode("ascii").decode()
 
 

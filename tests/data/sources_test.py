@@ -1,6 +1,7 @@
 import io
 import itertools
 import os
+import shutil
 import tarfile
 
 import numpy as np
@@ -45,12 +46,13 @@ def test_limit_takes_the_first_of_each_class(tmp_path):
 
 
 def test_odd_files_and_folders(tmp_path):
-    """Folders within folders count, a link back up ends, litter and hidden files are left out."""
+    """Folders within folders count, a link back up ends, what is no picture is left out."""
     make_pictures(tmp_path, {"ant": 1})
     below = tmp_path / "ant" / "below it"
     below.mkdir()
-    for name in ("a\nb.png", "ä 1.JPEG", ".hidden.png", "Thumbs.db", "no suffix"):
+    for name in ("a\nb.png", "ä 1.JPEG", ".hidden.png", "Thumbs.db", "README.txt", "not one"):
         (below / name).write_bytes(b"x")
+    shutil.copy(tmp_path / "ant" / "0.png", below / "no suffix")
     (below / "up").symlink_to(tmp_path / "ant")
     (below / "top").symlink_to(tmp_path)  # would make every picture an ant
     (below / "self").symlink_to(below / "self")
@@ -67,7 +69,60 @@ def test_odd_files_and_folders(tmp_path):
         ),
     ]
     assert found == expected
-    assert len(sources.open_source(str(tmp_path)).fingerprint) == 64
+    listing = sources.open_source(str(tmp_path))
+    assert len(listing.fingerprint) == 64
+    others = [".hidden.png", "README.txt", "Thumbs.db", "not one"]
+    assert listing.left_out == [
+        ("a file", "not a picture"),
+        *((f"ant/below it/{name}", "not a picture") for name in others),
+    ]
+
+
+def test_flat_folder_and_flat_tar_are_one_class(tmp_path):
+    make_pictures(tmp_path, {"faces": 2})
+    (tmp_path / "faces" / ".DS_Store").write_bytes(b"x")
+    assert names(tmp_path / "faces") == [("faces/0.png", 0), ("faces/1.png", 0)]
+    with tarfile.open(tmp_path / "faces.tar", "w") as archive:
+        for name in ("0.png", "1.png"):
+            archive.add(tmp_path / "faces" / name, name)
+    assert names(tmp_path / "faces.tar") == names(tmp_path / "faces")
+
+
+def test_pictures_beside_the_class_folders_are_left_out_and_named(tmp_path):
+    make_pictures(tmp_path, {"ant": 1})
+    shutil.copy(tmp_path / "ant" / "0.png", tmp_path / "lost.png")
+    listing = sources.open_source(str(tmp_path))
+    assert len(listing) == 1
+    assert listing.left_out == [("lost.png", "lies beside the class folders")]
+
+
+def test_tar_with_absolute_and_relative_names(tmp_path):
+    make_pictures(tmp_path / "train", {"ant": 1, "bee": 1})
+    with tarfile.open(tmp_path / "all.tar", "w") as archive:
+        for name, given in (("ant", "train/ant/0.png"), ("bee", "/train/bee/0.png")):
+            member = archive.gettarinfo(tmp_path / "train" / name / "0.png")
+            member.name = given
+            with open(tmp_path / "train" / name / "0.png", "rb") as file:
+                archive.addfile(member, file)
+    assert names(tmp_path / "all.tar") == [("ant/0.png", 0), ("bee/0.png", 1)]
+
+
+def test_validation_split_is_a_matter_of_name_and_seed(tmp_path):
+    """Another picture more moves none of the others to the other split."""
+    make_pictures(tmp_path, {"ant": 60, "bee": 60})
+
+    def split(seed=0):
+        parts = sources.open_source(str(tmp_path)).split(0.2, seed=seed)
+        return tuple({picture.key for picture in part.pictures} for part in parts)
+
+    training, validation = split()
+    assert len(training) + len(validation) == 120
+    assert not training & validation
+    assert 12 <= len(validation) <= 36  # 24 expected; four standard deviations are 17
+    assert split(seed=1) != (training, validation)
+    shutil.copy(tmp_path / "ant" / "0.png", tmp_path / "ant" / "new.png")
+    more = split()
+    assert more[0] - training | more[1] - validation == {"ant/new.png"}
 
 
 def test_folder_may_be_a_link(tmp_path):
@@ -80,8 +135,8 @@ def test_folder_may_be_a_link(tmp_path):
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
-        (lambda path: None, "it holds no folders; expected one for each class"),
-        (lambda path: (path / "ant").mkdir(), "class 'ant' holds no files"),
+        (lambda path: None, "it holds no folders and no pictures; expected a folder for each cla"),
+        (lambda path: (path / "ant").mkdir(), "class 'ant' holds no pictures"),
     ],
 )
 def test_source_without_pictures_is_refused(tmp_path, prepare, message):
@@ -141,7 +196,7 @@ def test_class_tar_of_no_bytes_is_an_empty_class(tmp_path):
     with tarfile.open(make_tar(tmp_path / "train", tmp_path / "x.tar"), "a") as archive:
         archive.addfile(tarfile.TarInfo("bee.tar"))
         archive.addfile(tarfile.TarInfo("cat.tar"))
-    with pytest.raises(errors.UserError, match="class 'bee' holds no files"):
+    with pytest.raises(errors.UserError, match="class 'bee' holds no pictures"):
         sources.open_source(str(tmp_path / "x.tar"))
 
 

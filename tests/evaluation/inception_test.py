@@ -135,9 +135,12 @@ def test_keras_file(tmp_path, outputs):
     np.testing.assert_allclose(logits, pool @ weights + bias, rtol=1e-4, atol=1e-6)
 
 
-def test_keras_file_without_logits_is_refused(tmp_path):
-    with pytest.raises(errors.UserError, match="expected a network with outputs pool_3 and logits"):
-        inception.load(make_keras(tmp_path / "network.keras", 1))
+def test_keras_file_of_three_outputs_is_refused(tmp_path):
+    images = keras.Input([16, 16, 3])
+    pool = keras.layers.GlobalAveragePooling2D()(images)
+    keras.Model(images, [pool, pool, pool]).save(tmp_path / "network.keras")
+    with pytest.raises(errors.UserError, match="3 outputs; expected pool_3 and logits"):
+        inception.load(str(tmp_path / "network.keras"))
 
 
 def test_network_of_one_output_is_told_apart_in_our_words():
@@ -152,6 +155,66 @@ def test_file_that_is_no_keras_file_is_refused(tmp_path):
     with pytest.raises(errors.UserError, match="expected a Keras file") as error:
         inception.load(str(tmp_path / "network.keras"))
     assert "\n" not in str(error.value)
+
+
+def make_application(path, name, end):
+    """A network in the form of those of keras.applications, with or without their last layers."""
+    images = keras.Input([None, None, 3])
+    x = keras.layers.Conv2D(4, 3, name="convolution")(images)
+    if end == "activated":
+        x = keras.layers.Activation("linear", name="out")(x)
+    if end not in ("places", "activated"):
+        x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
+    if end == "softmax":
+        x = keras.layers.Dense(5, activation="softmax", name="predictions")(x)
+    if end == "activation":
+        x = keras.layers.Dense(5, name="last")(x)
+        x = keras.layers.Activation("softmax", name="predictions")(x)
+    network = keras.Model(images, x, name=name)
+    network.save(path)
+    return network
+
+
+@pytest.mark.parametrize("end", ["softmax", "activation", "pooled", "places", "activated"])
+def test_keras_application_as_it_is(tmp_path, end):
+    """The features are the global pooling, and the softmax of the logits the network's output."""
+    network = make_application(tmp_path / "network.keras", "inception_v3", end)
+    classifier = inception.load(str(tmp_path / "network.keras"))
+    images = np.random.default_rng(0).uniform(-1, 1, (3, 299, 299, 3)).astype(np.float32)
+    pool, logits = classifier(images)
+    places = network.get_layer("convolution")(images).numpy()
+    np.testing.assert_allclose(pool, places.mean((1, 2)), rtol=1e-4, atol=1e-5)
+    assert classifier.has_logits == (end in ("softmax", "activation"))
+    if classifier.has_logits:
+        np.testing.assert_allclose(tf.nn.softmax(logits), network(images), rtol=1e-4, atol=1e-6)
+        assert "logits: predictions" in classifier.note
+    else:
+        assert "no Inception Score" in classifier.note
+    assert "as keras.applications.inception_v3 prepares them" in classifier.note
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("inception_v3", lambda x: x),
+        ("resnet50v2", lambda x: x),
+        ("efficientnetb0", lambda x: (x + 1) * 127.5),
+        ("resnet50", lambda x: (x[..., ::-1] + 1) * 127.5 - [103.939, 116.779, 123.68]),
+        (
+            "densenet121",
+            lambda x: ((x + 1) / 2 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225],
+        ),
+        ("my_own", lambda x: x),
+    ],
+)
+def test_images_come_in_the_range_that_the_network_knows(tmp_path, name, expected):
+    """The mean of the image is the network: ImageNet's means and deviations are those of papers."""
+    images = keras.Input([8, 8, 3])
+    pool = keras.layers.GlobalAveragePooling2D()(images)
+    keras.Model(images, pool, name=name).save(tmp_path / "network.keras")
+    pixels = np.random.default_rng(0).uniform(-1, 1, (2, 8, 8, 3)).astype(np.float32)
+    pool, _ = inception.load(str(tmp_path / "network.keras"))(pixels)
+    np.testing.assert_allclose(pool, expected(pixels).mean((1, 2)), rtol=1e-4, atol=1e-4)
 
 
 def test_sha256_is_the_files_and_is_checked(tmp_path):
@@ -261,4 +324,5 @@ def test_misspelt_file_is_not_looked_for_on_tf_hub(tmp_path):
 def test_unreachable_hub_is_one_line():
     with pytest.raises(errors.UserError, match="cannot be loaded from TF-Hub") as error:
         inception.load("https://127.0.0.1:9/inception/1")
+    assert 'keras.applications.InceptionV3().save("inception.keras")' in str(error.value)
     assert "\n" not in str(error.value)
