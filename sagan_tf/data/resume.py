@@ -69,9 +69,11 @@ def refuse_other_data(out: str) -> None:
     if not os.path.isdir(out) or begun or dataset_info.read(out) is not None:
         return
 
-    # Refuse one that holds something else.
+    # Refuse one that holds something else. A README and folders are let be: `data/` of this project
+    # has them beside its records.
     for name in sorted(os.listdir(out)):
-        if not name.startswith(".") and name != "lost+found":
+        harmless = name.startswith((".", "README")) or os.path.isdir(os.path.join(out, name))
+        if not harmless:
             raise errors.UserError(
                 f"--out={out}: it holds other data ({name}); give an empty directory, or one that "
                 "does not exist"
