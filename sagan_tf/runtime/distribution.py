@@ -227,7 +227,7 @@ def _multi_worker(config: TrainConfig) -> tf.distribute.Strategy:
     if not count:
         raise errors.UserError(
             "--strategy=multi_worker: expected the environment variable TF_CONFIG to name the "
-            'workers, another on each (README, "Several machines")'
+            'workers, another on each (docs/training.md, "Several machines")'
         )
 
     # Wait for them, but not for ever: TensorFlow itself would.
