@@ -1,4 +1,4 @@
-"""The output directory of a preparation: kept from others, and taken up where a run was broken."""
+"""The output directory of a preparation: checked, locked, and resumed after a stop."""
 
 import contextlib
 import os
@@ -35,8 +35,8 @@ def writing(out: str) -> Iterator[None]:
     except _WRITE_ERRORS as error:
         words = getattr(error, "message", None) or str(error)
         raise errors.UserError(
-            f"--out={out}: cannot be written to ({words.splitlines()[0]}); free space or mend it: "
-            "the same command goes on with what is missing"
+            f"--out={out}: cannot be written to ({words.splitlines()[0]}); free space, or "
+            "make it writable; the same command then makes what is missing"
         ) from error
 
 

@@ -92,7 +92,7 @@ def test_at_zero_it_says_that_attention_is_not_used_yet(tmp_path):
     [
         ({"queries": "32,0"}, "--queries=32,0: expected spread, grid, or pixels x,y from 0 to 31"),
         ({"queries": "a"}, "--queries=a: expected"),
-        ({"queries": ";".join(["1,1"] * 9)}, "9 places; expected at most 8"),
+        ({"queries": ";".join(["1,1"] * 9)}, "9 positions; expected at most 8"),
         (
             {"network": "discriminator", "images": "absent.png"},
             "--images=absent.png: expected a pict",
