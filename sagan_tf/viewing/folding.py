@@ -1,8 +1,8 @@
 """The trained generator, built from Keras's own layers only.
 
 W / sigma becomes the kernel of each layer. Batch norm's moving statistics go into the tables of
-each class, and `sigma_ratio` into the attention's last convolution. Such a model saves to `.keras` and
-loads without this project's code.
+each class, and `sigma_ratio` into the attention's last convolution. Such a model saves to `.keras`
+and loads without this project's code.
 
 `generator.Generator` defines the topology; another factory makes the layers.
 """
