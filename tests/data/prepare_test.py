@@ -277,7 +277,7 @@ def test_training_refuses_what_is_not_finished(source, tmp_path):
     info = prepare(source, tmp_path / "out")
     (tmp_path / "out" / "dataset.json").rename(tmp_path / "kept")
     (tmp_path / "out" / ".prepare").mkdir()
-    with pytest.raises(errors.UserError, match="its preparation has not ended; run the same"):
+    with pytest.raises(errors.UserError, match="its preparation is unfinished; run the same"):
         dataset.open_records(str(tmp_path / "out"), 32, number_classes=3)
     assert info.records == 45
 
