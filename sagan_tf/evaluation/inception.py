@@ -1,4 +1,4 @@
-"""The classifier behind the scores: loaded once, it maps images to features and logits."""
+"""Classifier whose features and logits the scores are made of, loaded once."""
 
 import hashlib
 import os
@@ -89,7 +89,7 @@ def load(handle: str, sha256: str = "", *, resize: str = "legacy") -> Classifier
     if sha256 and sha256.lower() != found:
         raise errors.UserError(
             f"--inception={handle}: its SHA-256 is {found}, and --inception_sha256={sha256}; "
-            "fetch the classifier again, or correct the flag"
+            "fetch the classifier again, or mend the flag"
         )
 
     # Load it.
@@ -166,7 +166,7 @@ def _download(handle: str) -> str:
     except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
         raise errors.UserError(
             f"--inception={handle}: cannot be loaded from TF-Hub ({_last_line(error)}); without a "
-            'network, give a file with --inception (docs/evaluation.md, "Without a network")'
+            "network, give a SavedModel directory or the frozen graph file"
         ) from error
 
 
