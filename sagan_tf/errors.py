@@ -1,4 +1,4 @@
-"""Errors that a person at the keyboard can act on, and the exit codes of the commands."""
+"""Errors that the user can act on, and the exit codes of the commands."""
 
 import signal
 from typing import Optional
@@ -8,7 +8,7 @@ RESTART = 75
 
 
 class UserError(Exception):
-    """Something the person at the keyboard can mend.
+    """Something that the user can correct.
 
     The message is one line that names the flag or the file, its value and what would be right.
     Entry points print it and leave with exit code 1.
@@ -22,8 +22,8 @@ class UnusableCheckpoint(UserError):
 class WorkerLost(Exception):
     """Another worker of this run has died or does not answer.
 
-    Nothing has to be mended here: the same command on every worker continues. Entry points leave
-    with exit code `RESTART`.
+    The user need not correct anything: the same command on every worker continues. Entry points
+    leave with exit code `RESTART`.
     """
 
 
@@ -37,6 +37,6 @@ class Interrupted(BaseException):
     """
 
     def __init__(self, number: int, step: Optional[int] = None):
-        what = "nothing was under way yet" if step is None else f"saved step {step}"
+        what = "training had not begun" if step is None else f"saved step {step}"
         super().__init__(f"{signal.Signals(number).name}: {what}; the same command continues")
         self.signal = number

@@ -1,7 +1,7 @@
 """Benchmark of an evaluation: seconds of its parts and memory, with networks of random weights.
 
-TensorFlow is imported in the functions: what is evaluated is made in a process of its own, which
-forks off before TensorFlow starts in this one.
+The functions import TensorFlow themselves. A process of its own makes the run that is evaluated; it
+forks before TensorFlow starts in this process.
 """
 
 import multiprocessing
@@ -48,7 +48,7 @@ def prepare(options: config.BenchmarkEvaluationConfig, directory: str) -> None:
     process.start()
     process.join()
     if process.exitcode:
-        raise errors.UserError("--size, --gf_dim: no network of these could be made")
+        raise errors.UserError("--size, --gf_dim: a network of these sizes cannot be built")
 
 
 def _make(options: config.BenchmarkEvaluationConfig, directory: str) -> None:

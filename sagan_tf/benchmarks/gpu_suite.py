@@ -39,7 +39,7 @@ def run(options: config.GpuSuiteConfig) -> None:
     machine = environment.environment()
     if "GPUs" not in machine and not options.flags:
         raise errors.UserError(
-            "--flags=: there is no GPU here; expected flags for a trial on a "
+            "--flags=: this machine has no GPU; expected flags for a trial on a "
             'CPU, as in --flags="--image_size=32 --gf_dim=8 --df_dim=8"'
         )
     wanted = _wanted(options)

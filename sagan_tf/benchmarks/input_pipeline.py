@@ -37,7 +37,7 @@ def run(options: config.BenchmarkInputConfig, data_config: config.DataConfig) ->
     cores = len(os.sched_getaffinity(0))
     print(
         f"batch {options.batch_size}, {options.rounds} x {options.seconds:g} s each, "
-        f"{cores} cores; records/s = images/s, all are delivered\n"
+        f"{cores} cores; records/s equal images/s\n"
         f"{'data':12} {'pipeline':13} {'images/s':>9} {'MB/s':>9} {'cores':>6} {'peak MB':>9} "
         f"{'first s':>8} {'x plain':>8}"
     )

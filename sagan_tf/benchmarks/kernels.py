@@ -57,7 +57,7 @@ def kernel_classes(call: Callable[[], Any], on_gpu: bool) -> dict[str, float]:
     # Say so where profiles cannot be read.
     if xplane_pb2 is None:
         print(
-            f"kernels are not seen: TensorFlow {tf.__version__} has no "
+            f"the kernels are unknown: TensorFlow {tf.__version__} has no "
             "tensorflow.tsl.profiler.protobuf to read its profiles with",
             flush=True,
         )

@@ -1,4 +1,4 @@
-"""What a step costs, counted from its graph: operations of convolutions and products, and bytes."""
+"""Costs of a step, counted from its graph: operations of convolutions and products, and bytes."""
 
 import math
 from collections import Counter

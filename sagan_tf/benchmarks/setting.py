@@ -54,4 +54,6 @@ def _converted(value: str, like: Any, *, text: str) -> Any:
             return {"true": True, "1": True, "false": False, "0": False}[value.lower()]
         return type(like)(value)
     except (KeyError, ValueError) as error:
-        raise errors.UserError(f"--compare={text}: {value} is no {type(like).__name__}") from error
+        raise errors.UserError(
+            f"--compare={text}: {value} is not of type {type(like).__name__}"
+        ) from error

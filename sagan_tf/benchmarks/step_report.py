@@ -1,4 +1,4 @@
-"""Rows of results of the step benchmark, as numbers and in words."""
+"""Results of the step benchmark, as rows of numbers and as text."""
 
 import statistics
 from collections.abc import Sequence

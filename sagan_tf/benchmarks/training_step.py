@@ -1,7 +1,7 @@
 """Benchmark of the training step and of the networks, through the code that trains.
 
-Random images in record files, the loop's own input pipeline and its own compiled loop: what is
-timed here is what a run does between two looks of the host at the device.
+It uses random images in record files, and the training loop's own input pipeline and compiled loop.
+It times what a run does between two checks of the device by the host.
 """
 
 import contextlib

@@ -181,7 +181,7 @@ def enough_memory(train_config: config.TrainConfig) -> Iterator[None]:
     except tf.errors.ResourceExhaustedError as error:
         raise errors.UserError(
             f"--batch_size={train_config.batch_size} --num_towers={train_config.num_towers}: "
-            "too much for the device's memory"
+            "they need more memory than the device has; give less"
         ) from error
 
 

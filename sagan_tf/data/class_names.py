@@ -98,7 +98,7 @@ class Classes:
         # None, or several.
         if found:
             raise errors.UserError(
-                f"--classes={part}: {len(found)} classes are called so: {self._list(sorted(found))}"
+                f"--classes={part} matches {len(found)} classes: {self._list(sorted(found))}"
                 "; give more of the name, the synset id or the number"
             )
         raise errors.UserError(f"--classes={part}: {self._near(wanted)}")
@@ -116,10 +116,12 @@ class Classes:
 
         # Name them, or say what is expected.
         if near:
-            return f"no class is called so; near it are {self._list(near)}"
+            return f"no such class; did you mean {self._list(near)}?"
         if not any(self.titles) and self.names == _numbers(len(self.names)):
-            return f"no names are known; expected numbers from 0 to {len(self.names) - 1}"
-        return "no class is called so; expected a number, a name or a synset id"
+            return (
+                f"this model has no class names; expected numbers from 0 to {len(self.names) - 1}"
+            )
+        return "no such class; expected a number, a name or a synset id"
 
     def _list(self, labels: Sequence[int]) -> str:
         listed = "; ".join(self.full_text(label) for label in labels[:_LISTED])
@@ -182,7 +184,7 @@ def read(run_dir: str, count: int) -> Classes:
     except (ValueError, KeyError, TypeError, AttributeError, tf.errors.OpError) as error:
         raise errors.UserError(
             f"{path}: expected names and titles of {count} classes ({files.first_line(error)}); "
-            "move the file away to go by numbers"
+            "move the file away to use numbers"
         ) from error
     return found
 

@@ -1,8 +1,8 @@
 """Directories of training data, and the input pipelines that read them.
 
-A directory holds records (`records.py`), or TensorFlow Datasets prepared it. Either way
-`open_directory` opens it. Pipelines give uint8 images; `records.to_float` makes them what the
-networks see, on the device.
+A directory holds records (`records.py`), or TensorFlow Datasets prepared it; `open_directory` opens
+either. Pipelines give uint8 images, which `records.to_float` converts on the device to the floats
+that the networks take.
 """
 
 import dataclasses
@@ -71,7 +71,7 @@ class _RecordDirectory:
         if self.info is not None:
             for path, fault in shard_faults(self.path, self.info):
                 raise errors.UserError(
-                    f"{path}: {fault}; put back what belongs together, or prepare the data again"
+                    f"{path}: {fault}; restore the missing files, or prepare the data again"
                 )
 
         files = [os.path.join(self.path, name) for name in names]
@@ -187,8 +187,8 @@ def refuse_unfinished(data_dir: str, info: Optional[dataset_info.DatasetInfo]) -
     """Raises errors.UserError for a directory that prepare_data has begun and not ended."""
     if info is None and tf.io.gfile.isdir(os.path.join(data_dir, dataset_info.WORK_DIRECTORY)):
         raise errors.UserError(
-            f"--data_dir={data_dir}: its preparation has not ended; run the same prepare_data "
-            "again, it finishes what is missing"
+            f"--data_dir={data_dir}: its preparation is unfinished; run the same prepare_data "
+            "command again to finish it"
         )
 
 

@@ -39,7 +39,7 @@ def reading(records: Records, note: Callable[[str], None] = lambda _: None) -> I
     try:
         yield
     except READ_ERRORS as error:
-        note("a record cannot be read; looking for it")
+        note("a record cannot be read; searching for it")
         fault = find_fault(records)
         if fault is None:
             raise

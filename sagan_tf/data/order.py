@@ -1,4 +1,4 @@
-"""The order in which records are read, which depends on the seed and the epoch alone.
+"""The order in which records are read, which depends only on the seed and the epoch.
 
 Records are read in *blocks*, a few neighbours of one file, so that a disk or a bucket is asked for
 some hundred kilobytes at a time. Every epoch puts all blocks into a new random order and cuts it

@@ -1,4 +1,4 @@
-"""The output directory of a preparation: kept from others, and taken up where a run was broken."""
+"""The output directory of a preparation: checked, locked, and resumed after a stop."""
 
 import contextlib
 import os
@@ -35,8 +35,8 @@ def writing(out: str) -> Iterator[None]:
     except _WRITE_ERRORS as error:
         words = getattr(error, "message", None) or str(error)
         raise errors.UserError(
-            f"--out={out}: cannot be written to ({words.splitlines()[0]}); free space or mend it: "
-            "the same command goes on with what is missing"
+            f"--out={out}: cannot be written to ({words.splitlines()[0]}); free space, or "
+            "make it writable; the same command then makes what is missing"
         ) from error
 
 
@@ -69,9 +69,11 @@ def refuse_other_data(out: str) -> None:
     if not os.path.isdir(out) or begun or dataset_info.read(out) is not None:
         return
 
-    # Refuse one that holds something else.
+    # Refuse one that holds something else. A README and folders are let be: `data/` of this project
+    # has them beside its records.
     for name in sorted(os.listdir(out)):
-        if not name.startswith(".") and name != "lost+found":
+        harmless = name.startswith((".", "README")) or os.path.isdir(os.path.join(out, name))
+        if not harmless:
             raise errors.UserError(
                 f"--out={out}: it holds other data ({name}); give an empty directory, or one that "
                 "does not exist"

@@ -135,8 +135,8 @@ class BestCheckpoints:
             return {}
         except ValueError as error:
             raise errors.UserError(
-                f"{path}: expected the lists of the best checkpoints ({error}); put it right, or "
-                "move it away to begin new ones"
+                f"{path}: expected the lists of the best checkpoints ({error}); correct it, or "
+                "move it away to begin new lists"
             ) from error
 
 

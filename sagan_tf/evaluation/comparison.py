@@ -1,4 +1,4 @@
-"""Comparison of a set of images with real ones: what both sides need, the scores, and the row."""
+"""Comparison of generated with real images: prepares both sides, scores, and writes the row."""
 
 import dataclasses
 import time

@@ -1,4 +1,4 @@
-"""Features of images: what the classifier makes of them on every device, and how long it takes."""
+"""Features of images: the classifier computes them on every device, and their time is measured."""
 
 import contextlib
 import math
@@ -229,7 +229,7 @@ def _joined(labels: list[Optional[np.ndarray]]) -> Optional[np.ndarray]:
 def _finite(name: str, values: np.ndarray) -> np.ndarray:
     if not np.isfinite(values).all():
         raise errors.UnusableCheckpoint(
-            f"{name}: the classifier's features of them are not finite; look at the images"
+            f"{name}: their features are not finite; look at the images"
         )
     return values
 

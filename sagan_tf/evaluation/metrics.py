@@ -1,10 +1,9 @@
-"""Formulas of the scores: IS, FID, KID, and what nearest neighbours say.
+"""Formulas of the scores: IS, FID, KID, and those from nearest neighbours.
 
-TF-GAN's own functions are called where it has one that needs no second copy of 50,000 images'
-features.
+These call TF-GAN's own functions, except those that need a second copy of 50,000 images' features.
 
 Features are float [images, features]: an array, or anything else that gives copies of its rows by
-`features[rows]`, such as `features.Pool`, whose rows stay on the disk.
+`features[rows]`. `features.Pool` is such an object; its rows stay on the disk.
 """
 
 import contextlib

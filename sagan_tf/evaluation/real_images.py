@@ -1,4 +1,4 @@
-"""Real images as a source, and their statistics: cached, computed now, or brought in a file."""
+"""The real images of an evaluation, and their statistics: cached, from a file, or computed."""
 
 import functools
 import hashlib

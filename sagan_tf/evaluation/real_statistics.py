@@ -88,14 +88,14 @@ def read(path: str, classifier: inception.Classifier) -> RealStats:
     size = len(moments.mu)
     if size != classifier.features:
         raise errors.UserError(
-            f"--real_stats={path}: it is of {size} features, and the classifier gives "
+            f"--real_stats={path}: it holds {size} features, but the classifier gives "
             f"{classifier.features}; take statistics that were made with this classifier"
         )
     for name, own in (("classifier_sha256", classifier.sha256), ("resize", classifier.resize)):
         if about.get(name, own) != own:
             raise errors.UserError(
-                f"--real_stats={path}: made with {name} {about[name]}, and the generated images "
-                f"are judged with {own}; take the same for both"
+                f"--real_stats={path}: made with {name} {about[name]}, but the generated images "
+                f"are scored with {own}; use the same for both"
             )
 
     # Say which file it is.

@@ -1,4 +1,4 @@
-"""Scores of one set of images: all that its features and the real ones' allow."""
+"""Scores of one set of images, computed from its features and those of the real images."""
 
 import dataclasses
 import math

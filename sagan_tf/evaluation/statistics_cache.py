@@ -1,4 +1,4 @@
-"""Cache of real images' statistics: files under a name that says all that they depend on."""
+"""Cache of real images' statistics: a fingerprint of all they depend on names each file."""
 
 import contextlib
 import dataclasses
@@ -119,7 +119,7 @@ class Cache:
         try:
             return self._read(path)
         except real_statistics.READ_ERRORS as error:
-            note(f"{path}: damaged or stale ({files.first_line(error)}); computing it anew")
+            note(f"{path}: damaged or stale ({files.first_line(error)}); computing it again")
             return None
 
     def _read(self, path: str) -> real_statistics.RealStats:
@@ -128,7 +128,7 @@ class Cache:
             found = {name: archive[name] for name in archive.files}
         pool_path = self._path(".features.npy")
         if json.loads(str(found["about"])) != self._key.facts:
-            raise ValueError("it is of other data")
+            raise ValueError("it belongs to other data")
         if files.sha256(pool_path) != str(found["features_sha256"]):
             raise ValueError("its features have changed since they were written")
 

@@ -145,7 +145,7 @@ class _Watcher:
             except (errors.UnusableCheckpoint, checkpoints.Unreadable) as error:
                 self._unusable.add((step, self._digest(step)))
                 self.faults.append(str(error))
-                self._evaluation.console.say(f"{error}; passed over")
+                self._evaluation.console.say(f"{error}; skipped")
                 continue
 
             # Bring up to date what follows from the scores.

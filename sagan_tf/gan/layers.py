@@ -1,7 +1,7 @@
-"""A factory of layers: the topology of a network is written once, its layers come from here.
+"""A factory of layers, so that the topology of a network is written only once.
 
-`SpectralLayers` makes the layers of training. `viewing.folding` has a factory with the same
-methods whose layers are Keras's own.
+`SpectralLayers` makes the layers for training. `viewing.folding` has a factory with the same
+methods; it makes Keras's own layers.
 """
 
 from typing import Optional

@@ -3,8 +3,8 @@
 Weights carry the reference's names (`w`, `biases`, `Matrix`, `u`, `gamma`, ...), so that a
 variable's path is its name in a reference checkpoint.
 
-Each layer moves its state (`u`, moving statistics) only where its call arguments say so: it is
-stored at once, or handed over in the `collection` given.
+Each layer changes its state (`u`, moving statistics) only where its call arguments say so. It
+stores the new state at once, or adds it to the given `collection`.
 """
 
 from collections.abc import Callable, Mapping

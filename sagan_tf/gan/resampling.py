@@ -1,7 +1,8 @@
-"""A map that doubles before a convolution, or halves after one.
+"""Upsampling before a convolution, and pooling after one.
 
-Both as they read and in fewer operations: the repeated, or averaged, places make several taps of
-the kernel see the same number, and those taps can be added up beforehand. Exact but for rounding.
+Both come as plain operations, and merged into fewer ones. In repeated or averaged positions several
+taps of the kernel see the same number, so the merged operation adds these taps up beforehand. The
+results are equal except for rounding.
 """
 
 from collections.abc import Callable

@@ -157,7 +157,7 @@ class Checkpoints:
                 faults.append(f"{path}: the checkpoint cannot be read ({line})")
             else:
                 for fault in faults:
-                    note(f"{fault}; passed over")
+                    note(f"{fault}; skipped")
                 return candidate
         if faults:
             raise Unreadable("; ".join(faults) + "; " + self._advice(step))

@@ -1,6 +1,6 @@
 """The event log of a run: `history.jsonl` in its directory, a line for each event.
 
-A line is never removed. The rows of `metrics.jsonl` are, when a killed run takes steps again.
+Lines are never removed. Rows of `metrics.jsonl` are removed when a killed run repeats steps.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Networks of a run with the weights of a checkpoint: the one way in which a run is opened."""
+"""Networks of a run with the weights of a checkpoint; the only code that opens a run."""
 
 from collections.abc import Callable
 from typing import Optional

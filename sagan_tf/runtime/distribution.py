@@ -1,4 +1,4 @@
-"""The `tf.distribute.Strategy` that the flags ask for, and what its workers share."""
+"""Choice of the `tf.distribute.Strategy` by the flags, and what its workers share."""
 
 import contextlib
 import json
@@ -228,7 +228,7 @@ def _multi_worker(config: TrainConfig) -> tf.distribute.Strategy:
     if not count:
         raise errors.UserError(
             "--strategy=multi_worker: expected the environment variable TF_CONFIG to name the "
-            'workers, another on each (README, "Several machines")'
+            'workers, with another index on each (docs/training.md, "Several machines")'
         )
 
     # Wait for them, but not for ever: TensorFlow itself would.
@@ -244,7 +244,8 @@ def _multi_worker(config: TrainConfig) -> tf.distribute.Strategy:
         except (ValueError, TypeError, RuntimeError, tf.errors.OpError) as error:
             raise errors.UserError(
                 f"TF_CONFIG={os.environ['TF_CONFIG']}: the workers cannot be joined "
-                f"({files.first_line(error)}); expected free host:port addresses that all reach"
+                f"({files.first_line(error)}); expected free host:port addresses that "
+                "every worker reaches"
             ) from error
 
 
@@ -328,6 +329,6 @@ def _cpu_devices(count: int) -> list[str]:
     devices = tf.config.list_logical_devices("CPU")
     if len(devices) < count:
         raise errors.UserError(
-            f"--num_devices={count}: TensorFlow has started with {len(devices)} CPU devices"
+            f"--num_devices={count}: TensorFlow has already started with {len(devices)} CPU devices"
         )
     return [device.name for device in devices[:count]]

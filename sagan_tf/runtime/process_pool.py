@@ -1,7 +1,7 @@
 """Process pool that maps a function over many items, in order. Standard library only.
 
-joblib's `Parallel(return_as="generator", pre_dispatch=...)` was tried in its place. It took all
-items of an endless iterator while its consumer paused, and its workers outlived a killed parent.
+We tried joblib's `Parallel(return_as="generator", pre_dispatch=...)` instead. It took all items of
+an endless iterator while its consumer paused, and its workers outlived a killed parent.
 """
 
 import collections
@@ -68,8 +68,8 @@ def ordered_map(
             yield from zip(taken, result.result())
     except futures.BrokenExecutor as error:
         raise errors.UserError(
-            f"--workers={workers}: a worker process died (of memory, or of a picture that kills "
-            "the decoder); the same command goes on, with fewer workers if it was memory"
+            f"--workers={workers}: a worker process died (out of memory, or a picture crashed "
+            "the decoder); start the same command again, with fewer workers if memory ran out"
         ) from error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

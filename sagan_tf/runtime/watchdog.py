@@ -1,4 +1,4 @@
-"""A program that kills the process that started it, unless that ends it in time.
+"""A watchdog process: it kills its parent unless the parent ends it in time.
 
     python watchdog.py PARENT SECONDS LINE
 

@@ -1,4 +1,4 @@
-"""The training loop: many steps on the devices, then a look at them, a report, a checkpoint."""
+"""The training loop: runs steps on the devices, checks them, reports, and saves."""
 
 import signal
 import time

@@ -91,7 +91,7 @@ def roll_back(
     number = int(rollbacks.numpy()) + 1
     if number > config.max_rollbacks:
         raise errors.UserError(
-            f"{fault}; --max_rollbacks={config.max_rollbacks} are used up"
+            f"{fault}; --max_rollbacks={config.max_rollbacks} is used up"
         ) from fault
 
     # Go back. The checkpoint may be older than the rollback before this one.

@@ -1,4 +1,4 @@
-"""Training from a config to a run directory: everything is prepared here, then the loop runs."""
+"""Training: prepares everything from the settings, then runs the loop."""
 
 import contextlib
 import os

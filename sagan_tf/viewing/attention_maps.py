@@ -78,7 +78,7 @@ def draw(config: AttentionConfig, stream: Optional[TextIO] = None) -> str:
     )
     if found.sigma_ratio == 0:
         title += ", not used yet"
-        say("sigma_ratio is 0: attention is not used yet, its maps are those of fresh weights")
+        say("sigma_ratio is 0: attention is not used yet; its maps are those of fresh weights")
 
     # Draw the figure, and write it with its values.
     panels = _panels(config, found)
@@ -115,7 +115,7 @@ def _attend_with_discriminator(
     if trained.is_exported(config.run):
         raise errors.UserError(
             f"--network=discriminator: {config.run} is an exported model, "
-            "which has a generator alone; give the run"
+            "which holds only a generator; give the run"
         )
     run_dir = directory.find_run(config.run)
     network, step = trained.open_discriminator(run_dir, config.step, note=note)
@@ -147,7 +147,7 @@ def _attend_with_discriminator(
 
 def _no_attention(config: AttentionConfig) -> errors.UserError:
     return errors.UserError(
-        f"--network={config.network}: that of {config.run} has no "
+        f"--network={config.network}: the {config.network} of {config.run} does not have an "
         "attention block (its type is baseline)"
     )
 
@@ -218,7 +218,7 @@ def _shared_queries(config: AttentionConfig, size: int, *, side: int) -> list[in
     points = [_point(part, config, size=size) for part in config.queries.split(";")]
     if len(points) > attention_figure.MAX_QUERIES:
         raise errors.UserError(
-            f"--queries={config.queries}: {len(points)} places; expected at "
+            f"--queries={config.queries}: {len(points)} positions; expected at "
             f"most {attention_figure.MAX_QUERIES}"
         )
 

@@ -1,4 +1,4 @@
-"""A trained generator for programs that know nothing of this project."""
+"""Export of a trained generator for programs that do not have this project."""
 
 import os
 import statistics
@@ -214,9 +214,9 @@ def check_folding(network: trained.Trained, original: generator.Generator) -> fl
     # Refuse a model that makes other images, or NaN.
     if not difference <= _FOLDING_TOLERANCE:
         raise errors.UserError(
-            f"{network.source}: with sigma and the statistics folded into its weights the "
-            f"generator makes images that differ by {difference:.1e}; expected rounding, at most "
-            f"{_FOLDING_TOLERANCE}. Its statistics may be degenerate: look at samples of this step"
+            f"{network.source}: the images of the generator with folded weights differ by "
+            f"{difference:.1e} from its own; expected rounding, at most {_FOLDING_TOLERANCE}. Its "
+            "statistics may be degenerate: look at samples of this step"
         )
     return difference
 

@@ -1,10 +1,10 @@
-"""The generator as it is after training, made of Keras's own layers and nothing else.
+"""The trained generator, built from Keras's own layers only.
 
-Spectral normalisation is done once (W / sigma becomes the kernel), batch norm's moving statistics
-go into the tables of each class, and `sigma_ratio` into the attention's last convolution. Such a
-model saves to `.keras` and loads without a line of ours.
+W / sigma becomes the kernel of each layer. Batch norm's moving statistics go into the tables of
+each class, and `sigma_ratio` into the attention's last convolution. Such a model saves to `.keras`
+and loads without this project's code.
 
-The topology is `generator.Generator`'s own, built with another factory of layers.
+`generator.Generator` defines the topology; another factory makes the layers.
 """
 
 from typing import Optional

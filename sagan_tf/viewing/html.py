@@ -1,6 +1,6 @@
-"""Pieces of a page that is one file: escaped text, tables, pictures in it, a slider.
+"""Parts of a page in one file: escaped text, tables, embedded pictures, a slider.
 
-Every argument that is not said to be HTML is text, and escaped here.
+Every argument is text and is escaped here, unless its description says that it is HTML.
 """
 
 import base64

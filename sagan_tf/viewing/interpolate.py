@@ -134,13 +134,13 @@ def _find_ends(config: SampleConfig, network: trained.Trained) -> tuple[list[int
     for name, found, value in (("seeds", seeds, config.seeds), ("classes", labels, config.classes)):
         if len(found) > 2:
             raise errors.UserError(
-                f"--{name}={value}: {len(found)} of them; expected one or two with --interpolate"
+                f"--{name}={value}: --interpolate takes one or two, not {len(found)}"
             )
 
     # Refuse one of each.
     if len(seeds) == len(labels) == 1:
         raise errors.UserError(
-            "--interpolate: expected two --seeds or two --classes with it, "
+            "--interpolate needs two --seeds or two --classes, "
             f"got --seeds={config.seeds} --classes={config.classes}"
         )
     return labels, seeds

@@ -1,8 +1,8 @@
-"""A report: what is known of a run, as one HTML file that needs no network and can be sent.
+"""The report of a run: one HTML file that loads nothing and can be sent.
 
-It is made of what a run leaves: config.json, metrics.jsonl, history.jsonl, sample grids, the newest
-checkpoint, and the scores beside it. It says in words what is not there yet, and what an older
-release did not record. It neither writes to the run nor locks it, so the run can be at work.
+Its sources are config.json, metrics.jsonl, history.jsonl, sample grids, the newest checkpoint, and
+the scores beside it. It says what does not exist yet, and what an older release did not record. It
+neither writes to the run nor locks it, so the run may be training.
 """
 
 import dataclasses

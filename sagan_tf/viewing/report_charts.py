@@ -1,4 +1,4 @@
-"""Charts of the report: which quantities are drawn, in which order, and what is said of them."""
+"""Charts of the report: their quantities, their order, and their captions."""
 
 import types
 from collections.abc import Mapping, Sequence

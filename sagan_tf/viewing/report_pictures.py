@@ -1,4 +1,4 @@
-"""Pictures of the report: sample grids, and what the newest checkpoint makes and looks at."""
+"""Pictures of the report: sample grids, and the newest checkpoint's images and attention maps."""
 
 import os
 from collections.abc import Callable, Sequence

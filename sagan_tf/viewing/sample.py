@@ -178,7 +178,7 @@ def _path_of_grid(out: str, count: int) -> str:
         return ""
     if os.path.lexists(beside):
         raise errors.UserError(
-            f"--out={out}: {beside}, where their grid goes, is there already; choose another name"
+            f"--out={out}: {beside}, the file of their grid, exists already; choose another name"
         )
     files.require_writable_output("out", beside)
     return beside

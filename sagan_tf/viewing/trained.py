@@ -1,4 +1,4 @@
-"""A generator that has been trained, from a run's checkpoint or from a model that was exported."""
+"""A trained generator, from a run's checkpoint or an exported model."""
 
 import os
 import zipfile
@@ -161,7 +161,7 @@ def open_model(
       path: a run, as of `directory.find_run`, or what `export.export` wrote.
       step: step of the checkpoint; -1: the newest that can be read.
       use_ema: whether to take the moving average.
-      note: told of checkpoints that were passed over.
+      note: told of checkpoints that were skipped.
       batch_size: images at a time; 0: what suits the device.
     Raises:
       errors.UserError: neither is there, or it is not what is asked for.
@@ -249,7 +249,7 @@ def _open_exported(path: str, step: int, *, use_ema: bool, batch_size: int) -> T
 
     # Refuse what the model does not hold.
     if step not in (-1, card.step):
-        raise errors.UserError(f"--step={step}: {path} holds step {card.step} only")
+        raise errors.UserError(f"--step={step}: {path} holds only step {card.step}")
     if use_ema and not card.use_ema:
         raise errors.UserError(f"--use_ema: {path} was exported without --use_ema")
     return Trained(network, card, source=path, batch_size=batch_size)

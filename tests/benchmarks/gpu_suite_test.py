@@ -70,7 +70,7 @@ def test_gpu_suite_goes_on_after_a_measurement_that_fails(tmp_path, monkeypatch,
 
 def test_gpu_suite_wants_a_gpu_or_flags(tmp_path, monkeypatch):
     monkeypatch.setattr(environment, "environment", dict)
-    with pytest.raises(errors.UserError, match="--flags=: there is no GPU here"):
+    with pytest.raises(errors.UserError, match="--flags=: this machine has no GPU"):
         gpu_suite.run(config.GpuSuiteConfig(str(tmp_path / "gpu.json")))
     assert not list(tmp_path.iterdir())
 

@@ -71,5 +71,5 @@ def test_without_the_profiler_s_module_kernels_are_not_seen(monkeypatch, capsys)
 
     assert without.kernel_classes(call, False) == {}
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("kernels are not seen: TensorFlow ")
+    assert line.startswith("the kernels are unknown: TensorFlow ")
     assert without.shares({}) == ""

@@ -30,8 +30,8 @@ def test_setting_is_changed_by_the_names_of_flags():
         ("speed=9", "--compare=speed=9: expected name=value of training's flags, got speed=9"),
         ("num_blocks=3", "got num_blocks=3"),
         ("jit_compile", "got jit_compile"),
-        ("gf_dim=wide", "--compare=gf_dim=wide: wide is no int"),
-        ("jit_compile=maybe", "maybe is no bool"),
+        ("gf_dim=wide", "--compare=gf_dim=wide: wide is not of type int"),
+        ("jit_compile=maybe", "maybe is not of type bool"),
         (
             "mixed_precision=int8",
             "--mixed_precision=int8: expected one of float32, bfloat16, float16",

@@ -679,5 +679,5 @@ def test_other_pictures_of_the_same_size_in_bytes_are_named(told):
 def test_unfinished_preparation_is_refused(data):
     six(data)
     (data / ".prepare").mkdir()
-    with pytest.raises(errors.UserError, match="its preparation has not ended"):
+    with pytest.raises(errors.UserError, match="its preparation is unfinished"):
         check(data)

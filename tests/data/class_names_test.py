@@ -36,13 +36,13 @@ def test_classes_are_found_by_number_name_id_or_beginning(asked, found):
         ("3-1", "--classes=3-1: expected numbers from 0 to 4"),
         (
             "crane",
-            "--classes=crane: 2 classes are called so: 1 n2 crane; 2 n3 crane, derrick; give "
+            "--classes=crane matches 2 classes: 1 n2 crane; 2 n3 crane, derrick; give "
             "more of the name, the synset id or the number",
         ),
-        ("great", "--classes=great: 2 classes are called so: 3 n4 great white shark; 4 n21"),
-        ("tehcn", "--classes=tehcn: no class is called so; near it are 0 n1 tench, Tinca tinca"),
-        ("shark", "--classes=shark: no class is called so; near it are 3 n4 great white shark"),
-        ("zzz", "--classes=zzz: no class is called so; expected a number, a name or a synset id"),
+        ("great", "--classes=great matches 2 classes: 3 n4 great white shark; 4 n21"),
+        ("tehcn", "--classes=tehcn: no such class; did you mean 0 n1 tench, Tinca tinca?"),
+        ("shark", "--classes=shark: no such class; did you mean 3 n4 great white shark"),
+        ("zzz", "--classes=zzz: no such class; expected a number, a name or a synset id"),
         ("9" * 5000, "--classes=999"),
         (" , ", "--classes= , : expected numbers, names or synset ids"),
     ],
@@ -65,7 +65,9 @@ def test_of_a_thousand_nameless_classes_imagenet_is_meant():
 def test_nameless_classes_go_by_number():
     ten = class_names.make(None, None, count=10)
     assert (ten.text(3), ten.full_text(3)) == ("class 3", "3")
-    with pytest.raises(errors.UserError, match="no names are known; expected numbers from 0 to 9$"):
+    with pytest.raises(
+        errors.UserError, match="this model has no class names; expected numbers from 0 to 9$"
+    ):
         ten.find("three")
 
 

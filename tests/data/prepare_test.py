@@ -190,6 +190,23 @@ def test_other_data_is_refused(source, tmp_path):
         prepare(source, tmp_path / "letters.txt")
 
 
+def test_records_may_stand_beside_a_readme_and_folders(source, finished, tmp_path):
+    """So `--out ./data` works in a clone, where `data` has a README and the embedded digits."""
+    (tmp_path / "README.md").write_text("Data")
+    (tmp_path / "digits").mkdir()
+    (tmp_path / "digits" / "digits-00000-of-00004.tfrecords").touch()
+    prepare(source, tmp_path)
+    shards = sorted(path.name for path in tmp_path.glob("*.tfrecords"))
+    assert shards == sorted(path.name for path in finished[0].glob("*.tfrecords"))
+
+    # What `dataset.json` does not name is not missed: the directory opens.
+    opened = dataset.open_directory(str(tmp_path))
+    assert len(opened.records(32, number_classes=len(finished[1].class_names)).files) == 4
+
+    # The same command again finds its own work.
+    prepare(source, tmp_path)
+
+
 def test_out_within_the_source_is_refused(tmp_path):
     source = make_pictures(tmp_path / "source", {"ant": 1})
     with pytest.raises(errors.UserError, match="it lies in --source=.*, and would be taken for a"):
@@ -318,7 +335,7 @@ def test_training_refuses_what_is_not_finished(source, tmp_path):
     info = prepare(source, tmp_path / "out")
     (tmp_path / "out" / "dataset.json").rename(tmp_path / "kept")
     (tmp_path / "out" / ".prepare").mkdir()
-    with pytest.raises(errors.UserError, match="its preparation has not ended; run the same"):
+    with pytest.raises(errors.UserError, match="its preparation is unfinished; run the same"):
         dataset.open_records(str(tmp_path / "out"), 32, number_classes=3)
     assert info.records == 45
 

@@ -25,11 +25,11 @@ def test_statistics_as_pytorch_fid_writes_them(obtain, tmp_path):
         ({"mu": np.full(64, np.nan), "sigma": np.eye(64)}, "finite"),
         (
             {"mu": np.zeros(8), "sigma": np.eye(8)},
-            "it is of 8 features, and the classifier gives 64",
+            "it holds 8 features, but the classifier gives 64",
         ),
         (
             {"mu": np.zeros(64), "sigma": np.eye(64), "about": '{"classifier_sha256": "abc"}'},
-            "made with classifier_sha256 abc, and the generated images are judged with",
+            "made with classifier_sha256 abc, but the generated images are scored with",
         ),
         ({"mu": np.zeros(64), "sigma": np.eye(64), "about": "{"}, "expected an .npz"),
         ({"mu": np.zeros(64), "sigma": np.eye(64), "about": "[]"}, r"about is \[\], and no"),

@@ -118,7 +118,7 @@ def test_cache_of_something_else_under_this_name_is_not_taken(obtain_again, tmp_
     np.savez(path, **content)
     _, lines, read = obtain_again()
     assert read
-    assert "it is of other data" in lines[0]
+    assert "it belongs to other data" in lines[0]
 
 
 def test_unfinished_computation_leaves_nothing_that_is_taken(obtain, tmp_path, monkeypatch):

@@ -91,7 +91,7 @@ def test_newest_readable_checkpoint_is_taken(tmp_path, damage):
     assert target["net/w"].numpy().tolist() == [1.0, 1.0]
     assert len(notes) == 1
     assert notes[0].startswith(f"{tmp_path}/ckpt-2: the checkpoint cannot be read (")
-    assert notes[0].endswith("; passed over")
+    assert notes[0].endswith("; skipped")
     with pytest.raises(
         errors.UserError,
         match=("ckpt-2: the checkpoint cannot be read .* there is a checkpoint of step 1$"),

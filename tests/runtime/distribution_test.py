@@ -25,7 +25,9 @@ def test_towers_that_do_not_divide_are_refused():
 
 
 def test_too_many_devices_are_refused():
-    with pytest.raises(errors.UserError, match="--num_devices=8: TensorFlow has started with 4"):
+    with pytest.raises(
+        errors.UserError, match="--num_devices=8: TensorFlow has already started with 4"
+    ):
         distribution.make_strategy(config.TrainConfig(num_towers=8, num_devices=8))
 
 

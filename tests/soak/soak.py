@@ -75,8 +75,8 @@ class Soak:
             *self.flags("--max_steps=100000000"),
             env=processes.environment(PYTHONPATH=f"{self.path}:{ROOT}"),
         )
-        line = processes.wait_for(process, r".*(: starting$|continuing from step |; passed over$)")
-        if "passed over" in line:
+        line = processes.wait_for(process, r".*(: starting$|continuing from step |; skipped$)")
+        if "; skipped" in line:
             assert self.damaged, line  # nothing but our own damage may need that
             line = processes.wait_for(process, ".*continuing from step ")
         self.damaged = False

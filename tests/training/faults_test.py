@@ -182,7 +182,7 @@ def test_kill_inside_a_save_leaves_a_checkpoint_whole_or_invisible(
     )
     out = small_runs.train(config.DataConfig(data_dir=data), train_config, PLAIN_MODEL)
     assert f"continuing from step {step - 1}\n" in out
-    assert "passed over" not in out
+    assert "; skipped" not in out
     assert out.rstrip().endswith(f"done: step {step}, {path}/imagenet_2")
     assert files_of_step(path / "imagenet_2", step) == [
         f"ckpt-{step}.data-00000-of-00001",

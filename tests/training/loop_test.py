@@ -103,7 +103,7 @@ def test_rollbacks_are_counted_and_end(tmp_path, data):
         r"\[0\]; --max_rollbacks",
         str(error.value),
     )
-    assert str(error.value).endswith("; --max_rollbacks=1 are used up")
+    assert str(error.value).endswith("; --max_rollbacks=1 is used up")
     lines = stream.getvalue().splitlines()
     notes = [line for line in lines if "with other random numbers" in line]
     assert len(notes) == 1
@@ -161,7 +161,7 @@ def test_signal_while_steps_are_traced_ends_the_run_at_once(tmp_path, data, monk
     with pytest.raises(errors.Interrupted) as stop:
         train(data, settings(tmp_path), PLAIN_MODEL)
     assert stop.value.signal == signal.SIGTERM
-    assert str(stop.value) == "SIGTERM: nothing was under way yet; the same command continues"
+    assert str(stop.value) == "SIGTERM: training had not begun; the same command continues"
 
 
 def test_damaged_record_met_in_training_is_named(tmp_path, data):

@@ -18,7 +18,7 @@ def test_signal_is_noted_once_and_the_handlers_come_back():
 
 def test_signal_before_the_steps_ends_at_once():
     with (
-        pytest.raises(errors.Interrupted, match="SIGTERM: nothing was under way") as error,
+        pytest.raises(errors.Interrupted, match="SIGTERM: training had not begun") as error,
         signals.StopSignals(),
     ):
         os.kill(os.getpid(), signal.SIGTERM)

@@ -92,12 +92,12 @@ def test_at_zero_it_says_that_attention_is_not_used_yet(tmp_path):
     [
         ({"queries": "32,0"}, "--queries=32,0: expected spread, grid, or pixels x,y from 0 to 31"),
         ({"queries": "a"}, "--queries=a: expected"),
-        ({"queries": ";".join(["1,1"] * 9)}, "9 places; expected at most 8"),
+        ({"queries": ";".join(["1,1"] * 9)}, "9 positions; expected at most 8"),
         (
             {"network": "discriminator", "images": "absent.png"},
             "--images=absent.png: expected a pict",
         ),
-        ({"classes": "goldfsh"}, "--classes=goldfsh: no class"),
+        ({"classes": "goldfsh"}, "--classes=goldfsh: no such class"),
         ({"out": "/dev/null/a.png"}, "--out=/dev/null/a.png: cannot be written to"),
     ],
 )
@@ -110,7 +110,7 @@ def test_what_cannot_be_done_is_one_line(tiny_run, tmp_path, options, message):
 
 def test_networks_without_attention_are_one_line(plain_run, tmp_path):
     for network in ("generator", "discriminator"):
-        with pytest.raises(errors.UserError, match=f"--network={network}: .* no attention block"):
+        with pytest.raises(errors.UserError, match=f"--network={network}: .* does not have an attention"):
             draw(plain_run, tmp_path, network=network)
 
 

@@ -181,7 +181,7 @@ def test_tools_take_an_exported_model(exported, tiny_run, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"step": 6}, "--step=6: .* holds step 5 only"), ({"use_ema": True}, "--use_ema: .* without")],
+    [({"step": 6}, "--step=6: .* holds only step 5"), ({"use_ema": True}, "--use_ema: .* without")],
 )
 def test_exported_model_is_what_it_is(exported, options, message):
     with pytest.raises(errors.UserError, match=message):
@@ -215,7 +215,7 @@ def test_what_makes_other_images_is_refused(exported, network, tiny_run):
     folded_average = trained.Trained(folding.fold(average), card, source=tiny_run)
     with pytest.raises(OSError, match="what was read back makes images that differ by "):
         viewing_export.check_export(folded_average, exported[0])
-    with pytest.raises(errors.UserError, match="generator makes images that differ by .*rounding"):
+    with pytest.raises(errors.UserError, match="with folded weights differ by .*rounding"):
         viewing_export.check_folding(network, average)
 
 

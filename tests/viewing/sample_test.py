@@ -85,19 +85,22 @@ def test_average_is_another_generator(tiny_run, tmp_path):
     [
         (
             {"classes": "goldfsh"},
-            "--classes=goldfsh: no class is called so; near it are 1 n01443537",
+            "--classes=goldfsh: no such class; did you mean 1 n01443537",
         ),
         ({"step": 7}, "--step=7: "),
         (
             {"interpolate": True, "seeds": "1"},
-            "--interpolate: expected two --seeds or two --classes",
+            "--interpolate needs two --seeds or two --classes",
         ),
-        ({"interpolate": True, "seeds": "1-3"}, "--seeds=1-3: 3 of them; expected one or two"),
+        (
+            {"interpolate": True, "seeds": "1-3"},
+            "--seeds=1-3: --interpolate takes one or two, not 3",
+        ),
         ({"out": "{tmp}/file/a.png"}, "--out={tmp}/file/a.png: cannot be written to"),
         ({"out": "{tmp}/full"}, "--out={tmp}/full: it is not empty (1 inside)"),
         (
             {"out": "{tmp}/taken"},
-            "--out={tmp}/taken: {tmp}/taken.png, where their grid goes, is there",
+            "--out={tmp}/taken: {tmp}/taken.png, the file of their grid, exists",
         ),
         (
             {"seeds": "0-3000", "out": "{tmp}/a.png"},
