@@ -64,14 +64,15 @@ class TrainConfig:
 
     checkpoint_dir: str = fields.option(
         "checkpoint",
-        "Directory of runs. This run lives in <checkpoint_dir>/imagenet_<batch_size>.",
+        "Directory of runs. This run has a directory of its own in it.",
         group="Run",
         reference="train_imagenet.py:40",
     )
     run_name: Optional[str] = fields.option(
         None,
-        "Name of this run's directory in --checkpoint_dir, in the place of imagenet_<batch_size>. "
-        "(Not in the reference.)",
+        "Name of this run's directory in --checkpoint_dir.",
+        group="Run",
+        meaning="imagenet_BATCH_SIZE, as in the reference",
     )
     batch_size: int = fields.option(
         64,

@@ -38,7 +38,7 @@ def test_forward_passes_of_the_networks(what):
 
 def test_too_little_memory_is_one_line_that_names_the_flags():
     with (
-        pytest.raises(errors.UserError, match="--batch_size=2 --num_towers=2: they need more memory"),
+        pytest.raises(errors.UserError, match="batch_size=2 --num_towers=2: they need more memory"),
         workload.enough_memory(SETTING.train),
     ):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")

@@ -110,7 +110,8 @@ def test_what_cannot_be_done_is_one_line(tiny_run, tmp_path, options, message):
 
 def test_networks_without_attention_are_one_line(plain_run, tmp_path):
     for network in ("generator", "discriminator"):
-        with pytest.raises(errors.UserError, match=f"--network={network}: .* does not have an attention"):
+        message = f"--network={network}: .* does not have an attention"
+        with pytest.raises(errors.UserError, match=message):
             draw(plain_run, tmp_path, network=network)
 
 
