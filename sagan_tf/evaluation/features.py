@@ -229,7 +229,7 @@ def _joined(labels: list[Optional[np.ndarray]]) -> Optional[np.ndarray]:
 def _finite(name: str, values: np.ndarray) -> np.ndarray:
     if not np.isfinite(values).all():
         raise errors.UnusableCheckpoint(
-            f"{name}: their features are not finite; look at the images"
+            f"{name}: the classifier's features of these images are not finite; look at the images"
         )
     return values
 

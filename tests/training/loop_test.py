@@ -150,7 +150,9 @@ def test_signal_while_steps_are_traced_ends_the_run_at_once(tmp_path, data, monk
         del gan, seed
 
         def iteration(_):
-            # The thread that Python's handlers run in; a replica is traced in another one.
+            # The thread that Python's handlers run in; a replica is traced in another one, and that
+            # one waits.
+            time.sleep(0.5)
             signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
             time.sleep(5)  # Python's handler comes between two of that thread's instructions.
             raise AssertionError("the signal was not heard")
