@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
+# One process of tests more than cores: some tests wait for processes. At most four.
+WORKERS := $(shell $(PYTHON) -c "import os; print(min(4, (os.cpu_count() or 1) + 1))")
 
 .PHONY: demo test test-quick lint
 
@@ -9,10 +11,10 @@ demo: $(VENV)/.installed
 	$(RUN) -m sagan_tf.tools.demo
 
 test: lint
-	$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-quick: $(VENV)/.installed
-	$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not process and not browser"
+	$(RUN) -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not process and not browser"
 
 lint: $(VENV)/.installed
 	$(RUN) -m ruff check .
