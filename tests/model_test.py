@@ -53,6 +53,7 @@ def fixture_loaded(golden_run, request):
     return gan, numbers
 
 
+@pytest.mark.slow
 def test_forwards_match_the_reference(loaded):
     gan, numbers = loaded
     z, labels = numbers["in/g0/z"], numbers["in/g0/fake_labels"]
@@ -271,6 +272,7 @@ def test_batch_norm_across_devices_is_batch_norm_on_one():
     assert_same_walk(walk, model_config=PLAIN_MODEL, bn_group=4)
 
 
+@pytest.mark.slow
 def test_batch_norm_group_matters():
     losses = [
         one_device(model_config=PLAIN_MODEL, **settings)[0][0]
@@ -280,6 +282,7 @@ def test_batch_norm_group_matters():
     assert not np.allclose(losses[1], losses[2], rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", [1, 2])
 def test_average_of_the_generator(devices):
     """By hand: a copy before step 2, then 0.9 of itself and 0.1 of the generator."""
@@ -307,6 +310,7 @@ def test_average_of_the_generator(devices):
     assert {model.AVERAGE + path for path in expected} <= set(gan.state())
 
 
+@pytest.mark.slow
 def test_samples_of_the_average_are_those_of_its_weights(tiny):
     gan = model.SAGAN(
         TINY_MODEL, config.TrainConfig(batch_size=4, num_towers=1, ema_decay=0.5, use_ema=True)
@@ -338,6 +342,7 @@ def test_gradient_norm_is_that_of_what_adam_took(tiny):
         assert float(norm) == pytest.approx(np.sqrt(sum((m**2).sum() for m in moments)), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_bfloat16_keeps_variables_and_results_in_float32(tiny):
     _, z, labels, images = tiny
     gan = model.SAGAN(
@@ -357,6 +362,7 @@ def test_bfloat16_keeps_variables_and_results_in_float32(tiny):
     assert np.isfinite(float(gan.d_step(images, labels, z, labels)["d_loss"]))
 
 
+@pytest.mark.slow
 def test_steps_run_inside_strategy_run():
     strategy = distribution.make_strategy(config.TrainConfig(num_devices=2))
     with strategy.scope():
@@ -367,6 +373,7 @@ def test_steps_run_inside_strategy_run():
     assert gan.g_optimizer.iterations.numpy() == 1
 
 
+@pytest.mark.slow
 def test_sample_does_not_depend_on_the_batch_size(tiny):
     gan, *_ = tiny
     z, labels = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32), [0, 1, 2, 0, 1]
@@ -394,6 +401,7 @@ def test_compiled_parts_walk_as_uncompiled_ones_and_are_traced_once(monkeypatch)
     assert_same_walk(walk, model_config=PLAIN_MODEL)
 
 
+@pytest.mark.slow
 def test_float16_is_near_float32_and_scales_its_losses(monkeypatch):
     monkeypatch.setattr(optimizers.LossScale, "initial", 16.0)  # These gradients are large.
     gan, found, _ = iterations(mixed_precision="float16")

@@ -65,6 +65,7 @@ def test_names_are_the_references(golden_run):
     assert shapes == {k[5:]: v.shape for k, v in numbers.items() if k.startswith("init/")}
 
 
+@pytest.mark.slow
 def test_optimizer_names_are_those_tensorflow_1_makes(trained):
     gan = trained
     trainable = {"d": {}, "g": {}}
@@ -104,6 +105,7 @@ def test_written_checkpoint_is_restored_by_tensorflow_1(trained, tmp_path):
     assert restored["beta2_power"] == pytest.approx(0.999**3)
 
 
+@pytest.mark.slow
 def test_checkpoint_that_tensorflow_1_saved_is_read(trained, other, tmp_path):
     arrays = reference_checkpoint.variables(trained, optimizer=True)
     path = str(tmp_path / "model.ckpt")

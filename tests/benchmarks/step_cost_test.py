@@ -6,6 +6,7 @@ from sagan_tf.benchmarks.setting import Setting
 from tests.testing import TINY_MODEL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("what", "gflop"), [("generator", 18.2), ("discriminator", 9.4)])
 def test_forward_passes_at_the_paper_s_size(what, gflop):
     """An independent count by hand, attention left out (which is 0.17 GFLOP in each)."""
@@ -16,6 +17,7 @@ def test_forward_passes_at_the_paper_s_size(what, gflop):
     assert found.total_flop / 2e9 == pytest.approx(gflop + 0.17, rel=0.02)
 
 
+@pytest.mark.slow
 def test_rewrites_take_four_ninths_of_what_they_rewrite():
     settings = [
         Setting(TINY_MODEL, config.TrainConfig(batch_size=2, num_towers=1, optimizations=names))

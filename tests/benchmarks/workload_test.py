@@ -26,6 +26,7 @@ def test_step_is_that_of_the_training_loop():
         assert {"optimizer", "product", "element by element"} <= set(kinds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["generator", "discriminator", "generate"])
 def test_forward_passes_of_the_networks(what):
     with workload.random_records(SETTING) as data:

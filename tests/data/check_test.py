@@ -102,6 +102,7 @@ def six(directory, change=None, encoding="png"):
 # Sound data.
 
 
+@pytest.mark.slow
 def test_sound_data_have_no_faults_and_a_summary(tmp_path):
     make_data(tmp_path / "data")
     size = sum(path.stat().st_size for path in (tmp_path / "data").iterdir())
@@ -132,6 +133,7 @@ def test_grid_shows_the_first_image_of_each_class(data, tmp_path):
         assert caption.min() < 128 < caption.max()  # there are letters
 
 
+@pytest.mark.slow
 def test_grid_of_many_classes_has_forty_pictures_of_evenly_chosen_ones(data, tmp_path):
     images = random_images(95)
     write_records(data / "a.tfrecords", images, range(95), "png")
@@ -184,6 +186,7 @@ def test_records_of_the_references_converter_are_sound(data, tmp_path):
 # Damaged files.
 
 
+@pytest.mark.slow
 def test_damaged_payloads_are_named_and_the_others_are_read(data):
     """Three batches of 64: damage inside, at the end and at the beginning of one; one is whole."""
     path = data / "a.tfrecords"
@@ -201,6 +204,7 @@ def test_damaged_payloads_are_named_and_the_others_are_read(data):
     assert summary[-1] == "FAULTY: damaged record: 3"
 
 
+@pytest.mark.slow
 def test_damaged_checksums_are_named(data):
     """That of a header, and that of a payload."""
     path, _ = six(data)
@@ -212,6 +216,7 @@ def test_damaged_checksums_are_named(data):
     assert summary[0].startswith("4 readable records")
 
 
+@pytest.mark.slow
 def test_first_record_may_be_the_damaged_one(data):
     """The size is that of the first record that can be read."""
     path, _ = six(data)
@@ -220,6 +225,7 @@ def test_first_record_may_be_the_damaged_one(data):
     assert summary[0].startswith("5 readable records in 1 file")
 
 
+@pytest.mark.slow
 def test_files_with_a_damaged_end_are_named(data):
     """Cut in the last checksum, in a payload, in a header; bytes too many; a damaged length."""
     whole, expected = six(data)[0].read_bytes(), []
@@ -285,6 +291,7 @@ def two_labels(feature):
     feature["label"].int64_list.value.append(1)
 
 
+@pytest.mark.slow
 def test_unfit_records_are_named(data):
     jpeg = images_pixels.encode(random_images(1)[0], "jpeg")
     any_words = f".*; {re.escape(EXPECTED)}"
@@ -337,6 +344,7 @@ def test_size_and_classes_may_be_given(data):
     assert_faults(data, expected, image_size=32, number_classes=2)
 
 
+@pytest.mark.slow
 def test_first_record_may_be_the_unfit_one(data):
     path, _ = six(data, {0: garbage})
     faults, lines = check(data)
@@ -526,6 +534,7 @@ def test_shard_of_another_size_is_named(told):
     )
 
 
+@pytest.mark.slow
 def test_wrong_counts_are_named(told):
     """Files of the right size with another label in one record."""
     data, info = told
@@ -541,6 +550,7 @@ def test_wrong_counts_are_named(told):
     )
 
 
+@pytest.mark.slow
 def test_damaged_record_is_missed_in_its_class(told):
     data, _ = told
     path = data / "s-1.tfrecords"
@@ -631,6 +641,7 @@ def test_expected_is_what_the_records_or_their_description_say(data, told):
 # The command.
 
 
+@pytest.mark.slow
 def test_command_leaves_with_0_where_data_are_sound(tmp_path, monkeypatch, capsys):
     grid = tmp_path / "sound.png"
     given = config.CheckConfig(make_data(tmp_path / "sound"), grid=str(grid))

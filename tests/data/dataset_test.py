@@ -49,6 +49,7 @@ def fixture_sorted_data(tmp_path_factory):
     return dataset.open_records(str(path), 32, number_classes=3)
 
 
+@pytest.mark.slow
 def test_training_covers_each_epoch_and_carries_the_remainder_over(sorted_data):
     batches = dataset.training_batches(sorted_data, config.DataConfig(), batch_size=7, seed=0)
     seen = order_of(batches, 400)
@@ -98,6 +99,7 @@ def fixture_whole_order(numbers):
     return order
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("buffer", [1, 80, 100_000])
 def test_order_depends_on_seed_and_epoch_alone(numbers, whole_order, buffer):
     first = whole_order(buffer)[:300]
@@ -111,6 +113,7 @@ def test_order_depends_on_seed_and_epoch_alone(numbers, whole_order, buffer):
     assert order_of(other, 300) != first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("buffer", [1, 80, 100_000])
 @pytest.mark.parametrize("start", [1, 130, 199, 200, 201, 437])
 def test_continued_pipeline_goes_on_where_it_stopped(numbers, whole_order, buffer, start):
@@ -126,6 +129,7 @@ def test_order_of_images_is_that_of_their_numbers(sorted_data, whole_order):
     assert order_of(batches, 500) == whole_order(80)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("workers", "replicas"), [(1, 4), (2, 1), (2, 2), (3, 4)])
 def test_shards_of_workers_put_together_are_the_batch(sorted_data, whole_order, workers, replicas):
     """Each device takes its part of every batch of 24, devices in order; start is counted whole."""
@@ -146,6 +150,7 @@ def test_shards_of_workers_put_together_are_the_batch(sorted_data, whole_order, 
     assert parts.transpose(1, 0, 2).ravel().tolist() == whole_order(80)[30 : 30 + 240]
 
 
+@pytest.mark.slow
 def test_continued_pipeline_decodes_nothing_of_what_it_skips(tmp_path):
     """Records that cannot be decoded stand in the part that is skipped: nobody notices."""
     data = config.DataConfig(shuffle_buffer_size=100_000)
@@ -183,6 +188,7 @@ def test_shuffle_is_bounded_by_records_and_by_memory(sorted_data):
     )
 
 
+@pytest.mark.slow
 def test_evaluation_batches_give_no_image_twice(sorted_data):
     batches = dataset.evaluation_batches(sorted_data, 190, batch_size=40, seed=0)
     parts = [x.numpy()[:, 0, 0, 0] for x, _ in batches]
@@ -268,6 +274,7 @@ def test_describe_refuses_a_file_that_is_not_made_of_records(tmp_path):
         dataset.describe(records_in(tmp_path))
 
 
+@pytest.mark.slow
 def test_describe_refuses_a_directory_with_a_records_name(tmp_path):
     make_data(tmp_path)
     (tmp_path / "z.tfrecords").mkdir()
@@ -280,6 +287,7 @@ def test_directory_name_may_hold_glob_characters(tmp_path):
     assert len(records_in(tmp_path / "glob[1]*").files) == 2
 
 
+@pytest.mark.slow
 def test_record_without_image_is_named(tmp_path):
     with tf.io.TFRecordWriter(str(tmp_path / "a.tfrecords")) as writer:
         writer.write(tf.train.Example().SerializeToString())
@@ -287,6 +295,7 @@ def test_record_without_image_is_named(tmp_path):
         records_in(tmp_path)
 
 
+@pytest.mark.slow
 def test_committed_digits_are_whole():
     records = dataset.open_records("data/digits", 32, number_classes=10)
     assert faults.find_fault(records) is None

@@ -25,6 +25,7 @@ def test_changed_files_are_named(tmp_path):
     assert faults.find_change(opened, removed=False) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "classes", "message"),
     [
@@ -50,6 +51,7 @@ def test_unfit_record_is_named(tmp_path, size, classes, message):
     )
 
 
+@pytest.mark.slow
 def test_corrupt_and_truncated_records_are_named(tmp_path):
     make_data(tmp_path, count=12, shards=2)
     path = tmp_path / "part-1.tfrecords"

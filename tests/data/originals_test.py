@@ -42,6 +42,7 @@ def check_directory(path, **flags):
     return faults, stream.getvalue()
 
 
+@pytest.mark.slow
 def test_faults_name_the_users_files_and_say_what_to_do(prepared):
     """The two equal pictures may lie in different splits."""
     faults, printed = check_directory(prepared / "out")

@@ -126,6 +126,7 @@ def test_seed_changes_the_order_alone(source, finished, tmp_path):
     assert sorted(before) == sorted(after)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("encoding", "kind"), [("png", "PNG"), ("jpeg", "JPEG")])
 def test_encodings(source, finished, tmp_path, encoding, kind):
     prepare(source, tmp_path / "out", encoding=encoding, quality=90)
@@ -289,6 +290,7 @@ def test_limit_stops_the_work_before_the_end(tmp_path):
     assert len(list((tmp_path / "out").glob("*.tfrecords"))) <= 6
 
 
+@pytest.mark.slow
 def test_validation_split_has_its_own_records(source, finished, tmp_path):
     stream = io.StringIO()
     info = prepare(source, tmp_path / "out", stream, validation=0.2)
@@ -439,6 +441,7 @@ def test_too_many_pictures_without_utf8_are_an_error_that_can_be_printed(tmp_pat
     assert r"ant/\udcff\n.png: empty file" in str(error.value).encode("ascii").decode()
 
 
+@pytest.mark.slow
 def test_prepared_data_is_sound(finished, tmp_path):
     faults = check.check(
         config.CheckConfig(str(finished[0]), grid=str(tmp_path / "grid.png")), io.StringIO()

@@ -56,6 +56,7 @@ def expected(folder, label_of):
     )
 
 
+@pytest.mark.slow
 def test_preparing_takes_every_picture_with_its_label(folder, prepared, tmp_path):
     info = prepare(prepared, tmp_path)
     assert (info.source_kind, info.class_names) == ("tfds", ("ant", "bee", "cat"))
@@ -73,6 +74,7 @@ def test_array_records_give_the_same_records(folder, prepared, tmp_path):
         dataset.open_records(other, 32, number_classes=3)
 
 
+@pytest.mark.slow
 def test_classes_and_limit(folder, prepared, tmp_path):
     (tmp_path / "classes").write_text("cat\nant\n")
     info = prepare(prepared, tmp_path / "a", classes=str(tmp_path / "classes"))
@@ -81,6 +83,7 @@ def test_classes_and_limit(folder, prepared, tmp_path):
     assert prepare(prepared, tmp_path / "b", limit_per_class=8).class_counts == (8, 8, 7)
 
 
+@pytest.mark.slow
 def test_training_reads_a_prepared_directory_on_the_fly(folder, prepared):
     """TensorFlow's Lanczos and Pillow's differ by rounding: by 2 of 255 at most."""
     assert dataset.open_directory(prepared).settings == {"number_classes": 3}
@@ -114,6 +117,7 @@ def test_training_reads_a_prepared_directory_on_the_fly(folder, prepared):
     assert len(found) == 30
 
 
+@pytest.mark.slow
 def test_continued_training_goes_on_in_a_prepared_directory(prepared):
     records, data = dataset.open_records(prepared, 32, number_classes=3), config.DataConfig()
     whole = [

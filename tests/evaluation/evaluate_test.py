@@ -19,6 +19,7 @@ def evaluate(eval_config):
     return evaluation_evaluate.evaluate(eval_config, stream), stream.getvalue()
 
 
+@pytest.mark.slow
 def test_scores_are_printed_and_recorded_with_their_protocol(run, first):
     scores, printed, row = first
     assert [score.name for score in scores] == ["step 5", "real images", "untrained"]
@@ -118,6 +119,7 @@ def test_scores_do_not_depend_on_batch_size_or_devices(settings, first):
     assert "read" not in printed.splitlines()[-2]
 
 
+@pytest.mark.slow
 def test_checkpoint_step_is_the_one_scored(settings, first):
     (scores, *_), printed = evaluate(settings(checkpoint_step=0))
     assert "scoring step 0" in printed
@@ -125,6 +127,7 @@ def test_checkpoint_step_is_the_one_scored(settings, first):
     assert not np.isclose(scores.fid, first[0][0].fid, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_intra_images_are_generated_for_each_class(settings, first):
     (scores, *_), _ = evaluate(settings(intra_images=30))
     assert set(scores.intra_fids) == set(range(10))
@@ -159,6 +162,7 @@ def test_average_is_scored_if_asked_for(tmp_path, settings, digits_gan):
     ] == [True, False]
 
 
+@pytest.mark.slow
 def test_damaged_latest_checkpoint_is_passed_over(tmp_path, settings, digits_gan):
     path = make_run(tmp_path, digits_gan) / "imagenet_64" / "ckpt-5.data-00000-of-00001"
     path.write_bytes(path.read_bytes()[:100])
@@ -167,6 +171,7 @@ def test_damaged_latest_checkpoint_is_passed_over(tmp_path, settings, digits_gan
     assert "ckpt-5: the checkpoint cannot be read" in printed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -37,6 +37,7 @@ class Images:
             yield self._group.share_out(part)[0], np.arange(start, start + len(part)), len(part)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "batch_size"), [(1, 7), (2, 4), (4, 5)])
 def test_features_are_those_of_the_images_whatever_the_devices_and_batches(count, batch_size):
     """20 images, of which the last batch is not full."""

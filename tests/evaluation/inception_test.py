@@ -39,6 +39,7 @@ def make_graph(path, logits_name="logits"):
     return str(path)
 
 
+@pytest.mark.slow
 def test_digits_classifier_recognises_the_digits():
     from sagan_tf.data import dataset
     from sagan_tf.data import records as data_records

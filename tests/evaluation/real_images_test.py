@@ -16,6 +16,7 @@ def flip_a_bit(path):
     path.write_bytes(bytes(content))
 
 
+@pytest.mark.slow
 def test_statistics_are_those_of_the_chosen_images(obtain, real_side, tmp_path):
     stats, _, _ = obtain()
     records = dataset.open_records(str(tmp_path / "data"), 32, number_classes=3)
@@ -63,6 +64,7 @@ def test_other_settings_are_other_statistics(obtain_again, changes):
     assert read
 
 
+@pytest.mark.slow
 def test_all_images_are_the_same_with_another_seed(obtain):
     first, _, _ = obtain(count=COUNT + 9)
     cached, _, read = obtain(count=COUNT + 9, seed=1)
@@ -93,6 +95,7 @@ def test_other_images_under_the_same_names_are_other_statistics(obtain_again, tm
     assert second.about["fingerprint"] != first.about["fingerprint"]
 
 
+@pytest.mark.slow
 def test_damaged_record_is_named_and_leaves_nothing(obtain, tmp_path):
     path = tmp_path / "data" / "part-0.tfrecords"
     flip_a_bit(path)

@@ -56,6 +56,7 @@ def test_as_many_images_are_generated_as_there_are_real_ones(tmp_path):
         assert comparison.fitting(kept, found, console=output) == kept
 
 
+@pytest.mark.slow
 def test_run_is_scored_on_its_own_few_images_by_a_classifier_without_classes(tmp_path, digits_gan):
     """No flag but the classifier's: 30 images, FID and no Inception Score."""
     run_dir = make_run(tmp_path, data_dir=make_data(tmp_path / "data", count=30))

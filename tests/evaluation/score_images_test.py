@@ -15,6 +15,7 @@ from tests.conftest import ROOT
 from tests.testing import make_pictures
 
 
+@pytest.mark.slow
 def test_saved_images_score_as_they_did(run, stats_dir, first, tmp_path):
     """Rounded to uint8 they are nearly the same images."""
     score_config = config.ScoreImagesConfig(
@@ -37,6 +38,7 @@ def test_saved_images_score_as_they_did(run, stats_dir, first, tmp_path):
     assert row["protocol"]["images"].endswith("samples.npz, uint8 of 32 x 32 px")
 
 
+@pytest.mark.slow
 def test_real_images_scored_against_themselves_are_perfect(stats_dir, tmp_path):
     records = dataset.open_records("data/digits", 32, number_classes=10)
     with sets.Writer(str(tmp_path / "real"), 300, size=32) as writer:
@@ -85,6 +87,7 @@ def score_pictures(images, data, **changes):
     return found[0], stream.getvalue()
 
 
+@pytest.mark.slow
 def test_the_pictures_that_records_were_made_of_are_perfect(pictures):
     """They are prepared alike, and have the classes of their folders."""
     scores, printed = score_pictures(pictures / "source", pictures / "out")

@@ -22,6 +22,7 @@ def flip_a_bit(path):
     path.write_bytes(bytes(content))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".npz", ".features.npy"])
 @pytest.mark.parametrize("damage", [cut_off, flip_a_bit])
 def test_damaged_cache_is_noticed_and_made_anew(obtain_again, tmp_path, ending, damage):
@@ -71,6 +72,7 @@ def test_leftovers_of_killed_processes_go_after_a_day(obtain_again, tmp_path):
     assert set(os.listdir(tmp_path / "stats")) == before | set(names[2:])
 
 
+@pytest.mark.slow
 def test_two_attempts_write_to_files_of_their_own(obtain, tmp_path, real_side, monkeypatch):
     seen, collect = [], real_side.extractor.collect
 
@@ -121,6 +123,7 @@ def test_cache_of_something_else_under_this_name_is_not_taken(obtain_again, tmp_
     assert "it belongs to other data" in lines[0]
 
 
+@pytest.mark.slow
 def test_unfinished_computation_leaves_nothing_that_is_taken(obtain, tmp_path, monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt

@@ -174,6 +174,7 @@ def test_all_scores_each_once_and_keeps_the_best(tmp_path, gan):
     assert len(processes.rows(run.eval_dir)) == 4
 
 
+@pytest.mark.slow
 def test_best_by_is_is_the_highest_and_the_links_outlive_the_run(tmp_path):
     run = Run(tmp_path)
     for step, shift in ((0, 3.0), (2, 0.0)):
@@ -199,6 +200,7 @@ def test_best_checkpoints_keep_the_names_of_the_classes(tmp_path):
     assert class_names.read(f"{run.run_dir}/best", 10).find("n7") == [7]
 
 
+@pytest.mark.slow
 def test_lists_of_two_protocols_and_scores_leave_each_others_best(tmp_path):
     run = Run(tmp_path)
     for step, shift in ((0, 3.0), (2, 0.0)):
@@ -219,6 +221,7 @@ def test_lists_of_two_protocols_and_scores_leave_each_others_best(tmp_path):
     assert checkpoints.Checkpoints(f"{run.run_dir}/best", {}).steps == [0, 2]
 
 
+@pytest.mark.slow
 def test_checkpoint_of_the_same_step_but_of_another_run_is_scored(tmp_path):
     run = Run(tmp_path)
     run.save(2, 0.0)
@@ -232,6 +235,7 @@ def test_checkpoint_of_the_same_step_but_of_another_run_is_scored(tmp_path):
     assert kept.sha256(2) == run.saved.sha256(2)  # The new one, as its score.
 
 
+@pytest.mark.slow
 def test_rows_of_an_earlier_run_in_the_same_place_hide_no_checkpoint(tmp_path):
     run = Run(tmp_path)
     run.save(40, 0.0)
@@ -273,6 +277,7 @@ def test_all_of_no_run_is_one_line_and_writes_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_other_faults_stop_the_watch_and_leave_the_request(tmp_path, gan):
     run = Run(tmp_path, gan)
     run.save(2, 0.0)
@@ -283,6 +288,7 @@ def test_other_faults_stop_the_watch_and_leave_the_request(tmp_path, gan):
     assert run.saved.steps == [2, 4, 6, 8]
 
 
+@pytest.mark.slow
 def test_second_watch_with_the_same_flags_is_refused_and_others_are_not(tmp_path):
     run = Run(tmp_path)
     run.save(9, 0.0)

@@ -116,6 +116,7 @@ def test_weight_counts_at_128_px(without_drawing):
     assert rest == [32_771, 9_225]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "side"), [(32, 16), (64, 32), (128, 64), (256, 64)])
 def test_every_size_runs(size, side):
     settings = config.ModelConfig(
@@ -130,6 +131,7 @@ def test_every_size_runs(size, side):
     assert len(g.blocks) == len(d.blocks) - 1 == int(np.log2(size)) - 2
 
 
+@pytest.mark.slow
 def test_label_changes_both_outputs():
     g, d = generator.Generator(TINY_MODEL), discriminator.Discriminator(TINY_MODEL)
     g.build()

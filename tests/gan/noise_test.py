@@ -83,6 +83,7 @@ def test_seed_draws_the_same_whatever_comes_with_it():
     assert not np.isclose(far[0], alone[0]).any()
 
 
+@pytest.mark.slow
 def test_truncated_z_is_normal_between_the_limits():
     """Variance of a normal distribution cut off at a: 1 - 2 a phi(a) / (2 Phi(a) - 1)."""
     z, labels = (

@@ -19,6 +19,7 @@ def fill(gan):
             variable.assign(1234)
 
 
+@pytest.mark.slow
 def test_reference_checkpoint_becomes_a_run_and_comes_back(tmp_path):
     train = config.TrainConfig(checkpoint_dir=str(tmp_path), batch_size=2, num_towers=1)
     gan = model.SAGAN(TINY_MODEL, train)
@@ -41,6 +42,7 @@ def test_reference_checkpoint_becomes_a_run_and_comes_back(tmp_path):
         conversion.import_run(source, TINY_MODEL, train_config=train)
 
 
+@pytest.mark.slow
 def test_what_the_reference_has_no_place_for_is_left_out(tiny_run, tmp_path):
     """The run has a moving average, which the model here has not."""
     train = config.TrainConfig(checkpoint_dir=os.path.dirname(tiny_run), batch_size=2, num_towers=1)

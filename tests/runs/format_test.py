@@ -58,6 +58,7 @@ def test_version_1_is_what_config_says():
     assert directory.CONFIG_VERSION >= 1
 
 
+@pytest.mark.slow
 def test_every_variable_is_there(restored):
     gan, found = restored
     assert found["state"] == pytest.approx(EXPECTED["state"], rel=1e-6)

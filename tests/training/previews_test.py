@@ -15,12 +15,14 @@ def fixture_gan():
     return model.SAGAN(TINY_MODEL, config.TrainConfig(batch_size=4, num_towers=1))
 
 
+@pytest.mark.slow
 def test_class_grid_has_one_class_a_row(gan):
     samples = previews.class_samples(gan, columns=4)
     assert samples.shape == (3, 4, 32, 32, 3)
     assert grids.grid_of(samples).shape == (3 * 32, 4 * 32, 3)
 
 
+@pytest.mark.slow
 def test_attention_belongs_to_the_samples(gan):
     z = np.random.default_rng(0).normal(size=(2, 8)).astype(np.float32)
     images, attention = previews.attention_of(gan, z, labels=[0, 2])

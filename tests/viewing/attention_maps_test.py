@@ -108,6 +108,7 @@ def test_what_cannot_be_done_is_one_line(tiny_run, tmp_path, options, message):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_networks_without_attention_are_one_line(plain_run, tmp_path):
     for network in ("generator", "discriminator"):
         message = f"--network={network}: .* does not have an attention"

@@ -36,6 +36,7 @@ def test_arc_keeps_the_length():
     np.testing.assert_allclose(interpolate.slerp(first, first, shares=np.array([0.3])), [first])
 
 
+@pytest.mark.slow
 def test_interpolation_writes_a_strip_and_animations(tiny_run, tmp_path):
     pytest.importorskip("imageio_ffmpeg", reason="MP4 needs imageio-ffmpeg")
     asked = config.SampleConfig(

@@ -30,6 +30,7 @@ def pixels(path):
         return np.asarray(image.convert("RGB"))
 
 
+@pytest.mark.slow
 def test_single_files_carry_class_and_seed(tiny_run, network, tmp_path):
     written, said = sample(tiny_run, classes="goldfish,2", seeds="5,8", out=str(tmp_path / "out"))
     assert written == [str(tmp_path / "out"), str(tmp_path / "out.png")]
