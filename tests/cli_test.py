@@ -145,6 +145,7 @@ def test_size_and_classes_need_no_flag_where_the_data_says_them(prepared):
         assert line in done.stdout
 
 
+@pytest.mark.slow
 def test_contradiction_to_the_data_is_an_error_with_both(prepared):
     for (side, classes), line in (
         ((64, 2), "--image_size=64: {}/dataset.json says 32;"),

@@ -90,6 +90,7 @@ def test_optimizer_names_are_those_tensorflow_1_makes(trained):
     }
 
 
+@pytest.mark.slow
 def test_written_checkpoint_is_restored_by_tensorflow_1(trained, tmp_path):
     gan = trained
     arrays = reference_checkpoint.variables(gan, optimizer=True)

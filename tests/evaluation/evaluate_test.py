@@ -55,6 +55,7 @@ def test_scores_are_printed_and_recorded_with_their_protocol(run, first):
     )
 
 
+@pytest.mark.slow
 def test_record_says_what_the_numbers_depend_on(run, first):
     protocol = first[2]["protocol"]
     assert protocol["name"] == "reference"

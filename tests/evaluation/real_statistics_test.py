@@ -9,6 +9,7 @@ from sagan_tf import errors
 from tests.evaluation.conftest import COUNT
 
 
+@pytest.mark.slow
 def test_statistics_as_pytorch_fid_writes_them(obtain, tmp_path):
     np.savez(tmp_path / "theirs.npz", mu=np.arange(64.0), sigma=np.eye(64))
     stats, _, _ = obtain(real_stats=str(tmp_path / "theirs.npz"))

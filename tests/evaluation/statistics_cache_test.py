@@ -36,6 +36,7 @@ def test_damaged_cache_is_noticed_and_made_anew(obtain_again, tmp_path, ending, 
     assert not obtain_again()[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lacking", ["about", "mu", "inception_score", "features_sha256"])
 def test_cache_that_lacks_something_is_made_anew(obtain_again, tmp_path, lacking):
     (path,) = (tmp_path / "stats").glob("*.npz")

@@ -363,6 +363,7 @@ def test_nothing_of_the_run_becomes_a_tag(shown):
         assert HOSTILE in page.locator(place).inner_text()
 
 
+@pytest.mark.slow
 def test_ids_are_unique_and_what_is_pointed_to_is_there(report):
     page = report.read_text(encoding="utf-8")
     ids = re.findall(r'\sid="([^"]+)"', page)

@@ -46,6 +46,7 @@ def test_single_files_carry_class_and_seed(tiny_run, network, tmp_path):
     assert np.abs(pixels(tmp_path / "out/0001/000008.png") - expected).max() <= 1
 
 
+@pytest.mark.slow
 def test_sheet_has_a_row_for_each_class_and_a_column_for_each_seed(tiny_run, network, tmp_path):
     sample(tiny_run, sheet=True, classes="0-2", seeds="3-6", out=str(tmp_path / "a.png"))
     found = pixels(tmp_path / "a.png").astype(int)
@@ -59,6 +60,7 @@ def test_sheet_has_a_row_for_each_class_and_a_column_for_each_seed(tiny_run, net
     assert np.abs(tile - expected).max() <= 1
 
 
+@pytest.mark.slow
 def test_npz_of_a_count_has_the_drawn_classes(tiny_run, network, tmp_path):
     (path,), _ = sample(tiny_run, count=45, out=str(tmp_path / "a.npz"))
     archive = np.load(path)

@@ -44,6 +44,7 @@ def test_pixels_are_those_of_the_images(network):
     )
 
 
+@pytest.mark.slow
 def test_captions_name_class_and_seed(network):
     assert network.caption(1, 7) == "seed 7, goldfish"
     assert network.caption(2, 7, two_lines=True) == "great white shark\nseed 7"
@@ -51,6 +52,7 @@ def test_captions_name_class_and_seed(network):
     assert title == "generator, step 5, sigma_ratio 0.1235"
 
 
+@pytest.mark.slow
 def test_a_seed_is_one_picture_whatever_comes_with_it(network, monkeypatch):
     """Other seeds and other sizes of the batch may differ in rounding, by a level in few pixels."""
     z, labels = network.draw(range(40))
