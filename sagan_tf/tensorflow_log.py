@@ -142,7 +142,7 @@ def _python_stream(kept: int) -> TextIO:
 
 
 def is_remark(line: bytes) -> bool:
-    """Whether a line is a remark of TensorFlow's that nobody has to see when all is well."""
+    """Whether a line is a remark of TensorFlow that the user need not see when all is well."""
     found = _LOG_LINE.match(line)
     if found is None:
         return _HARMLESS_LINE.match(line) is not None
@@ -214,7 +214,7 @@ class Filter:
             self._held.clear()
 
     def _print(self, data: bytes) -> None:
-        # The terminal may have gone; what comes is read all the same, so that nobody waits.
+        # The terminal may have gone. What comes is read all the same: the writer must not wait.
         with contextlib.suppress(OSError):
             while data:
                 data = data[os.write(self._out, data) :]

@@ -56,7 +56,7 @@ class Findings:
       first: label -> where that is.
       seen: hash of an image's pixels -> where it was first.
       bytes: of all files.
-      name_of: where a record is -> the user's file that it was made of; "" where nobody knows.
+      name_of: where a record is -> the user's file that it was made of; "" where it is unknown.
     """
 
     faults: list[Fault] = dataclasses.field(default_factory=list)

@@ -152,7 +152,7 @@ def open_set(
       devices: that will classify them.
     Raises:
       errors.UserError: they are missing or damaged, there are too few, or they have to be prepared
-        and nobody knows how.
+        and no dataset.json says how.
     """
     info = directory.info if directory is not None else None
     class_names = info.class_names if info is not None else ()

@@ -20,7 +20,7 @@ from sagan_tf.viewing import words
 RUNNING, DONE, STOPPED, KILLED = "running", "done", "stopped", "killed"
 UNKNOWN = "not recorded"
 FAULT = "fault"
-# Reasons of an end that somebody wanted.
+# Reasons of an end that the user wanted.
 _NO_FAULTS = ("done", "Interrupted", "KeyboardInterrupt")
 _PNG_END = b"IEND\xaeB`\x82"
 
@@ -43,7 +43,7 @@ class Event(NamedTuple):
     Attributes:
       time: when.
       kind: `history.START`, `history.END`, `history.WARNING`, `FAULT` or `KILLED`.
-      step: at which; "" where nobody knows.
+      step: at which; "" where it is unknown.
       words: more about it.
     """
 
@@ -216,7 +216,7 @@ def score(row: dict[str, Any], name: str) -> tuple[str, float]:
 
 
 def describe_events(events: Sequence[dict[str, Any]], state: State) -> list[Event]:
-    """The history for people, oldest first, with the ends that nobody could record.
+    """The history for people, oldest first, with the ends that the run could not record.
 
     Args:
       events: the history, oldest first.
@@ -243,7 +243,7 @@ def describe_events(events: Sequence[dict[str, Any]], state: State) -> list[Even
 
 
 def _describe_event(event: dict[str, Any]) -> Event:
-    # Tell faults from ends that somebody wanted.
+    # Tell faults from ends that the user wanted.
     kind = str(event["event"])
     reason = event.get("reason")
     if event["event"] == history.END and reason not in _NO_FAULTS:
