@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from sagan_tf.config import fields, optimization_names
+from sagan_tf.config import augmentation_names, fields, optimization_names
 
 LOSS_TYPES = ("hinge_loss", "kl_loss")
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
@@ -148,6 +148,45 @@ class TrainConfig:
         False, "Draw the sample grids from the average. (Not in the reference.)"
     )
     loss_type: str = fields.option("hinge_loss", "Loss: hinge_loss or kl_loss.", choices=LOSS_TYPES)
+    augment: str = fields.option(
+        augmentation_names.NONE,
+        "Augmentation of what the discriminator sees, of real and of generated images alike: none; "
+        "diffaugment (Zhao et al., 2020), every image always; ada (Karras et al., 2020), every "
+        "image with a probability that follows how D judges real images. For small data. (Not in "
+        "the reference.)",
+        choices=augmentation_names.METHODS,
+    )
+    augment_policy: str = fields.option(
+        augmentation_names.ALL,
+        "Transformations of --augment, separated by commas; all: those of the paper. diffaugment: "
+        "color, translation, cutout, in the order given. ada: blit (xflip, rotate90, xint), geom "
+        "(scale, rotate, aniso, xfrac), color (brightness, contrast, lumaflip, hue, saturation), "
+        "bg, bgc, or single ones of these. (Not in the reference.)",
+    )
+    ada_target: float = fields.option(
+        0.6,
+        "With --augment=ada: mean sign of D(real) that the probability is moved towards. (Not in "
+        "the reference.)",
+        minimum=-1,
+        maximum=1,
+    )
+    ada_kimg: float = fields.option(
+        500.0,
+        "With --augment=ada: thousands of real images in which the probability can go from 0 to "
+        "1; 0: it stays at --ada_start. (Not in the reference.)",
+        minimum=0,
+    )
+    ada_start: float = fields.option(
+        0.0,
+        "With --augment=ada: the probability that the run begins with. (Not in the reference.)",
+        minimum=0,
+        maximum=1,
+    )
+    mirror: bool = fields.option(
+        False,
+        "Turn every second real image, drawn at random, left to right: as twice the images, where "
+        "left and right mean the same. (Not in the reference.)",
+    )
     max_steps: int = fields.option(
         1_000_000,
         "Iteration to stop at, counted from the start of the run (paper: 1,000,000; "
@@ -205,6 +244,7 @@ class TrainConfig:
     def __post_init__(self):
         fields.check(self)
         optimization_names.optimizations(self.optimizations, "CPU")
+        augmentation_names.policies(self.augment, self.augment_policy)
 
         # Check what must fit together.
         towers = self.bn_group / self.batch_size

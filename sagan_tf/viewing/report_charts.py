@@ -93,6 +93,12 @@ _CHARTS_OF_NETWORKS = [
         },
         mark=(health.HIGH_NORM, "warning above"),
     ),
+    _Chart(
+        "Adaptive augmentation",
+        "p, the probability of each transformation of what D sees; r, the mean sign of D(real) "
+        "over four steps, by which p is moved.",
+        lines={"ada/p": "p", "ada/r": "r"},
+    ),
     _Chart("sigma of the layers of the generator", _SIGMA, layers="sigma/g_"),
     _Chart("sigma of the layers of the discriminator", _SIGMA, layers="sigma/d_"),
     _Chart(
