@@ -11,7 +11,8 @@ class PrepareConfig:
 
     source: str = fields.option(
         "",
-        "The pictures: a folder of class folders, ILSVRC2012_img_train.tar (a tar of tars, "
+        "The pictures: a folder of class folders, or of pictures without classes (one class), "
+        "ILSVRC2012_img_train.tar (a tar of tars, "
         "which is not unpacked), tfds:NAME, or a directory that TensorFlow Datasets prepared.",
         required="the pictures",
     )

@@ -13,6 +13,9 @@ from sagan_tf.data import preprocessing
 # Left behind by file managers; never a picture.
 _LITTER = ("Thumbs.db", "desktop.ini")
 _TAR = ".tar"
+# The class of pictures that lie in no class folder. Not the folder's name: the same pictures stay
+# the same data where they are moved.
+ONE_CLASS = "pictures"
 
 
 class PictureFile(NamedTuple):
@@ -34,26 +37,34 @@ Classes = dict[str, list[PictureFile]]
 
 
 def in_folders(source: str) -> Classes:
-    """The files of a folder of class folders.
+    """The files of a folder of class folders, or of pictures without classes, which are one class.
 
     Raises:
-      errors.UserError: it holds no folders, or cannot be read.
+      errors.UserError: it holds neither, or cannot be read.
     """
-    # List the files.
+    # List the files. Those beside class folders are of no class.
     try:
         found = _folders(source)
+        if not found:
+            found = _flat(source)
     except OSError as error:
         raise errors.UserError(
             f"--source={source}: {error.filename} cannot be read ({error.strerror})"
         ) from error
 
-    # Refuse a folder without classes.
+    # Refuse an empty folder.
     if not found:
         raise errors.UserError(
             f"--source={source}: it holds no folders; expected one for each class, with its "
-            "pictures inside"
+            "pictures inside, or pictures without folders, which are one class"
         )
     return found
+
+
+def _flat(source: str) -> Classes:
+    """The pictures of a folder without folders, as one class; {} where there are none."""
+    files = list(_files_below(source, source, frozenset()))
+    return {ONE_CLASS: files} if files else {}
 
 
 def _folders(source: str) -> Classes:

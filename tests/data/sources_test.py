@@ -77,6 +77,16 @@ def test_folder_may_be_a_link(tmp_path):
     assert names(tmp_path / "linked") == [("bee/0.png", 0), ("bee/1.png", 0)]
 
 
+def test_pictures_without_folders_are_one_class(tmp_path):
+    make_pictures(tmp_path, {"flat": 3})
+    source = sources.open_source(str(tmp_path / "flat"))
+    assert source.class_names == ("pictures",)
+    assert names(tmp_path / "flat") == [(f"pictures/{i}.png", 0) for i in range(3)]
+    (tmp_path / "flat").rename(tmp_path / "moved")
+    (tmp_path / "moved" / "Thumbs.db").write_text("of a file manager")
+    assert sources.open_source(str(tmp_path / "moved")).fingerprint == source.fingerprint
+
+
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
