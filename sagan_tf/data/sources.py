@@ -165,8 +165,8 @@ def open_source(
     """Opens a source.
 
     Args:
-      source: a folder of class folders or of pictures (one class), a tar, `tfds:NAME`, or a directory that TensorFlow Datasets
-        prepared.
+      source: a folder of class folders, or of pictures, which are one class; a tar, `tfds:NAME`, or
+        a directory that TensorFlow Datasets prepared.
       classes: names of the classes to take, in the order of their labels; None: all, sorted.
       limit_per_class: pictures of each class, the first by name; 0: all.
     Raises:
