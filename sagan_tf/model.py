@@ -12,16 +12,26 @@ import numpy as np
 import tensorflow as tf
 
 from sagan_tf.config import ModelConfig, TrainConfig
-from sagan_tf.gan import discriminator, execution, generator, losses, optimizers, updates
+from sagan_tf.gan import (
+    adaptive,
+    augmentation,
+    discriminator,
+    execution,
+    generator,
+    losses,
+    optimizers,
+    updates,
+)
 from sagan_tf.runtime import distribution
 
 # Where the moving average of the generator is, in the names of `SAGAN.state`.
 AVERAGE = "ema/"
 # State that a checkpoint may lack, or hold without need, by how its names begin.
-OPTIONAL_STATE = (AVERAGE, optimizers.LOSS_SCALE)
+OPTIONAL_STATE = (AVERAGE, optimizers.LOSS_SCALE, adaptive.ADA)
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 _G_METRICS = ("g_loss", "logit_fake")
 _D_METRICS = ("d_loss", "d_loss_real", "d_loss_fake", "logit_real", "logit_fake")
+_SIGN = "sign_real"  # Of ADA: the mean sign of D's logits of real images.
 
 
 class SAGAN:
@@ -43,6 +53,9 @@ class SAGAN:
       g_optimizer, d_optimizer: `optimizers.Adam`.
       optimizations: those in force (`config.optimizations`).
       loss_scales: `optimizers.LossScale` of each network, "g" and "d", in float16, else empty.
+      augmentation: `diff_augment.DiffAugment` or `adaptive.AdaptiveAugment` of what D sees; None
+        where `augment` is "none".
+      adaptive: the augmentation, with `augment` "ada"; else None.
       step: int64 variable, iterations done; the training loop counts it up.
     """
 
@@ -75,6 +88,8 @@ class SAGAN:
         self.loss_scales = {}
         if train_config.mixed_precision == "float16":
             self.loss_scales = {name: optimizers.LossScale(name) for name in ("g", "d")}
+        self.augmentation = augmentation.make(train_config)
+        self.adaptive = self.augmentation if train_config.augment == "ada" else None
         self._loss_real, self._loss_fake = losses.discriminator_losses(train_config.loss_type)
         self.step = tf.Variable(
             0,
@@ -89,11 +104,12 @@ class SAGAN:
         self._g_states = self.generator.states()
         self._d_states = self._g_states + self.discriminator.states()
         self._run_g_part = self._executed(self._g_part, self.generator, self._g_states, _G_METRICS)
+        d_metrics = _D_METRICS if self.adaptive is None else (*_D_METRICS, _SIGN)
         self._run_d_part = self._executed(
-            self._d_part, self.discriminator, self._d_states, _D_METRICS
+            self._d_part, self.discriminator, self._d_states, d_metrics
         )
 
-    def g_step(self, z, fake_labels) -> dict[str, tf.Tensor]:
+    def g_step(self, z, fake_labels, numbers=None) -> dict[str, tf.Tensor]:
         """One Adam step on G.
 
         D's u is not stored; G's u and moving averages are.
@@ -101,14 +117,17 @@ class SAGAN:
         Args:
           z: float32 [batch, z_dim]; batch is a multiple of `batch_size`.
           fake_labels: int [batch].
+          numbers: float32 [batch, augmentation.numbers], as of `noise.draw_numbers`; needed where
+            there is an augmentation.
         Returns:
           Scalars "g_loss" and "logit_fake" (mean logit), means over replicas, except inside
           `strategy.run`, where they are this replica's; and "g_gradient_norm", of the gradient
           that Adam took.
         """
-        return execution.on_replicas(self.strategy, self._g_step, _float(z), _int(fake_labels))
+        batch = [_float(z), _int(fake_labels), *self._numbers(numbers)]
+        return execution.on_replicas(self.strategy, self._g_step, *batch)
 
-    def d_step(self, images, labels, z, fake_labels) -> dict[str, tf.Tensor]:
+    def d_step(self, images, labels, z, fake_labels, numbers=None) -> dict[str, tf.Tensor]:
         """One Adam step on D.
 
         D's u is stored; G runs in training mode, so its u and moving averages move again, but
@@ -119,11 +138,14 @@ class SAGAN:
           labels: int [batch].
           z: float32 [batch, z_dim].
           fake_labels: int [batch].
+          numbers: float32 [batch, 2, augmentation.numbers], those of real and of generated
+            images; else as in `g_step`.
         Returns:
           Scalars "d_loss", "d_loss_real", "d_loss_fake", "logit_real", "logit_fake" (mean
           logits), and "d_gradient_norm", as in `g_step`.
         """
         batch = [_float(images), _int(labels), _float(z), _int(fake_labels)]
+        batch += self._numbers(numbers)
         return execution.on_replicas(self.strategy, self._d_step, *batch)
 
     def begin_average(self) -> None:
@@ -218,10 +240,22 @@ class SAGAN:
         # Loss scales.
         for scale in self.loss_scales.values():
             state.update(scale.state())
+
+        # The probability of the augmentation.
+        if self.adaptive is not None:
+            state.update(self.adaptive.state())
         return state
 
-    def _g_step(self, z, fake_labels):
-        outcome = self._run_g_part(z, fake_labels)
+    def _numbers(self, numbers) -> list[tf.Tensor]:
+        """Random numbers of the augmentation as a part of the batch; [] where there is none."""
+        if self.augmentation is None:
+            return []
+        if numbers is None:
+            raise ValueError("augment: a step needs numbers, as of noise.draw_numbers")
+        return [_float(numbers)]
+
+    def _g_step(self, *batch):
+        outcome = self._run_g_part(*batch)
         outcome = execution.mean_over_replicas(outcome)
         norm = optimizers.take_step(
             self.g_optimizer, outcome.gradients, scale=self.loss_scales.get("g")
@@ -229,13 +263,15 @@ class SAGAN:
         _store(self._g_states, outcome.values)
         return {**outcome.metrics, "g_gradient_norm": norm}
 
-    def _g_part(self, z, fake_labels) -> execution.Outcome:
+    def _g_part(self, z, fake_labels, numbers=None) -> execution.Outcome:
         weights = self.generator.trainable_variables
         moved = updates.Collection()
 
         # Generate, judge, and take the gradient of G.
         with _tape(weights) as tape:
             fake = self.generator(z, fake_labels, training=True, collection=moved)
+            if self.augmentation is not None:
+                fake = self.augmentation(fake, numbers)
             logits = self.discriminator(fake, fake_labels, update_sn=False)
             loss = losses.generator_loss(logits)
             scaled = self._scaled(loss, "g")
@@ -244,21 +280,26 @@ class SAGAN:
         metrics = {"g_loss": loss, "logit_fake": tf.reduce_mean(logits)}
         return execution.Outcome(metrics, gradients, moved.values(self._g_states))
 
-    def _d_step(self, images, labels, z, fake_labels):
-        outcome = self._run_d_part(images, labels, z, fake_labels)
+    def _d_step(self, *batch):
+        outcome = self._run_d_part(*batch)
         outcome = execution.mean_over_replicas(outcome)
         norm = optimizers.take_step(
             self.d_optimizer, outcome.gradients, scale=self.loss_scales.get("d")
         )
         _store(self._d_states, outcome.values)
+        if self.adaptive is not None:
+            self.adaptive.observe(execution.mean_of_replicas(outcome.metrics[_SIGN]))
         return {**outcome.metrics, "d_gradient_norm": norm}
 
-    def _d_part(self, images, labels, z, fake_labels) -> execution.Outcome:
+    def _d_part(self, images, labels, z, fake_labels, numbers=None) -> execution.Outcome:
         weights = self.discriminator.trainable_variables
         moved = updates.Collection()
 
         # Generate; G gets no gradient.
         fake = self.generator(z, fake_labels, training=True, collection=moved)
+        if self.augmentation is not None:
+            images = self.augmentation(images, numbers[:, 0])
+            fake = self.augmentation(fake, numbers[:, 1])
 
         # Judge, and take the gradient of D.
         with _tape(weights) as tape:
@@ -278,6 +319,8 @@ class SAGAN:
             "logit_real": tf.reduce_mean(logit_real),
             "logit_fake": tf.reduce_mean(logit_fake),
         }
+        if self.adaptive is not None:
+            metrics[_SIGN] = tf.reduce_mean(tf.sign(logit_real))
         return execution.Outcome(metrics, gradients, moved.values(self._d_states))
 
     def _real_and_fake_logits(self, images, labels, fake, fake_labels, *, collection):

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from sagan_tf import config, model, reference_checkpoint
 from sagan_tf.config import optimization_names
-from sagan_tf.gan import losses, optimizers
+from sagan_tf.gan import execution, losses, optimizers
 from sagan_tf.runtime import distribution
 from sagan_tf.training import previews
 from tests import processes
@@ -204,7 +204,14 @@ def iterations(strategy=None, model_config=TINY_MODEL, count=2, **settings):
         z = random.normal(size=(8, 8)).astype(np.float32)
         labels = random.integers(0, 3, 8).astype(np.int32)
         images = random.uniform(-1, 1, (8, 32, 32, 3)).astype(np.float32)
-        metrics = {**gan.g_step(z, labels), **gan.d_step(images, labels, z[::-1].copy(), labels)}
+        numbers = [None, None]
+        if gan.augmentation is not None:
+            uniform = random.uniform(0.01, 0.99, (8, 3, gan.augmentation.numbers))
+            numbers = [uniform[:, 0], uniform[:, 1:]]
+        metrics = {
+            **gan.g_step(z, labels, numbers[0]),
+            **gan.d_step(images, labels, z[::-1].copy(), labels, numbers[1]),
+        }
         losses.append([float(metrics[name]) for name in sorted(metrics)])
         after_first = after_first or reference_checkpoint.variables(gan, optimizer=True)
     return gan, losses, after_first
@@ -418,3 +425,57 @@ def test_float16_is_near_float32_and_scales_its_losses(monkeypatch):
 @pytest.mark.slow
 def test_two_passes_through_d_give_what_one_gives():
     assert_same_walk(iterations(optimizations="none"))
+
+
+AUGMENTED = {
+    "diffaugment": {"augment": "diffaugment"},
+    "ada": {"augment": "ada", "ada_start": 0.5, "ada_kimg": 0.1},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", AUGMENTED)
+def test_augmented_parts_on_two_devices_walk_as_one_device(method):
+    """Two parts on each of two devices, and D's two passes one after the other."""
+    settings = AUGMENTED[method]
+    strategy = distribution.make_strategy(config.TrainConfig(num_devices=2))
+    walk = iterations(strategy, PLAIN_MODEL, accumulate=2, optimizations="none", **settings)
+    assert_same_walk(walk, model_config=PLAIN_MODEL, **settings)
+    plain, *_ = one_device(model_config=PLAIN_MODEL)
+    assert not np.isclose(walk[1][0][: len(plain[0])], plain[0], rtol=1e-3).any()
+
+
+def test_losses_are_those_of_augmented_images(monkeypatch):
+    """Of D(T(G(z))) with the numbers given; sign_real by hand, and p after four steps of D."""
+    settings = {"augment": "ada", "ada_start": 0.5, "ada_kimg": 0.1, "batch_size": 4}
+    gan = model.SAGAN(PLAIN_MODEL, config.TrainConfig(num_towers=1, **settings))
+    random = np.random.default_rng(0)
+    z, labels = random.normal(size=(4, 8)).astype(np.float32), np.array([0, 1, 2, 0])
+    images = random.uniform(-1, 1, (4, 32, 32, 3)).astype(np.float32)
+    numbers = random.uniform(size=(4, 2, gan.augmentation.numbers)).astype(np.float32)
+    with pytest.raises(ValueError, match="needs numbers"):
+        gan.g_step(z, labels)
+
+    fake = gan.augmentation(gan.generator(z, labels, training=True, update_sn=False), numbers[:, 0])
+    expected = -gan.discriminator(fake, labels).numpy().mean()
+    assert float(gan.g_step(z, labels, numbers[:, 0])["g_loss"]) == pytest.approx(expected, 1e-4)
+
+    real = gan.augmentation(images, numbers[:, 0])
+    logits = gan.discriminator(real, labels).numpy()
+    found = gan.d_step(images, labels, z, labels, numbers)
+    assert float(found["d_loss_real"]) == pytest.approx(np.maximum(1 - logits, 0).mean(), 1e-4)
+    assert float(found["sign_real"]) == np.sign(logits).mean()
+    monkeypatch.setattr(gan, "_run_d_part", lambda *_: found_part(gan))
+    for _ in range(3):
+        gan.d_step(images, labels, z, labels, numbers)
+    up = (float(found["sign_real"]) + 3) / 4 > 0.6
+    assert gan.adaptive.row()["ada/p"] == pytest.approx(0.5 + (0.16 if up else -0.16))
+
+
+def found_part(gan):
+    """What a step of D finds that has judged all real images to be real."""
+    weights = gan.discriminator.trainable_variables
+    metrics = {"sign_real": tf.constant(1.0)}
+    gradients = [tf.zeros(weight.shape) for weight in weights]
+    values = [tf.convert_to_tensor(state.variable) for state in gan._d_states]
+    return execution.Outcome(metrics, gradients, values)

@@ -14,7 +14,7 @@ from sagan_tf.config.benchmarks import (
     GpuSuiteConfig,
 )
 from sagan_tf.config.conversion import ConvertConfig
-from sagan_tf.config.data import CheckConfig, DigitsConfig, PrepareConfig
+from sagan_tf.config.data import CheckConfig, DataConfig, DigitsConfig, PrepareConfig
 from sagan_tf.config.demo import DemoConfig
 from sagan_tf.config.evaluation import DigitsClassifierConfig, EvalConfig, ScoreImagesConfig
 from sagan_tf.config.fields import (
@@ -33,7 +33,6 @@ from sagan_tf.config.training import (
     LOSS_TYPES,
     PRECISIONS,
     STRATEGIES,
-    DataConfig,
     DryRunConfig,
     TrainConfig,
 )

@@ -1,4 +1,4 @@
-"""Settings of the preparation and of the check of records."""
+"""Settings of records: how they are prepared, checked and read."""
 
 import dataclasses
 
@@ -156,6 +156,42 @@ class CheckConfig:
         "Number of images of a single colour that are not counted as faults.",
         minimum=0,
         group="Checks",
+    )
+
+    def __post_init__(self):
+        fields.check(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Where the records are and how they are read for training."""
+
+    data_dir: str = fields.option(
+        "data",
+        "Directory that holds the *.tfrecords, or that TensorFlow Datasets prepared. It may be on "
+        "gs://.",
+        group="Data",
+    )
+    shuffle_buffer_size: int = fields.option(
+        100000,
+        "Number of records that are held in memory to be shuffled.",
+        above=0,
+        group="Data",
+        reference="train_imagenet.py:43",
+    )
+    shuffle_memory_mb: int = fields.option(
+        5000,
+        "Upper limit in MB for the shuffle buffer. If --shuffle_buffer_size records need more, "
+        "fewer are held. The reference's 100,000 records of 128 px need 4,920.",
+        above=0,
+        group="Data",
+    )
+    data_parallelism: int = fields.option(
+        64,
+        "Number of positions in the record files that are read in parallel.",
+        above=0,
+        group="Data",
+        reference="model.py:47",
     )
 
     def __post_init__(self):

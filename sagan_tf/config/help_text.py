@@ -21,6 +21,7 @@ GROUPS = (
     "Networks",
     "Batch and devices",
     "Losses and optimizers",
+    "Augmentation",
     "Generated images",
     "Real images",
     "Classifier",

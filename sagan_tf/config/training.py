@@ -1,49 +1,13 @@
-"""Settings of the training data and of a training run."""
+"""Settings of a training run."""
 
 import dataclasses
 from typing import Optional
 
-from sagan_tf.config import fields, optimization_names
+from sagan_tf.config import augmentation_names, fields, optimization_names
 
 LOSS_TYPES = ("hinge_loss", "kl_loss")
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 PRECISIONS = ("float32", "bfloat16", "float16")
-
-
-@dataclasses.dataclass(frozen=True)
-class DataConfig:
-    """Where the records are and how they are read for training."""
-
-    data_dir: str = fields.option(
-        "data",
-        "Directory that holds the *.tfrecords, or that TensorFlow Datasets prepared. It may be on "
-        "gs://.",
-        group="Data",
-    )
-    shuffle_buffer_size: int = fields.option(
-        100000,
-        "Number of records that are held in memory to be shuffled.",
-        above=0,
-        group="Data",
-        reference="train_imagenet.py:43",
-    )
-    shuffle_memory_mb: int = fields.option(
-        5000,
-        "Upper limit in MB for the shuffle buffer. If --shuffle_buffer_size records need more, "
-        "fewer are held. The reference's 100,000 records of 128 px need 4,920.",
-        above=0,
-        group="Data",
-    )
-    data_parallelism: int = fields.option(
-        64,
-        "Number of positions in the record files that are read in parallel.",
-        above=0,
-        group="Data",
-        reference="model.py:47",
-    )
-
-    def __post_init__(self):
-        fields.check(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -241,6 +205,51 @@ class TrainConfig:
         group="Losses and optimizers",
         reference="model.py:53",
     )
+    augment: str = fields.option(
+        augmentation_names.NONE,
+        "Augmentation of what the discriminator sees, real and generated images alike. It helps "
+        "where the images are few.\n"
+        "diffaugment: every image, always (Zhao et al., 2020).\n"
+        "ada: with a probability that follows how D judges real images (Karras et al., 2020).",
+        choices=augmentation_names.METHODS,
+        group="Augmentation",
+    )
+    augment_policy: str = fields.option(
+        augmentation_names.ALL,
+        "Transformations of --augment, separated by commas, in the order given.\n"
+        "diffaugment: color, translation, cutout.\n"
+        "ada: blit (xflip, rotate90, xint), geom (scale, rotate, aniso, xfrac), color (brightness, "
+        "contrast, lumaflip, hue, saturation), bg, bgc, or single ones.",
+        group="Augmentation",
+        meaning="those of the paper",
+    )
+    ada_target: float = fields.option(
+        0.6,
+        "With --augment=ada: the mean sign of D(real) that the probability aims at.",
+        minimum=-1,
+        maximum=1,
+        group="Augmentation",
+    )
+    ada_kimg: float = fields.option(
+        500.0,
+        "With --augment=ada: thousands of real images in which the probability can go from 0 to 1. "
+        "With 0 it stays at --ada_start.",
+        minimum=0,
+        group="Augmentation",
+    )
+    ada_start: float = fields.option(
+        0.0,
+        "With --augment=ada: the probability that the run begins with.",
+        minimum=0,
+        maximum=1,
+        group="Augmentation",
+    )
+    mirror: bool = fields.option(
+        False,
+        "Turn every second real image, drawn at random, left to right. This doubles the images "
+        "where left and right mean the same.",
+        group="Augmentation",
+    )
     max_steps: int = fields.option(
         1_000_000,
         "Iteration to stop at, counted from the start of the run. The reference's code stops at "
@@ -327,6 +336,7 @@ class TrainConfig:
     def __post_init__(self):
         fields.check(self)
         optimization_names.optimizations(self.optimizations, "CPU")
+        augmentation_names.policies(self.augment, self.augment_policy)
 
         # Check what must fit together.
         towers = self.bn_group / self.batch_size

@@ -104,6 +104,14 @@ def mean_over_replicas(outcome: Outcome) -> Outcome:
     return Outcome(outcome.metrics, gradients, values)
 
 
+def mean_of_replicas(value: tf.Tensor) -> tf.Tensor:
+    """The mean of a replica's value over the replicas."""
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        return value
+    return context.all_reduce(tf.distribute.ReduceOp.MEAN, value)
+
+
 def on_replicas(
     strategy: tf.distribute.Strategy, step: Callable[..., dict[str, tf.Tensor]], *batch: tf.Tensor
 ) -> dict[str, tf.Tensor]:

@@ -6,12 +6,13 @@ draws what several would.
 
 import functools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 # What a draw is for. The numbers are part of every run's identity: never renumber.
-G_STEP, D_STEP, GRID, EVALUATION, SEED = range(5)
+G_STEP, D_STEP, GRID, EVALUATION, SEED, G_AUGMENT, D_AUGMENT, MIRROR = range(8)
 
 _ALGORITHM = "philox"
 
@@ -44,11 +45,16 @@ def _normal(shape: list[int], key, limit: float) -> tf.Tensor:
 
     tf.random.stateless_normal makes other numbers of the same bits under XLA, and so on a TPU.
     """
-    bits = tf.random.stateless_uniform(shape, key, None, None, tf.uint32, alg=_ALGORITHM)
     # The middle of one of 2^23 equal parts of (-1, 1): exact in float32, and never -1 or 1.
-    number = tf.cast(tf.cast(tf.bitwise.right_shift(bits, 9), tf.int32), tf.float32)
+    number = _whole_numbers(shape, key)
     uniform = ((number + 0.5) * 2.0**-22 - 1.0) * np.float32(math.erf(limit / math.sqrt(2)))
     return np.float32(np.sqrt(2)) * tf.math.erfinv(uniform)
+
+
+def _whole_numbers(shape: Sequence[int], key) -> tf.Tensor:
+    """0 .. 2^23 - 1, float32, all equally likely."""
+    bits = tf.random.stateless_uniform(shape, key, None, None, tf.uint32, alg=_ALGORITHM)
+    return tf.cast(tf.cast(tf.bitwise.right_shift(bits, 9), tf.int32), tf.float32)
 
 
 def draw_towers(
@@ -83,6 +89,35 @@ def draw_towers(
         for tower in range(towers)
     ]
     return tuple(tf.concat(parts, 0) for parts in zip(*draws))
+
+
+def draw_numbers(
+    seed: int,
+    step,
+    *,
+    purpose: int,
+    substep: int,
+    first_tower,
+    towers: int,
+    batch_size: int,
+    shape: Sequence[int],
+) -> tf.Tensor:
+    """Random numbers of the images of some consecutive towers of one step.
+
+    Args:
+      seed, step, substep, first_tower, towers, batch_size: as in `draw_towers`.
+      purpose: `G_AUGMENT`, `D_AUGMENT` or `MIRROR`.
+      shape: of the numbers of one image.
+    Returns:
+      float32 [towers * batch_size, *shape], uniform in (0, 1), 0 and 1 left out.
+    """
+    key = _key(seed, purpose, step, substep)
+    draws = []
+    for tower in range(towers):
+        # The middle of one of 2^23 equal parts of (0, 1), exact in float32.
+        number = _whole_numbers([batch_size, *shape], _folded(key, first_tower + tower))
+        draws.append((number + 0.5) * 2.0**-23)
+    return tf.concat(draws, 0)
 
 
 def draw_samples(seed: int, purpose: int, *, count: int, z_dim: int, number_classes: int):

@@ -55,7 +55,7 @@ class Adam:
         # Make the moments of each weight, and the counter.
         self._m = [_zeros_like(weight, "m") for weight in self._weights]
         self._v = [_zeros_like(weight, "v") for weight in self._weights]
-        self.iterations = _scalar(0, tf.int64, "iterations")
+        self.iterations = updates.scalar(0, tf.int64, "iterations")
 
     def state(self) -> dict[str, tf.Variable]:
         """Its variables: `iterations`, and `m/<path>` and `v/<path>` of each weight."""
@@ -114,16 +114,6 @@ class Adam:
         return rate, 1 - self.beta1, 1 - self.beta2, self.epsilon
 
 
-def _scalar(value, dtype: tf.DType, name: str) -> tf.Variable:
-    return tf.Variable(
-        value,
-        dtype=dtype,
-        trainable=False,
-        name=name,
-        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-    )
-
-
 def _zeros_like(weight: keras.Variable, name: str) -> tf.Variable:
     return tf.Variable(tf.zeros(weight.shape), trainable=False, name=f"{weight.name}_{name}")
 
@@ -176,8 +166,8 @@ class LossScale:
 
     def __init__(self, name: str):
         self.name = name
-        self._scale = _scalar(self.initial, tf.float32, "loss_scale")
-        self._good_steps = _scalar(0, tf.int64, "good_steps")
+        self._scale = updates.scalar(self.initial, tf.float32, "loss_scale")
+        self._good_steps = updates.scalar(0, tf.int64, "good_steps")
 
     def value(self) -> tf.Tensor:
         """The scale, a float32 scalar."""

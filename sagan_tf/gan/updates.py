@@ -25,6 +25,17 @@ class Update(NamedTuple):
     decay: Union[float, tf.Tensor] = 0.0
 
 
+def scalar(value, dtype: tf.DType, name: str) -> tf.Variable:
+    """A variable of a step's state that is the same on all replicas."""
+    return tf.Variable(
+        value,
+        dtype=dtype,
+        trainable=False,
+        name=name,
+        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+    )
+
+
 class Collection:
     """New values of layers' state, kept for the caller of a forward pass instead of stored.
 

@@ -2,6 +2,7 @@
 
 import collections
 from collections.abc import Callable, Mapping
+from typing import Optional
 
 import keras
 import numpy as np
@@ -18,7 +19,9 @@ GRADIENT_ROWS = 100
 _FEWEST_GRADIENT_ROWS = 10
 # sigma_ratio beyond this: attention drowns what it is added to.
 LARGE_SIGMA_RATIO = 20.0
-# Variance of samples of one class, as a share of the variance of real images.
+# Variance of samples of one class, as a share of that of real images of one class. A first guess.
+LOW_VARIETY_RATIO = 0.5
+# Older releases warned below this share of the variance of real images over the whole set.
 LOW_VARIETY = 0.02
 # A generator that has shown no variety by this step is not going to.
 _STEPS_TO_LEARN = 10_000
@@ -43,17 +46,64 @@ def variety(samples: np.ndarray) -> float:
     return float(np.var(samples, axis=1).mean())
 
 
+class Variances:
+    """Variance of the pixels of images within their classes, added up batch by batch.
+
+    Args:
+      most_classes: only the first so many classes that are met count, so that memory has a limit.
+    """
+
+    def __init__(self, most_classes: int):
+        self._most_classes = most_classes
+        self._sums: dict[int, np.ndarray] = {}
+        self._squares = collections.Counter()
+        self._counts = collections.Counter()
+
+    def add(self, images: np.ndarray, labels: np.ndarray) -> None:
+        """Adds images, float [n, ...], and their labels, int [n]."""
+        for image, label in zip(images.astype(np.float64), labels.tolist()):
+            if label not in self._sums:
+                if len(self._sums) == self._most_classes:
+                    continue
+                self._sums[label] = np.zeros(image.shape)
+            self._sums[label] += image
+            self._squares[label] += float(np.square(image).sum())
+            self._counts[label] += 1
+
+    def within(self) -> Optional[float]:
+        """The variance within a class, without bias, mean over pixels and, by size, over classes.
+
+        None where no class has two images.
+        """
+        deviations = 0.0
+        degrees = 0
+        for label, total in self._sums.items():
+            count = self._counts[label]
+            deviations += self._squares[label] - float(np.square(total).sum()) / count
+            degrees += (count - 1) * total.size
+        return deviations / degrees if degrees else None
+
+
 class HealthCheck:
     """Warns, once each time, when a number says that a run collapses.
 
     Args:
       warn: gets a line.
       real_variety: variance of real images over the whole set, as of `variety`.
+      real_within_class: variance of real images within a class, as of `Variances.within`; None:
+        not known, and variety is not checked.
     """
 
-    def __init__(self, warn: Callable[[str], None], real_variety: float):
+    def __init__(
+        self,
+        warn: Callable[[str], None],
+        real_variety: float,
+        *,
+        real_within_class: Optional[float] = None,
+    ):
         self._warn = warn
         self._real_variety = real_variety
+        self._real_within_class = real_within_class
         self._rows_of_low_loss = 0
         # The newest values of each gradient norm, by name.
         self._norms = collections.defaultdict(lambda: collections.deque(maxlen=GRADIENT_ROWS))
@@ -77,9 +127,17 @@ class HealthCheck:
 
     def check_samples(self, step: int, samples: np.ndarray) -> dict[str, float]:
         """Checks samples, one class a row, as of `variety`; returns numbers to write."""
-        # Compare the samples with real images.
-        share = variety(samples) / max(self._real_variety, 1e-12)
-        is_low = share < LOW_VARIETY
+        # Compare the samples with real images of the whole set.
+        found = variety(samples)
+        numbers = {"health/variety_within_class": found / max(self._real_variety, 1e-12)}
+        if not self._real_within_class:
+            return numbers
+
+        # Compare them with real images of one class; both variances without bias.
+        count = samples.shape[1]
+        ratio = found * count / max(count - 1, 1) / self._real_within_class
+        numbers["health/variety_ratio"] = ratio
+        is_low = ratio < LOW_VARIETY_RATIO
         has_learned = self._had_variety or step >= _STEPS_TO_LEARN
 
         # Warn of low variety, once there has been time to learn.
@@ -87,11 +145,11 @@ class HealthCheck:
             "variety",
             is_low and has_learned,
             step=step,
-            text=f"samples of one class vary by {share:.2%} of what real images do: "
-            "all look the same",
+            text=f"samples of one class vary by {ratio:.1%} of what real images of one class do: "
+            "they look too much alike",
         )
         self._had_variety |= not is_low
-        return {"health/variety_within_class": share}
+        return numbers
 
     def check_networks(self, step: int, **networks: keras.layers.Layer) -> dict[str, float]:
         """Checks networks, given by name; returns numbers to write."""

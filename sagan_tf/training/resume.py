@@ -5,6 +5,7 @@ from typing import Optional, Union
 import tensorflow as tf
 
 from sagan_tf import errors, model
+from sagan_tf.gan import adaptive
 from sagan_tf.runs import checkpoints
 from sagan_tf.runtime import distribution
 from sagan_tf.training.roles import ChiefRun, FollowerRun
@@ -57,6 +58,11 @@ def restore_newest(
         if any(name.startswith(model.AVERAGE) for name in saved.missing):
             gan.begin_average()
             warnings.append(f"the average of the generator begins at step {step}")
+
+        # So does one without a probability of the augmentation.
+        if any(name.startswith(adaptive.ADA) for name in saved.missing):
+            gan.adaptive.begin()
+            warnings.append(f"adaptive augmentation begins at step {step}")
 
     return (step if step >= 0 else None), warnings
 

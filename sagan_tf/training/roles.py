@@ -185,6 +185,10 @@ class ChiefRun:
             for name, variable in scale.state().items():
                 row[name] = float(variable.numpy())
 
+        # Add the probability of the augmentation.
+        if self._gan.adaptive is not None:
+            row.update(self._gan.adaptive.row())
+
         # Add how long the devices waited for images since the last row.
         if self._seconds and np.isfinite(self._waited):
             row["input_stall"] = self._waited / self._seconds

@@ -1,6 +1,7 @@
 """Training steps of one loop: input batches, one iteration, and the compiled loop."""
 
 from collections.abc import Callable
+from typing import Optional
 
 import numpy as np
 import tensorflow as tf
@@ -9,7 +10,7 @@ from sagan_tf import model
 from sagan_tf.config import DataConfig
 from sagan_tf.data import dataset
 from sagan_tf.data.records import Records, to_float
-from sagan_tf.gan import noise
+from sagan_tf.gan import augmentation, noise
 from sagan_tf.runtime import distribution
 
 # In the order in which they come to be: the first that is not finite is where it began.
@@ -74,10 +75,10 @@ def make_iteration(gan: model.SAGAN, seed: int) -> Callable:
     towers = distribution.towers_per_replica(config, gan.strategy)
 
     # Draw for one network, and train both in turn.
-    def draw(purpose: int, substep: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """z and fake labels of this replica's towers."""
+    def drawn(draw: Callable, purpose: int, *, substep: int, **options):
+        """What is drawn for this replica's towers."""
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        return noise.draw_towers(
+        return draw(
             seed,
             gan.step,
             purpose=purpose,
@@ -85,22 +86,47 @@ def make_iteration(gan: model.SAGAN, seed: int) -> Callable:
             first_tower=replica * towers,
             towers=towers,
             batch_size=config.batch_size,
+            **options,
+        )
+
+    def draw(purpose: int, substep: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """z and fake labels."""
+        return drawn(
+            noise.draw_towers,
+            purpose,
+            substep=substep,
             z_dim=gan.model_config.z_dim,
             number_classes=gan.model_config.number_classes,
         )
+
+    def draw_numbers(purpose: int, substep: int, *sets: int) -> Optional[tf.Tensor]:
+        """Random numbers of the augmentation, if there is one; `sets` of them for each image."""
+        if gan.augmentation is None:
+            return None
+        shape = [*sets, gan.augmentation.numbers]
+        return drawn(noise.draw_numbers, purpose, substep=substep, shape=shape)
+
+    def mirrored(pixels: tf.Tensor, substep: int) -> tf.Tensor:
+        """Real images, each turned left to right or not, where the settings say so."""
+        if not config.mirror:
+            return pixels
+        numbers = drawn(noise.draw_numbers, noise.MIRROR, substep=substep, shape=[])
+        return augmentation.mirrored(pixels, numbers)
 
     def iteration(batches) -> tf.Tensor:
         # Update the generator.
         metrics = {}
         for substep in range(config.g_step):
             z, fake_labels = draw(noise.G_STEP, substep)
-            metrics.update(gan.g_step(z, fake_labels))
+            numbers = draw_numbers(noise.G_AUGMENT, substep)
+            metrics.update(gan.g_step(z, fake_labels, numbers))
 
         # Update the discriminator.
         for substep, (pixels, labels) in enumerate(batches):
-            images = to_float(pixels)
+            images = to_float(mirrored(pixels, substep))
             z, fake_labels = draw(noise.D_STEP, substep)
-            metrics.update(gan.d_step(images, labels, z, fake_labels))
+            numbers = draw_numbers(noise.D_AUGMENT, substep, 2)
+            metrics.update(gan.d_step(images, labels, z, fake_labels, numbers))
 
         # Move the average, and report.
         gan.update_average()

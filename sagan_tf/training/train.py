@@ -14,7 +14,7 @@ from sagan_tf.data import class_names, dataset
 from sagan_tf.data.records import Records, to_float
 from sagan_tf.runs import checkpoints, directory, health, history, metric_writer
 from sagan_tf.runtime import distribution, files
-from sagan_tf.training import description, loop, previews, resume, steps
+from sagan_tf.training import description, loop, previews, real_variety, resume, steps
 from sagan_tf.training.events import Events, keep_nothing
 from sagan_tf.training.progress import Progress
 from sagan_tf.training.roles import ChiefRun, FollowerRun
@@ -201,7 +201,13 @@ def _make_chief(
     )
 
     # Compare the samples' variety with theirs.
-    health_check = health.HealthCheck(events.warn, _variety(real_images))
+    within_class = None
+    if gan.train_config.health_every:
+        run_dir = gan.train_config.run_dir
+        within_class = real_variety.of_run(run_dir, records, progress.note)
+    health_check = health.HealthCheck(
+        events.warn, _variety(real_images), real_within_class=within_class
+    )
     return ChiefRun(
         gan,
         saved=saved,

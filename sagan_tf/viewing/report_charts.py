@@ -94,15 +94,30 @@ _CHARTS_OF_NETWORKS = [
         },
         mark=(health.HIGH_NORM, "warning above"),
     ),
+    _Chart(
+        "Adaptive augmentation",
+        "p, the probability of each transformation of what D sees; r, the mean sign of D(real) "
+        "over four steps, by which p is moved.",
+        lines={"ada/p": "p", "ada/r": "r"},
+    ),
     _Chart("sigma of the layers of the generator", _SIGMA, layers="sigma/g_"),
     _Chart("sigma of the layers of the discriminator", _SIGMA, layers="sigma/d_"),
+    _Chart(
+        "Variety within a class",
+        "Variance of pixels of samples of a class as a share of that of real images of a class, "
+        "in %. 100 % is as varied as the real ones.",
+        lines={"health/variety_ratio": "generated images"},
+        scale=100.0,
+        mark=(100 * health.LOW_VARIETY_RATIO, "warning below"),
+        from_zero=True,
+    ),
     _Chart(
         "Variety of samples",
         "Variance of pixels within a class as a share of real images' variance over the "
         "whole set, in %.",
         lines={"health/variety_within_class": "generated images"},
         scale=100.0,
-        mark=(100 * health.LOW_VARIETY, "warning below"),
+        mark=(100 * health.LOW_VARIETY, "older releases warned below"),
         from_zero=True,
     ),
 ]

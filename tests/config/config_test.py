@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 
 from sagan_tf import config, errors
+from sagan_tf.config import augmentation_names
 
 
 def test_defaults_are_the_references():
@@ -65,6 +66,17 @@ def test_attention_side(kind, size, resolution, expected):
 @pytest.mark.parametrize(
     ("kind", "fields", "message"),
     [
+        (
+            config.TrainConfig,
+            {"augment": "diffaugment", "augment_policy": "color,hue"},
+            "--augment_policy=color,hue: expected with --augment=diffaugment some of all, color, "
+            "translation, cutout, separated by commas",
+        ),
+        (
+            config.TrainConfig,
+            {"augment_policy": "color"},
+            "--augment_policy=color: expected an --augment other than none",
+        ),
         (
             config.ModelConfig,
             {"image_size": 100},
@@ -211,3 +223,17 @@ def test_optimizations_by_name():
 def test_unknown_optimization_is_refused(text):
     with pytest.raises(errors.UserError, match=f"--optimizations={text}: expected auto, none, or"):
         config.TrainConfig(optimizations=text)
+
+
+def test_policies_of_an_augmentation():
+    assert augmentation_names.policies("none", "all") == ()
+    assert augmentation_names.policies("diffaugment", "cutout,color") == ("cutout", "color")
+    assert augmentation_names.policies("ada", "blit,scale,xint") == (
+        "xflip",
+        "rotate90",
+        "xint",
+        "scale",
+    )
+    every = augmentation_names.policies("ada", "all")
+    assert every == augmentation_names.policies("ada", "bgc")
+    assert len(every) == 12

@@ -103,3 +103,35 @@ def test_truncated_z_is_normal_between_the_limits():
 def test_classes_are_spread_evenly():
     np.testing.assert_array_equal(noise.spread_classes(1000, 3), [0, 500, 999])
     np.testing.assert_array_equal(noise.spread_classes(3, 10), [0, 1, 2])
+
+
+def draw_numbers(first=0, towers=4, step=5, substep=0, purpose=noise.G_AUGMENT, batch=6):
+    return noise.draw_numbers(
+        3,
+        step,
+        purpose=purpose,
+        substep=substep,
+        first_tower=first,
+        towers=towers,
+        batch_size=batch,
+        shape=[2, 7],
+    ).numpy()
+
+
+def test_numbers_are_those_of_their_towers():
+    whole = draw_numbers()
+    assert whole.shape == (24, 2, 7)
+    halves = [draw_numbers(first=0, towers=2), draw_numbers(first=2, towers=2)]
+    np.testing.assert_array_equal(whole, np.concatenate(halves))
+    for change in ({"step": 6}, {"substep": 1}, {"purpose": noise.D_AUGMENT}, {"first": 1}):
+        assert not np.isclose(whole, draw_numbers(**change)).any(axis=(1, 2)).all()
+    assert len(np.unique(whole.reshape(24, -1), axis=0)) == 24
+
+
+def test_numbers_are_uniform():
+    numbers = draw_numbers(batch=5000).ravel()
+    assert numbers.dtype == np.float32
+    assert 0 < numbers.min() < 1e-4
+    assert 1 - 1e-4 < numbers.max() < 1
+    counts = np.histogram(numbers, 10, (0, 1))[0]
+    assert np.abs(counts - len(numbers) / 10).max() < 5 * (len(numbers) * 0.09) ** 0.5

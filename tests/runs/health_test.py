@@ -10,7 +10,8 @@ from tests.testing import TINY_MODEL
 @pytest.fixture(name="health_check")
 def fixture_health_check():
     lines = []
-    return health.HealthCheck(lines.append, real_variety=1.0), lines
+    check = health.HealthCheck(lines.append, real_variety=2.0, real_within_class=1.0)
+    return check, lines
 
 
 def row(**changes):
@@ -68,16 +69,44 @@ def test_variety_is_the_variance_within_a_class():
 def test_warns_when_samples_of_a_class_become_alike(health_check):
     check, lines = health_check
     alike = np.zeros([3, 10, 4])
-    assert check.check_samples(1000, alike) == {"health/variety_within_class": 0.0}
+    assert check.check_samples(1000, alike) == {
+        "health/variety_within_class": 0.0,
+        "health/variety_ratio": 0.0,
+    }
     assert lines == []  # it has not learnt yet
     varied = np.random.default_rng(0).normal(size=(3, 10, 4))
     check.check_samples(2000, varied)
     check.check_samples(3000, alike)
     assert len(lines) == 1
-    assert "step 3000: samples of one class vary by 0.00% of what real images do" in lines[0]
+    assert "step 3000: samples of one class vary by 0.0% of what real images of one" in lines[0]
     late = []
-    health.HealthCheck(late.append, 1.0).check_samples(10_000, alike)
+    health.HealthCheck(late.append, 1.0, real_within_class=1.0).check_samples(10_000, alike)
     assert len(late) == 1
+
+
+def test_ratio_is_that_of_unbiased_variances():
+    """0 and 2 have the variance 2 without bias; a class of real images has 4."""
+    check = health.HealthCheck(print, real_variety=5.0, real_within_class=4.0)
+    numbers = check.check_samples(0, np.array([[[0.0], [2.0]], [[5.0], [7.0]]]))
+    assert numbers == {"health/variety_within_class": 0.2, "health/variety_ratio": 0.5}
+    unknown = health.HealthCheck(print, real_variety=5.0)
+    assert set(unknown.check_samples(0, np.zeros([1, 2, 1]))) == {"health/variety_within_class"}
+
+
+def test_variance_within_classes_by_hand():
+    """Deviations 1 + 1 of the pair, 4 + 0 + 4 of the three; 1 + 2 degrees; one alone has none."""
+    values = np.array([1.0, 10.0, 3.0, 12.0, 14.0, 50.0])
+    labels = np.array([0, 1, 0, 1, 1, 2])
+    variances = health.Variances(3)
+    for part in (slice(0, 2), slice(2, 6)):
+        variances.add(values[part, None].astype(np.float32), labels[part])
+    assert variances.within() == pytest.approx((2 + 8) / 3)
+    alone = health.Variances(1)
+    alone.add(values[:, None], labels)
+    assert alone.within() == pytest.approx(2.0)
+    alone = health.Variances(1)
+    alone.add(values[:1, None], labels)
+    assert alone.within() is None
 
 
 def test_largest_norm_is_the_largest_singular_value_of_a_normalised_weight(health_check):

@@ -136,5 +136,5 @@ def test_checkpoint_that_goes_while_it_is_read_is_said_to_have_gone(tmp_path, mo
 
 
 def test_names_of_optional_state_are_what_old_checkpoints_hold():
-    assert model.OPTIONAL_STATE == ("ema/", "loss_scale/")
+    assert model.OPTIONAL_STATE == ("ema/", "loss_scale/", "ada/")
     assert checkpoints.ROLLBACKS == "rollbacks"

@@ -19,6 +19,10 @@ FLAGS = (
     "--attention_resolution=16",
     "--num_towers=4",
     "--deterministic",
+    "--augment=ada",
+    "--ada_start=0.5",
+    "--ada_kimg=0.1",
+    "--mirror",
     "--save_checkpoint_secs=0",
     f"--sample_every={N}",
     f"--health_every={N}",
@@ -83,6 +87,8 @@ def test_every_variable_is_bit_identical(runs):
         ".Smean/",
         ".Smoving_variance/",
         "global_step",
+        "ada.Sp/",
+        "ada.Ssum_of_signs/",
         "rollbacks",
     ):
         assert any(part in name for name in whole), part

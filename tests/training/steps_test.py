@@ -58,8 +58,15 @@ def test_inner_loop_is_traced_once_whatever_its_count(tmp_path):
 
 @pytest.mark.slow
 def test_whole_iteration_is_one_xla_program():
-    """Both steps, forward, backward, Adam, u, moving statistics and average."""
-    train_config = config.TrainConfig(batch_size=2, num_towers=2, ema_decay=0.9)
+    """Both steps, forward, backward, Adam, u, moving statistics and average; augmented images."""
+    train_config = config.TrainConfig(
+        batch_size=2,
+        num_towers=2,
+        ema_decay=0.9,
+        augment="ada",
+        ada_start=0.5,
+        mirror=True,
+    )
     images = make_images(4, 32)
     labels = tf.constant([0, 1, 2, 0])
     found = []
@@ -87,3 +94,44 @@ def test_whole_iteration_is_one_xla_program():
 
 def make_images(count, size):
     return tf.constant(random_images(count, size))
+
+
+def test_iteration_draws_and_mirrors_by_seed_and_step(monkeypatch):
+    """Real images turned where their number says so; numbers of their own for every use."""
+    seen = {"g": [], "d": []}
+    gan = model.SAGAN(
+        PLAIN_MODEL,
+        config.TrainConfig(
+            batch_size=2, num_towers=2, d_step=2, mirror=True, augment="diffaugment"
+        ),
+    )
+
+    def g_step(z, labels, numbers):
+        seen["g"].append(numbers.numpy())
+        return dict.fromkeys(training_steps.METRICS, 1.0)
+
+    def d_step(images, labels, z, fake_labels, numbers):
+        seen["d"].append((images.numpy(), numbers.numpy()))
+        return dict.fromkeys(training_steps.METRICS, 1.0)
+
+    monkeypatch.setattr(gan, "g_step", g_step)
+    monkeypatch.setattr(gan, "d_step", d_step)
+    pixels, labels = random_images(4), tf.constant([0, 1, 2, 0])
+    iteration = training_steps.make_iteration(gan, seed=7)
+    for step in range(8):
+        gan.step.assign(step)
+        iteration([(tf.constant(pixels), labels)] * 2)
+
+    # Both ways about equally often; the same images turn otherwise in another step.
+    floats = pixels.astype(np.float32) * np.float32(2 / 255) - 1
+    turned = []
+    for images, _ in seen["d"]:
+        for image, plain in zip(images, floats):
+            is_turned = np.allclose(image, plain[:, ::-1], atol=1e-6)
+            assert is_turned or np.allclose(image, plain, atol=1e-6)
+            turned.append(is_turned)
+    assert 16 < sum(turned) < 48
+    numbers = [*(one.reshape(4, 1, 7) for one in seen["g"]), *(both for _, both in seen["d"])]
+    numbers = np.concatenate([one.reshape(-1, 7) for one in numbers])
+    assert numbers.shape == (8 * (4 + 2 * 8), 7)
+    assert len(np.unique(numbers)) > 0.999 * numbers.size

@@ -1,0 +1,81 @@
+"""Variety of the real images within their classes, which that of the samples is compared with."""
+
+import json
+import os
+from collections.abc import Callable
+from typing import Any, Optional
+
+import numpy as np
+import tensorflow as tf
+
+from sagan_tf import errors
+from sagan_tf.data import dataset, faults
+from sagan_tf.data.records import Records, to_float
+from sagan_tf.runs import health
+from sagan_tf.runtime import files
+
+FILENAME = "real_variety.json"
+# Most real images that are looked at, and most of their classes.
+IMAGES = 5000
+CLASSES = 100
+_BATCH = 64
+_SEED = 0
+
+
+def of_run(run_dir: str, records: Records, note: Callable[[str], None]) -> Optional[float]:
+    """Variance of the pixels of real images within a class; computed once for a run's images.
+
+    Args:
+      run_dir: directory of the run; the number is kept there.
+      records: the real images.
+      note: gets a line when a record cannot be read and the search for it begins.
+    Returns:
+      As of `health.Variances.within`.
+    Raises:
+      errors.UserError: a record cannot be read, or the number cannot be kept.
+    """
+    # Take what is there.
+    path = os.path.join(run_dir, FILENAME)
+    facts = _facts(records)
+    kept = _read(path)
+    if kept.get("data") == facts:
+        return kept["within_class"]
+
+    # Compute it, and keep it.
+    with faults.reading(records, note):
+        found = compute(records)
+    text = json.dumps({"within_class": found, "data": facts}, indent=2) + "\n"
+    with files.writing(run_dir):
+        files.write_whole(path, text)
+    return found
+
+
+def compute(records: Records) -> Optional[float]:
+    """The same, computed from up to `IMAGES` images of up to `CLASSES` classes."""
+    variances = health.Variances(CLASSES)
+    batches = dataset.evaluation_batches(records, IMAGES, batch_size=_BATCH, seed=_SEED)
+    for images, labels in batches:
+        variances.add(to_float(images).numpy(), labels.numpy())
+    return variances.within()
+
+
+def _facts(records: Records) -> dict[str, Any]:
+    """What tells these images from others."""
+    index = records.index
+    return {
+        "records": len(index.offsets),
+        "bytes": int(np.sum(index.sizes)),
+        "fingerprint": records.info.fingerprint if records.info is not None else "",
+        "images": IMAGES,
+        "classes": CLASSES,
+    }
+
+
+def _read(path: str) -> dict[str, Any]:
+    """What is kept; {} where nothing is, or where it is damaged."""
+    try:
+        with tf.io.gfile.GFile(path) as file:
+            content = json.loads(file.read())
+    except (tf.errors.OpError, OSError, ValueError, errors.UserError):
+        return {}
+    return content if isinstance(content, dict) and "within_class" in content else {}
