@@ -108,7 +108,7 @@ def find_run(path: str) -> str:
         more = ", ..." if len(runs) > _LISTED else ""
         fault = f"several runs are there; name one of {', '.join(runs[:_LISTED])}{more}"
     else:
-        fault = f"{NO_RUN}; expected <checkpoint_dir>/imagenet_<batch_size>"
+        fault = f"{NO_RUN}; give the directory of a run, such as checkpoint/imagenet_64"
     raise errors.UserError(f"--run={path}: {fault}")
 
 

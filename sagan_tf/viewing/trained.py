@@ -77,6 +77,11 @@ class Trained:
             reduce_retracing=True,
         )
 
+    @property
+    def classes(self) -> class_names.Classes:
+        """The names of the classes; `classes.find("goldfish")` gives labels."""
+        return self.card.classes
+
     def draw(self, seeds: Sequence[int], truncation: float = 0.0) -> tuple[tf.Tensor, tf.Tensor]:
         """z float32 [n, z_dim] and labels int32 [n] of seeds (`noise.draw_seeds`), on the device.
 

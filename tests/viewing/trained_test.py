@@ -45,6 +45,14 @@ def test_pixels_are_those_of_the_images(network):
 
 
 @pytest.mark.slow
+def test_python_finds_a_class_by_its_name_and_generates_it(network):
+    """As in the README."""
+    z, _ = network.draw(seeds=[0, 1, 2])
+    assert network.classes.find("goldfish") == [1]
+    assert network.generate(z, network.classes.find("goldfish") * 3).shape == (3, 32, 32, 3)
+
+
+@pytest.mark.slow
 def test_captions_name_class_and_seed(network):
     assert network.caption(1, 7) == "seed 7, goldfish"
     assert network.caption(2, 7, two_lines=True) == "great white shark\nseed 7"
