@@ -4,7 +4,8 @@ from sagan_tf import cli, config
 
 COMMAND = config.Command(
     about="Trains SAGAN on records. Losses, samples and checkpoints go into the run's directory, "
-    "CHECKPOINT_DIR/imagenet_BATCH_SIZE or CHECKPOINT_DIR/RUN_NAME. A run that was stopped continues with the same command.",
+    "CHECKPOINT_DIR/imagenet_BATCH_SIZE or CHECKPOINT_DIR/RUN_NAME. A run that was stopped "
+    "continues with the same command.",
     example="--data_dir=data/imagenet --generator_type=test",
     kinds=(config.DataConfig, config.ModelConfig, config.TrainConfig, config.DryRunConfig),
 )

@@ -9,7 +9,9 @@ from sagan_tf import config
 from sagan_tf.data import check, dataset_info, originals, prepare
 from tests.testing import make_pictures
 
-ADVICE = "remove one picture of each pair and prepare the rest again, or allow them with"
+ADVICE = (
+    "remove one picture of each pair and prepare the rest into another --out, or allow them with"
+)
 
 
 @pytest.fixture(name="prepared", scope="module")
@@ -51,7 +53,9 @@ def test_faults_name_the_users_files_and_say_what_to_do(prepared):
     _, _, names = what["duplicate"].partition("; made of ")
     assert sorted(names.split(" and ")) == ["ant/0.png", "bee/twin.png"]
     assert f"duplicates: {ADVICE} --max_duplicates=1\n" in printed
-    assert "constant images: remove these pictures and prepare the rest again" in printed
+    assert (
+        "constant images: remove these pictures and prepare the rest into another --out" in printed
+    )
     faults, printed = check_directory(prepared / "out", max_duplicates=1, max_constant=1)
     assert faults == []
     assert ADVICE not in printed
