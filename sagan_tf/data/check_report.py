@@ -21,10 +21,10 @@ CONSTANT = "constant image"
 TOLERABLE = (DUPLICATE, CONSTANT)
 # What to do about them, and how to allow as many as there are.
 _ADVICE = {
-    DUPLICATE: "duplicates: remove one picture of each pair and prepare the rest into another --out, or allow "
-    "them with --max_duplicates={}",
-    CONSTANT: "constant images: remove these pictures and prepare the rest into another --out, or allow them "
-    "with --max_constant={}",
+    DUPLICATE: "duplicates: remove one picture of each pair and prepare the rest into another --out, "
+    "or allow them with --max_duplicates={}",
+    CONSTANT: "constant images: remove these pictures and prepare the rest into another --out, or "
+    "allow them with --max_constant={}",
 }
 _GRID_COLUMNS = 10
 _GRID_CLASSES = 40
