@@ -121,20 +121,38 @@ def _logits_of(network: keras.Model) -> tuple[Any, Optional[keras.layers.Layer]]
 def _pool_of(network: keras.Model, last: Optional[keras.layers.Layer]) -> tuple[Any, str]:
     """The features and, for people, where they are.
 
-    They are the last global pooling, or else what the last layer gets; without a last layer they
-    are the output, whose mean over all places is taken.
+    They are the global pooling on the straight way to the output, or else what the last layer with
+    weights gets. Without a last layer they are the output, whose mean over all places is taken. A
+    pooling off that way, as in a squeeze-and-excite block, weighs channels.
     """
-    pooling = [layer for layer in network.layers if isinstance(layer, _POOLING)]
-    if pooling:
-        return pooling[-1].output, pooling[-1].name
+    # Walk back from the output, as long as there is one vector for each image.
+    (output,) = network.outputs
+    tensors = [output]
+    head = last
+    while tensors and _is_vector(tensors[0]):
+        layer, node, _ = tensors[0]._keras_history
+        if isinstance(layer, _POOLING):
+            return tensors[0], layer.name
+
+        # Stop where two ways meet, and at the images.
+        inputs = layer._inbound_nodes[node].input_tensors
+        if head is last and layer.weights:
+            head = layer
+        tensors = inputs if len(inputs) == 1 else []
+
+    # Without a pooling there is the last layer.
     if last is not None:
-        return last.input, f"what {last.name} gets"
+        return head.input, f"what {head.name} gets"
 
     # The output are features of each place, or of the image.
-    (output,) = network.outputs
     if len(output.shape) not in (2, 4):
         raise ValueError(f"an output of shape {output.shape}; expected pool_3 and logits")
     return output, f"the mean of {network.layers[-1].name}"
+
+
+def _is_vector(tensor: Any) -> bool:
+    """Whether it has values of the whole image only, and none of places in it."""
+    return len(tensor.shape) == 2 or tuple(tensor.shape[1:3]) == (1, 1)
 
 
 def _preparation_of(name: str) -> tuple[Callable[[tf.Tensor], tf.Tensor], str]:

@@ -162,9 +162,17 @@ def make_application(path, name, end):
     """A network in the form of those of keras.applications, with or without their last layers."""
     images = keras.Input([None, None, 3])
     x = keras.layers.Conv2D(4, 3, name="convolution")(images)
+    if end in ("excited", "flat"):
+        squeezed = keras.layers.GlobalAveragePooling2D(keepdims=True, name="squeeze")(x)
+        x = keras.layers.Multiply()([x, keras.layers.Activation("sigmoid")(squeezed)])
     if end == "activated":
         x = keras.layers.Activation("linear", name="out")(x)
-    if end not in ("places", "activated"):
+    if end == "flat":
+        x = keras.layers.Resizing(1, 2)(x)
+        x = keras.layers.Flatten(name="flatten")(x)
+        x = keras.layers.Dense(5, name="classes")(x)
+        x = keras.layers.Softmax(name="predictions")(x)
+    if end not in ("places", "activated", "excited", "flat"):
         x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
     if end == "softmax":
         x = keras.layers.Dense(5, activation="softmax", name="predictions")(x)
@@ -192,6 +200,22 @@ def test_keras_application_as_it_is(tmp_path, end):
     else:
         assert "no Inception Score" in classifier.note
     assert "as keras.applications.inception_v3 prepares them" in classifier.note
+
+
+@pytest.mark.parametrize(("end", "layer"), [("excited", "multiply"), ("flat", "flatten")])
+def test_pooling_inside_a_block_is_not_the_features(tmp_path, end, layer):
+    """Squeeze and excite: a pooling that only weighs the channels, off the way to the output."""
+    network = make_application(tmp_path / "network.keras", "my_own", end)
+    classifier = inception.load(str(tmp_path / "network.keras"))
+    network = keras.saving.load_model(tmp_path / "network.keras")
+    last = next(one for one in network.layers if one.name.startswith(layer))
+    images = np.random.default_rng(0).uniform(-1, 1, (2, 299, 299, 3)).astype(np.float32)
+    expected = keras.Model(network.input, last.output)(images).numpy()
+    if end == "excited":
+        expected = expected.mean((1, 2))
+    pool, _ = classifier(images)
+    np.testing.assert_allclose(pool, expected, rtol=1e-4, atol=1e-5)
+    assert classifier.has_logits == (end == "flat")
 
 
 @pytest.mark.parametrize(
