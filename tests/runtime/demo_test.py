@@ -65,6 +65,16 @@ def test_exit_code_of_a_command(program, code):
         signal.signal(signal.SIGINT, before)
 
 
+def test_log_of_a_command_goes_where_python_prints_errors(tmp_path, monkeypatch):
+    """Not to file descriptor 2, behind which the demo's own filter would hold it back."""
+    with open(tmp_path / "errors", "w", encoding="utf-8") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        before = signal.getsignal(signal.SIGINT)
+        demo.finish([sys.executable, "-c", "import os; os.write(2, b'its log')"])
+        signal.signal(signal.SIGINT, before)
+    assert (tmp_path / "errors").read_text() == "its log"
+
+
 @pytest.mark.process
 def test_wheel_holds_the_demo_and_every_command(tmp_path):
     """What goes into a wheel, as `build_py` lays it out."""
