@@ -152,7 +152,8 @@ def _pool_of(network: keras.Model, last: Optional[keras.layers.Layer]) -> tuple[
 
 def _is_vector(tensor: Any) -> bool:
     """Whether it has values of the whole image only, and none of places in it."""
-    return len(tensor.shape) == 2 or tuple(tensor.shape[1:3]) == (1, 1)
+    places = tuple(tensor.shape[1:3])
+    return len(tensor.shape) == 2 or places == (1, 1)
 
 
 def _preparation_of(name: str) -> tuple[Callable[[tf.Tensor], tf.Tensor], str]:
