@@ -12,6 +12,7 @@ process outlives its parent to print them. Standard library only, so that it sta
 
 import collections
 import contextlib
+import glob
 import os
 import re
 import select
@@ -34,17 +35,22 @@ _PRINT = _MARK + b"print\n"
 _LOG_LINE = re.compile(
     rb"(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: ([IWEF])|([IWEF])\d{4} \d\d:\d\d:\d+\.\d+ +\d+) "
 )
-# Errors that only say that there is no GPU, that a CUDA library registers itself twice, or that
-# tf.data has an attribute that it does not know (where TensorFlow is deterministic).
+# Errors that only say that a CUDA library registers itself twice, or that tf.data has an attribute
+# that it does not know (where TensorFlow is deterministic).
 _HARMLESS_ERROR = re.compile(
-    rb"Unable to register cu\w+ factory|already registered|failed call to cuInit"
+    rb"Unable to register cu\w+ factory|already registered"
     rb"|NodeDef mentions attribute \w+ which is not in the op definition"
 )
+# Lines that say that there is no GPU. They are harmless where there is none.
+_WITHOUT_GPU = re.compile(
+    rb".*(?:failed call to cuInit|Cannot dlopen some GPU libraries"
+    rb"|Skipping registering GPU devices)"
+)
+_GPU_FILES = "/dev/nvidia*"
 # Lines of the same remarks that have no beginning of their own.
 _HARMLESS_LINE = re.compile(
     rb"WARNING: All log messages before absl::InitializeLog"
     rb"|To enable the following instructions:"
-    rb"|Skipping registering GPU devices"
 )
 # What the last words of a crash begin with: a failed check of TensorFlow's, C++, Python's
 # `faulthandler`.
@@ -143,6 +149,10 @@ def _python_stream(kept: int) -> TextIO:
 
 def is_remark(line: bytes) -> bool:
     """Whether a line is a remark of TensorFlow that the user need not see when all is well."""
+    if _WITHOUT_GPU.match(line):
+        return not has_gpu()
+
+    # Tell the log's lines by their beginning.
     found = _LOG_LINE.match(line)
     if found is None:
         return _HARMLESS_LINE.match(line) is not None
@@ -150,6 +160,12 @@ def is_remark(line: bytes) -> bool:
     if severity == b"E":
         return _HARMLESS_ERROR.search(line) is not None
     return severity in (b"I", b"W")
+
+
+def has_gpu() -> bool:
+    """Whether this machine has a GPU of NVIDIA's that the user has not hidden."""
+    is_hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    return bool(glob.glob(_GPU_FILES)) and not is_hidden
 
 
 class Filter:

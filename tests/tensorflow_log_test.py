@@ -54,8 +54,23 @@ except LookupError as error:
 
 
 @pytest.mark.parametrize("line", REMARKS)
-def test_remarks_of_the_start_are_held_back(line):
+def test_remarks_of_the_start_are_held_back(line, monkeypatch):
+    monkeypatch.setattr(tensorflow_log, "has_gpu", lambda: False)
     assert tensorflow_log.is_remark(line)
+
+
+@pytest.mark.parametrize(
+    ("file", "visible", "is_remark"),
+    [("nvidia0", "0", False), ("nvidia0", "-1", True), ("null", "0", True)],
+)
+def test_gpu_that_does_not_start_is_not_kept_quiet(
+    tmp_path, monkeypatch, *, file, visible, is_remark
+):
+    (tmp_path / file).write_text("")
+    monkeypatch.setattr(tensorflow_log, "_GPU_FILES", str(tmp_path / "nvidia*"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    for line in (REMARKS[3], REMARKS[6]):
+        assert tensorflow_log.is_remark(line) == is_remark
 
 
 @pytest.mark.parametrize("line", OTHER_LINES)
