@@ -124,7 +124,8 @@ def _filtered(hint: str) -> Iterator[list[bytes]]:
     os.dup2(writing_end, 2)
     os.close(writing_end)
     ending: list[bytes] = []
-    with contextlib.redirect_stderr(_python_stream(kept)):
+    stream = _python_stream(kept)
+    with _absl_prints_to(stream), contextlib.redirect_stderr(stream):
         try:
             yield ending
         finally:
@@ -145,6 +146,25 @@ def _python_stream(kept: int) -> TextIO:
     if not writes_there:
         return stream
     return open(kept, "w", buffering=1, encoding=stream.encoding, errors=stream.errors)
+
+
+@contextlib.contextmanager
+def _absl_prints_to(stream: TextIO) -> Iterator[None]:
+    """Lets Python's absl log there: its lines look like those of C++, and may be a library's."""
+    # It keeps the stream that was standard error when it was imported.
+    absl_logging = sys.modules.get("absl.logging")
+    handler = absl_logging and absl_logging.get_absl_handler().python_handler
+    if not handler or handler.stream is not sys.stderr:
+        yield
+        return
+
+    # Exchange it.
+    before = handler.setStream(stream)
+    try:
+        yield
+    finally:
+        if before is not None:
+            handler.setStream(before)
 
 
 def is_remark(line: bytes) -> bool:

@@ -39,9 +39,11 @@ OTHER_LINES = (
 )
 SCRIPT = """
 import faulthandler, os, sys
+from absl import logging
 from sagan_tf import tensorflow_log
 
 faulthandler.enable()  # as absl's `app.run` does
+logging.use_absl_handler()
 try:
     with tensorflow_log.held_back("a smaller --batch_size needs less", LookupError):
         os.write(2, {remark!r})
@@ -107,6 +109,14 @@ def test_nothing_is_shown_of_a_command_that_ends_in_a_known_way(body, code, last
     found, lines = run(body)
     assert found == code
     assert lines == list(dict.fromkeys(["another line", last]))
+
+
+@pytest.mark.process
+def test_warning_of_python_is_not_held_back():
+    """It looks as a line of TensorFlow's C++ code does."""
+    code, lines = run("logging.warning('a library of Python warns')")
+    assert code == 0
+    assert any(line.endswith("] a library of Python warns") for line in lines)
 
 
 @pytest.mark.process
