@@ -75,7 +75,9 @@ def is_shown() -> bool:
 
 
 @contextlib.contextmanager
-def held_back(hint: str, expected: type[Exception]) -> Iterator[None]:
+def held_back(
+    hint: str, expected: type[Exception], *, explained_by_log: type[Exception]
+) -> Iterator[None]:
     """Holds the log back while the body runs, and prints it if the body fails.
 
     Only what is written to file descriptor 2 goes through the filter. Python's `sys.stderr` stays
@@ -84,6 +86,7 @@ def held_back(hint: str, expected: type[Exception]) -> Iterator[None]:
     Args:
       hint: what to do where memory runs out; printed if the system kills this process for it.
       expected: errors that say themselves what is wrong. After these nothing is printed.
+      explained_by_log: those of them of which the log may say more. It is printed.
     """
     if is_shown() or not _is_open(2):
         yield
@@ -94,7 +97,7 @@ def held_back(hint: str, expected: type[Exception]) -> Iterator[None]:
         try:
             yield
         except Exception as error:
-            if not isinstance(error, expected):
+            if isinstance(error, explained_by_log) or not isinstance(error, expected):
                 ending.append(_PRINT)
             raise
 

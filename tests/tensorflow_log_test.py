@@ -45,7 +45,7 @@ from sagan_tf import tensorflow_log
 faulthandler.enable()  # as absl's `app.run` does
 logging.use_absl_handler()
 try:
-    with tensorflow_log.held_back("a smaller --batch_size needs less", LookupError):
+    with tensorflow_log.held_back("take less", LookupError, explained_by_log=KeyError):
         os.write(2, {remark!r})
         os.write(2, b"another line\\n")
         print(sys.stderr.isatty(), flush=True)
@@ -127,6 +127,14 @@ def test_traceback_comes_last_behind_the_log():
     assert lines[1].startswith(HEADING)
     assert lines[2:4] == [REMARK, "Traceback (most recent call last):"]
     assert lines[-1] == "ValueError: unforeseen"
+
+
+@pytest.mark.process
+def test_line_about_the_machine_comes_last_behind_the_log():
+    code, lines = run("raise KeyError")
+    assert code == 0
+    assert lines[1].startswith(HEADING)
+    assert lines[2:] == [REMARK, "error: what the user can mend"]
 
 
 @pytest.mark.process
