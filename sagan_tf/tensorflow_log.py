@@ -19,6 +19,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import TextIO
 
@@ -60,6 +61,7 @@ _LAST_WORDS = re.compile(
 _NO_MEMORY = re.compile(rb".*std::bad_alloc")
 _MOST_LINES = 200  # That are held back; the newest.
 _PATIENCE = 0.5  # Seconds between two looks whether the parent lives, and for the rest of a line.
+_LOOKS = 20  # How many looks back a kill may be the parent's: freeing much memory takes seconds.
 
 # Where Linux counts the processes that it killed because memory ran out.
 _OOM_COUNTERS = (
@@ -227,12 +229,26 @@ class Filter:
             self._print(self._begun)
             self._begun = b""
 
-    def end(self, killed_for_memory: bool, *, hint: str) -> None:
-        """Prints what is to be said of a parent that has gone without a word."""
+    def end(self, killed_for_memory: int, *, hint: str) -> None:
+        """Prints what is to be said of a parent that has gone without a word.
+
+        Args:
+          killed_for_memory: how many processes the system has killed of late. The system does not
+            say which, and any process of this machine counts.
+          hint: what to do where memory runs out.
+        """
         if self._begun:
             self._take(self._begun + b"\n")
-        if killed_for_memory or self._lacked_memory:
-            self._print(f"error: memory ran out, and the system ended this; {hint}\n".encode())
+
+        # Say no more than is known.
+        if self._lacked_memory:
+            self._print(f"error: memory ran out; {hint}\n".encode())
+        elif killed_for_memory:
+            what = "a process" if killed_for_memory == 1 else f"{killed_for_memory} processes"
+            self._print(
+                f"error: memory may have run out (the system killed {what} for it just now); "
+                f"{hint}\n".encode()
+            )
 
     def _take(self, line: bytes) -> None:
         # Print all of it where a crash begins.
@@ -261,11 +277,11 @@ class Filter:
 
 def processes_killed_for_memory() -> int:
     """How many processes the system has killed, since it started, because memory ran out."""
-    count = 0
+    counts = [0]
     for path in _OOM_COUNTERS:
         with contextlib.suppress(OSError), open(path, encoding="ascii") as file:
-            count += sum(map(int, re.findall(r"^oom_kill (\d+)", file.read(), re.MULTILINE)))
-    return count
+            counts += map(int, re.findall(r"^oom_kill (\d+)", file.read(), re.MULTILINE))
+    return max(counts)  # Several files count the same kill.
 
 
 def main(hint: str) -> None:
@@ -274,11 +290,15 @@ def main(hint: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     parent = os.getppid()
-    killed_before = processes_killed_for_memory()
+    killed = collections.deque([processes_killed_for_memory()], maxlen=_LOOKS)
+    looked = time.monotonic()
     lines = Filter(2)
 
     # Other processes may hold the pipe open when the parent has gone.
     while True:
+        if time.monotonic() - looked >= _PATIENCE:
+            killed.append(processes_killed_for_memory())
+            looked = time.monotonic()
         if select.select([0], [], [], _PATIENCE)[0]:
             data = os.read(0, 65536)
             if not data:
@@ -290,7 +310,7 @@ def main(hint: str) -> None:
         else:
             lines.pause()
 
-    lines.end(processes_killed_for_memory() > killed_before, hint=hint)
+    lines.end(processes_killed_for_memory() - killed[0], hint=hint)
 
 
 if __name__ == "__main__":

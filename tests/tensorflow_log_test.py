@@ -181,23 +181,28 @@ def test_line_in_two_parts_is_one_line(lines):
     assert printed() == b"mine\n"
 
 
-def test_process_that_the_system_killed_for_memory_gets_its_line(lines):
+@pytest.mark.parametrize(("count", "what"), [(1, "a process"), (3, "3 processes")])
+def test_process_that_the_system_may_have_killed_for_memory(lines, count, what):
+    """Other processes of the machine count too."""
     taken, printed = lines
     taken.add(REMARKS[0])
-    taken.end(True, hint="a smaller --batch_size needs less")
-    line = b"error: memory ran out, and the system ended this; a smaller --batch_size needs less\n"
-    assert printed() == line
+    taken.end(count, hint="take less")
+    line = f"error: memory may have run out (the system killed {what} for it just now); take less\n"
+    assert printed().decode() == line
 
 
-def test_crash_for_memory_gets_the_same_line(lines):
+def test_crash_for_memory_gets_its_line(lines):
     taken, printed = lines
     taken.add(b"terminate called after throwing an instance of 'std::bad_alloc'\n")
-    taken.end(False, hint="take less")
-    assert printed().endswith(b"error: memory ran out, and the system ended this; take less\n")
+    taken.end(0, hint="take less")
+    assert printed().endswith(b"error: memory ran out; take less\n")
 
 
 def test_kills_for_memory_are_counted(tmp_path, monkeypatch):
     events = tmp_path / "memory.events"
     events.write_text("low 0\noom 5\noom_kill 3\noom_group_kill 1\n")
-    monkeypatch.setattr(tensorflow_log, "_OOM_COUNTERS", (str(events), str(tmp_path / "absent")))
+    other = tmp_path / "vmstat"
+    other.write_text("nr_free_pages 9\noom_kill 3\n")
+    paths = (str(events), str(tmp_path / "absent"), str(other))
+    monkeypatch.setattr(tensorflow_log, "_OOM_COUNTERS", paths)
     assert tensorflow_log.processes_killed_for_memory() == 3
