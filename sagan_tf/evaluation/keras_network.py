@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, Optional
 import keras
 import tensorflow as tf
 
+from sagan_tf import plurals
+
 # How a network of keras.applications begins its name, and the module that prepares its images.
 _APPLICATIONS = (
     ("inception_v3", "inception_v3"),
@@ -62,17 +64,29 @@ def load(path: str) -> Network:
     if count == 1:
         return _classifier(network, size)
     if count == 2:
-        return Network(functools.partial(_both_results, network), size)
+        return Network(lambda images: both(network(images, training=False)), size)
     raise ValueError(f"{count} outputs; expected pool_3 and logits")
 
 
-def _both_results(network: keras.Model, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """(pool_3, logits) of a network that has both, by name or by place."""
-    results = network(images, training=False)
+def both(results) -> tuple[tf.Tensor, tf.Tensor]:
+    """The features and the logits among what a network gives, by name or by place.
+
+    Raises:
+      ValueError: it gives something else.
+    """
+    # Name what it gives.
     if isinstance(results, dict):
+        missing = [name for name in ("pool_3", "logits") if name not in results]
+        if missing:
+            named = ", ".join(sorted(results))
+            raise ValueError(f"it has no output {' or '.join(missing)}; its outputs are {named}")
         return results["pool_3"], results["logits"]
-    pool, logits = results
-    return pool, logits
+
+    # Take two in their order.
+    count = len(results) if isinstance(results, (list, tuple)) else 1
+    if count != 2:
+        raise ValueError(f"it has {plurals.counted(count, 'output')} without these names")
+    return results[0], results[1]
 
 
 def _classifier(network: keras.Model, size: Optional[int]) -> Network:

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from sagan_tf import config, errors
-from sagan_tf.evaluation import inception
+from sagan_tf.evaluation import inception, keras_network
 from sagan_tf.runtime import distribution
 from tests.conftest import ROOT
 
@@ -146,9 +146,17 @@ def test_keras_file_of_three_outputs_is_refused(tmp_path):
 
 def test_network_of_one_output_is_told_apart_in_our_words():
     with pytest.raises(ValueError, match="^it has 1 output without these names$"):
-        inception.both(tf.zeros([2, 10]))
+        keras_network.both(tf.zeros([2, 10]))
     with pytest.raises(ValueError, match="^it has no output logits; its outputs are pool_3, top$"):
-        inception.both({"top": 1, "pool_3": 2})
+        keras_network.both({"top": 1, "pool_3": 2})
+
+
+def test_keras_file_of_outputs_by_other_names_says_which(tmp_path):
+    images = keras.Input([16, 16, 3])
+    pool = keras.layers.GlobalAveragePooling2D()(images)
+    keras.Model(images, {"top": pool, "pool_3": pool}).save(tmp_path / "network.keras")
+    with pytest.raises(errors.UserError, match="no output logits; its outputs are pool_3, top"):
+        inception.load(str(tmp_path / "network.keras"))
 
 
 def test_file_that_is_no_keras_file_is_refused(tmp_path):
