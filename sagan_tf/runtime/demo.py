@@ -60,6 +60,7 @@ def commands(options: config.DemoConfig, files: pathlib.Path) -> list[list[str]]
         f"--flagfile={configs / 'digits_eval.flags'}",
         *places,
         f"--inception={data / 'digits_classifier'}",
+        f"--stats_dir={os.path.join(options.checkpoint_dir, 'real_statistics')}",
     ]
     return [train, evaluate]
 
