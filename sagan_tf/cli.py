@@ -160,7 +160,10 @@ def _exit_code(main: Callable[[], None]) -> int:
     # Run the command.
     try:
         hint = _less_memory()
-        with tensorflow_log.held_back(hint, errors.UserError), within_memory(hint):
+        kept_quiet = tensorflow_log.held_back(
+            hint, errors.UserError, explained_by_log=errors.MachineError
+        )
+        with kept_quiet, within_memory(hint):
             main()
     except errors.UserError as error:
         fail(str(error))
@@ -183,7 +186,7 @@ def within_memory(hint: str) -> Iterator[None]:
             raise
         text = " ".join(str(error).split()).removesuffix(".")
         reason = textwrap.shorten(text, 160, placeholder=" ...") or "Python found none"
-        raise errors.UserError(f"memory ran out ({reason}); {hint}") from error
+        raise errors.MachineError(f"memory ran out ({reason}); {hint}") from error
 
 
 def _is_about_memory(error: Exception) -> bool:

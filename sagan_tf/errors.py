@@ -15,6 +15,10 @@ class UserError(Exception):
     """
 
 
+class MachineError(UserError):
+    """This machine has too little of something; what TensorFlow logged may say why."""
+
+
 class UnusableCheckpoint(UserError):
     """One checkpoint, or what its generator makes, cannot be scored; others may be."""
 

@@ -12,12 +12,14 @@ process outlives its parent to print them. Standard library only, so that it sta
 
 import collections
 import contextlib
+import glob
 import os
 import re
 import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import TextIO
 
@@ -34,17 +36,22 @@ _PRINT = _MARK + b"print\n"
 _LOG_LINE = re.compile(
     rb"(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: ([IWEF])|([IWEF])\d{4} \d\d:\d\d:\d+\.\d+ +\d+) "
 )
-# Errors that only say that there is no GPU, that a CUDA library registers itself twice, or that
-# tf.data has an attribute that it does not know (where TensorFlow is deterministic).
+# Errors that only say that a CUDA library registers itself twice, or that tf.data has an attribute
+# that it does not know (where TensorFlow is deterministic).
 _HARMLESS_ERROR = re.compile(
-    rb"Unable to register cu\w+ factory|already registered|failed call to cuInit"
+    rb"Unable to register cu\w+ factory|already registered"
     rb"|NodeDef mentions attribute \w+ which is not in the op definition"
 )
+# Lines that say that there is no GPU. They are harmless where there is none.
+_WITHOUT_GPU = re.compile(
+    rb".*(?:failed call to cuInit|Cannot dlopen some GPU libraries"
+    rb"|Skipping registering GPU devices)"
+)
+_GPU_FILES = "/dev/nvidia*"
 # Lines of the same remarks that have no beginning of their own.
 _HARMLESS_LINE = re.compile(
     rb"WARNING: All log messages before absl::InitializeLog"
     rb"|To enable the following instructions:"
-    rb"|Skipping registering GPU devices"
 )
 # What the last words of a crash begin with: a failed check of TensorFlow's, C++, Python's
 # `faulthandler`.
@@ -54,6 +61,7 @@ _LAST_WORDS = re.compile(
 _NO_MEMORY = re.compile(rb".*std::bad_alloc")
 _MOST_LINES = 200  # That are held back; the newest.
 _PATIENCE = 0.5  # Seconds between two looks whether the parent lives, and for the rest of a line.
+_LOOKS = 20  # How many looks back a kill may be the parent's: freeing much memory takes seconds.
 
 # Where Linux counts the processes that it killed because memory ran out.
 _OOM_COUNTERS = (
@@ -69,7 +77,9 @@ def is_shown() -> bool:
 
 
 @contextlib.contextmanager
-def held_back(hint: str, expected: type[Exception]) -> Iterator[None]:
+def held_back(
+    hint: str, expected: type[Exception], *, explained_by_log: type[Exception]
+) -> Iterator[None]:
     """Holds the log back while the body runs, and prints it if the body fails.
 
     Only what is written to file descriptor 2 goes through the filter. Python's `sys.stderr` stays
@@ -78,6 +88,7 @@ def held_back(hint: str, expected: type[Exception]) -> Iterator[None]:
     Args:
       hint: what to do where memory runs out; printed if the system kills this process for it.
       expected: errors that say themselves what is wrong. After these nothing is printed.
+      explained_by_log: those of them of which the log may say more. It is printed.
     """
     if is_shown() or not _is_open(2):
         yield
@@ -88,7 +99,7 @@ def held_back(hint: str, expected: type[Exception]) -> Iterator[None]:
         try:
             yield
         except Exception as error:
-            if not isinstance(error, expected):
+            if isinstance(error, explained_by_log) or not isinstance(error, expected):
                 ending.append(_PRINT)
             raise
 
@@ -118,7 +129,8 @@ def _filtered(hint: str) -> Iterator[list[bytes]]:
     os.dup2(writing_end, 2)
     os.close(writing_end)
     ending: list[bytes] = []
-    with contextlib.redirect_stderr(_python_stream(kept)):
+    stream = _python_stream(kept)
+    with _absl_prints_to(stream), contextlib.redirect_stderr(stream):
         try:
             yield ending
         finally:
@@ -141,8 +153,31 @@ def _python_stream(kept: int) -> TextIO:
     return open(kept, "w", buffering=1, encoding=stream.encoding, errors=stream.errors)
 
 
+@contextlib.contextmanager
+def _absl_prints_to(stream: TextIO) -> Iterator[None]:
+    """Lets Python's absl log there: its lines look like those of C++, and may be a library's."""
+    # It keeps the stream that was standard error when it was imported.
+    absl_logging = sys.modules.get("absl.logging")
+    handler = absl_logging and absl_logging.get_absl_handler().python_handler
+    if not handler or handler.stream is not sys.stderr:
+        yield
+        return
+
+    # Exchange it.
+    before = handler.setStream(stream)
+    try:
+        yield
+    finally:
+        if before is not None:
+            handler.setStream(before)
+
+
 def is_remark(line: bytes) -> bool:
     """Whether a line is a remark of TensorFlow that the user need not see when all is well."""
+    if _WITHOUT_GPU.match(line):
+        return not has_gpu()
+
+    # Tell the log's lines by their beginning.
     found = _LOG_LINE.match(line)
     if found is None:
         return _HARMLESS_LINE.match(line) is not None
@@ -150,6 +185,12 @@ def is_remark(line: bytes) -> bool:
     if severity == b"E":
         return _HARMLESS_ERROR.search(line) is not None
     return severity in (b"I", b"W")
+
+
+def has_gpu() -> bool:
+    """Whether this machine has a GPU of NVIDIA's that the user has not hidden."""
+    is_hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    return bool(glob.glob(_GPU_FILES)) and not is_hidden
 
 
 class Filter:
@@ -188,12 +229,26 @@ class Filter:
             self._print(self._begun)
             self._begun = b""
 
-    def end(self, killed_for_memory: bool, *, hint: str) -> None:
-        """Prints what is to be said of a parent that has gone without a word."""
+    def end(self, killed_for_memory: int, *, hint: str) -> None:
+        """Prints what is to be said of a parent that has gone without a word.
+
+        Args:
+          killed_for_memory: how many processes the system has killed of late. The system does not
+            say which, and any process of this machine counts.
+          hint: what to do where memory runs out.
+        """
         if self._begun:
             self._take(self._begun + b"\n")
-        if killed_for_memory or self._lacked_memory:
-            self._print(f"error: memory ran out, and the system ended this; {hint}\n".encode())
+
+        # Say no more than is known.
+        if self._lacked_memory:
+            self._print(f"error: memory ran out; {hint}\n".encode())
+        elif killed_for_memory:
+            what = "a process" if killed_for_memory == 1 else f"{killed_for_memory} processes"
+            self._print(
+                f"error: memory may have run out (the system killed {what} for it just now); "
+                f"{hint}\n".encode()
+            )
 
     def _take(self, line: bytes) -> None:
         # Print all of it where a crash begins.
@@ -222,11 +277,11 @@ class Filter:
 
 def processes_killed_for_memory() -> int:
     """How many processes the system has killed, since it started, because memory ran out."""
-    count = 0
+    counts = [0]
     for path in _OOM_COUNTERS:
         with contextlib.suppress(OSError), open(path, encoding="ascii") as file:
-            count += sum(map(int, re.findall(r"^oom_kill (\d+)", file.read(), re.MULTILINE)))
-    return count
+            counts += map(int, re.findall(r"^oom_kill (\d+)", file.read(), re.MULTILINE))
+    return max(counts)  # Several files count the same kill.
 
 
 def main(hint: str) -> None:
@@ -235,11 +290,15 @@ def main(hint: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     parent = os.getppid()
-    killed_before = processes_killed_for_memory()
+    killed = collections.deque([processes_killed_for_memory()], maxlen=_LOOKS)
+    looked = time.monotonic()
     lines = Filter(2)
 
     # Other processes may hold the pipe open when the parent has gone.
     while True:
+        if time.monotonic() - looked >= _PATIENCE:
+            killed.append(processes_killed_for_memory())
+            looked = time.monotonic()
         if select.select([0], [], [], _PATIENCE)[0]:
             data = os.read(0, 65536)
             if not data:
@@ -251,7 +310,7 @@ def main(hint: str) -> None:
         else:
             lines.pause()
 
-    lines.end(processes_killed_for_memory() > killed_before, hint=hint)
+    lines.end(processes_killed_for_memory() - killed[0], hint=hint)
 
 
 if __name__ == "__main__":

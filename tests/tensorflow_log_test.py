@@ -39,11 +39,13 @@ OTHER_LINES = (
 )
 SCRIPT = """
 import faulthandler, os, sys
+from absl import logging
 from sagan_tf import tensorflow_log
 
 faulthandler.enable()  # as absl's `app.run` does
+logging.use_absl_handler()
 try:
-    with tensorflow_log.held_back("a smaller --batch_size needs less", LookupError):
+    with tensorflow_log.held_back("take less", LookupError, explained_by_log=KeyError):
         os.write(2, {remark!r})
         os.write(2, b"another line\\n")
         print(sys.stderr.isatty(), flush=True)
@@ -54,8 +56,23 @@ except LookupError as error:
 
 
 @pytest.mark.parametrize("line", REMARKS)
-def test_remarks_of_the_start_are_held_back(line):
+def test_remarks_of_the_start_are_held_back(line, monkeypatch):
+    monkeypatch.setattr(tensorflow_log, "has_gpu", lambda: False)
     assert tensorflow_log.is_remark(line)
+
+
+@pytest.mark.parametrize(
+    ("file", "visible", "is_remark"),
+    [("nvidia0", "0", False), ("nvidia0", "-1", True), ("null", "0", True)],
+)
+def test_gpu_that_does_not_start_is_not_kept_quiet(
+    tmp_path, monkeypatch, *, file, visible, is_remark
+):
+    (tmp_path / file).write_text("")
+    monkeypatch.setattr(tensorflow_log, "_GPU_FILES", str(tmp_path / "nvidia*"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    for line in (REMARKS[3], REMARKS[6]):
+        assert tensorflow_log.is_remark(line) == is_remark
 
 
 @pytest.mark.parametrize("line", OTHER_LINES)
@@ -95,6 +112,14 @@ def test_nothing_is_shown_of_a_command_that_ends_in_a_known_way(body, code, last
 
 
 @pytest.mark.process
+def test_warning_of_python_is_not_held_back():
+    """It looks as a line of TensorFlow's C++ code does."""
+    code, lines = run("logging.warning('a library of Python warns')")
+    assert code == 0
+    assert any(line.endswith("] a library of Python warns") for line in lines)
+
+
+@pytest.mark.process
 def test_traceback_comes_last_behind_the_log():
     code, lines = run("raise ValueError('unforeseen')")
     assert code == 1
@@ -102,6 +127,14 @@ def test_traceback_comes_last_behind_the_log():
     assert lines[1].startswith(HEADING)
     assert lines[2:4] == [REMARK, "Traceback (most recent call last):"]
     assert lines[-1] == "ValueError: unforeseen"
+
+
+@pytest.mark.process
+def test_line_about_the_machine_comes_last_behind_the_log():
+    code, lines = run("raise KeyError")
+    assert code == 0
+    assert lines[1].startswith(HEADING)
+    assert lines[2:] == [REMARK, "error: what the user can mend"]
 
 
 @pytest.mark.process
@@ -148,23 +181,28 @@ def test_line_in_two_parts_is_one_line(lines):
     assert printed() == b"mine\n"
 
 
-def test_process_that_the_system_killed_for_memory_gets_its_line(lines):
+@pytest.mark.parametrize(("count", "what"), [(1, "a process"), (3, "3 processes")])
+def test_process_that_the_system_may_have_killed_for_memory(lines, count, what):
+    """Other processes of the machine count too."""
     taken, printed = lines
     taken.add(REMARKS[0])
-    taken.end(True, hint="a smaller --batch_size needs less")
-    line = b"error: memory ran out, and the system ended this; a smaller --batch_size needs less\n"
-    assert printed() == line
+    taken.end(count, hint="take less")
+    line = f"error: memory may have run out (the system killed {what} for it just now); take less\n"
+    assert printed().decode() == line
 
 
-def test_crash_for_memory_gets_the_same_line(lines):
+def test_crash_for_memory_gets_its_line(lines):
     taken, printed = lines
     taken.add(b"terminate called after throwing an instance of 'std::bad_alloc'\n")
-    taken.end(False, hint="take less")
-    assert printed().endswith(b"error: memory ran out, and the system ended this; take less\n")
+    taken.end(0, hint="take less")
+    assert printed().endswith(b"error: memory ran out; take less\n")
 
 
 def test_kills_for_memory_are_counted(tmp_path, monkeypatch):
     events = tmp_path / "memory.events"
     events.write_text("low 0\noom 5\noom_kill 3\noom_group_kill 1\n")
-    monkeypatch.setattr(tensorflow_log, "_OOM_COUNTERS", (str(events), str(tmp_path / "absent")))
+    other = tmp_path / "vmstat"
+    other.write_text("nr_free_pages 9\noom_kill 3\n")
+    paths = (str(events), str(tmp_path / "absent"), str(other))
+    monkeypatch.setattr(tensorflow_log, "_OOM_COUNTERS", paths)
     assert tensorflow_log.processes_killed_for_memory() == 3

@@ -6,7 +6,7 @@ from typing import Optional
 
 import tensorflow as tf
 
-from sagan_tf import errors, plurals
+from sagan_tf import errors
 from sagan_tf.evaluation import keras_network
 from sagan_tf.evaluation.keras_network import Network
 from sagan_tf.runtime import files
@@ -217,31 +217,11 @@ def _network_of(loaded) -> Network:
 
     # Call the signature, or else the model itself.
     def network(images):
-        return both(loaded(images) if signature is None else signature(**{name: images}))
+        results = loaded(images) if signature is None else signature(**{name: images})
+        return keras_network.both(results)
 
     network.keep_alive = loaded  # a signature alone does not keep its variables
     return Network(network, size)
-
-
-def both(results) -> tuple[tf.Tensor, tf.Tensor]:
-    """The features and the logits among what a network gives, by name or by place.
-
-    Raises:
-      ValueError: it gives something else.
-    """
-    # Name what it gives.
-    if isinstance(results, dict):
-        missing = [name for name in ("pool_3", "logits") if name not in results]
-        if missing:
-            named = ", ".join(sorted(results))
-            raise ValueError(f"it has no output {' or '.join(missing)}; its outputs are {named}")
-        return results["pool_3"], results["logits"]
-
-    # Take two in their order.
-    count = len(results) if isinstance(results, (list, tuple)) else 1
-    if count != 2:
-        raise ValueError(f"it has {plurals.counted(count, 'output')} without these names")
-    return results[0], results[1]
 
 
 def _load_graph(handle: str, path: str) -> Network:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, Optional
 import keras
 import tensorflow as tf
 
+from sagan_tf import plurals
+
 # How a network of keras.applications begins its name, and the module that prepares its images.
 _APPLICATIONS = (
     ("inception_v3", "inception_v3"),
@@ -62,17 +64,29 @@ def load(path: str) -> Network:
     if count == 1:
         return _classifier(network, size)
     if count == 2:
-        return Network(functools.partial(_both_results, network), size)
+        return Network(lambda images: both(network(images, training=False)), size)
     raise ValueError(f"{count} outputs; expected pool_3 and logits")
 
 
-def _both_results(network: keras.Model, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """(pool_3, logits) of a network that has both, by name or by place."""
-    results = network(images, training=False)
+def both(results) -> tuple[tf.Tensor, tf.Tensor]:
+    """The features and the logits among what a network gives, by name or by place.
+
+    Raises:
+      ValueError: it gives something else.
+    """
+    # Name what it gives.
     if isinstance(results, dict):
+        missing = [name for name in ("pool_3", "logits") if name not in results]
+        if missing:
+            named = ", ".join(sorted(results))
+            raise ValueError(f"it has no output {' or '.join(missing)}; its outputs are {named}")
         return results["pool_3"], results["logits"]
-    pool, logits = results
-    return pool, logits
+
+    # Take two in their order.
+    count = len(results) if isinstance(results, (list, tuple)) else 1
+    if count != 2:
+        raise ValueError(f"it has {plurals.counted(count, 'output')} without these names")
+    return results[0], results[1]
 
 
 def _classifier(network: keras.Model, size: Optional[int]) -> Network:
@@ -121,20 +135,39 @@ def _logits_of(network: keras.Model) -> tuple[Any, Optional[keras.layers.Layer]]
 def _pool_of(network: keras.Model, last: Optional[keras.layers.Layer]) -> tuple[Any, str]:
     """The features and, for people, where they are.
 
-    They are the last global pooling, or else what the last layer gets; without a last layer they
-    are the output, whose mean over all places is taken.
+    They are the global pooling on the straight way to the output, or else what the last layer with
+    weights gets. Without a last layer they are the output, whose mean over all places is taken. A
+    pooling off that way, as in a squeeze-and-excite block, weighs channels.
     """
-    pooling = [layer for layer in network.layers if isinstance(layer, _POOLING)]
-    if pooling:
-        return pooling[-1].output, pooling[-1].name
+    # Walk back from the output, as long as there is one vector for each image.
+    (output,) = network.outputs
+    tensors = [output]
+    head = last
+    while tensors and _is_vector(tensors[0]):
+        layer, node, _ = tensors[0]._keras_history
+        if isinstance(layer, _POOLING):
+            return tensors[0], layer.name
+
+        # Stop where two ways meet, and at the images.
+        inputs = layer._inbound_nodes[node].input_tensors
+        if head is last and layer.weights:
+            head = layer
+        tensors = inputs if len(inputs) == 1 else []
+
+    # Without a pooling there is the last layer.
     if last is not None:
-        return last.input, f"what {last.name} gets"
+        return head.input, f"what {head.name} gets"
 
     # The output are features of each place, or of the image.
-    (output,) = network.outputs
     if len(output.shape) not in (2, 4):
         raise ValueError(f"an output of shape {output.shape}; expected pool_3 and logits")
     return output, f"the mean of {network.layers[-1].name}"
+
+
+def _is_vector(tensor: Any) -> bool:
+    """Whether it has values of the whole image only, and none of places in it."""
+    places = tuple(tensor.shape[1:3])
+    return len(tensor.shape) == 2 or places == (1, 1)
 
 
 def _preparation_of(name: str) -> tuple[Callable[[tf.Tensor], tf.Tensor], str]:

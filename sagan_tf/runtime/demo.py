@@ -60,6 +60,7 @@ def commands(options: config.DemoConfig, files: pathlib.Path) -> list[list[str]]
         f"--flagfile={configs / 'digits_eval.flags'}",
         *places,
         f"--inception={data / 'digits_classifier'}",
+        f"--stats_dir={os.path.join(options.checkpoint_dir, 'real_statistics')}",
     ]
     return [train, evaluate]
 
@@ -101,7 +102,8 @@ def run(options: config.DemoConfig) -> None:
 
 def finish(command: Sequence[str]) -> int:
     """Runs a command to its end and returns its exit code; signals are the command's to answer."""
-    process = subprocess.Popen(command)
+    # It writes past what holds this process's own log back, and has a filter of its own.
+    process = subprocess.Popen(command, stderr=sys.stderr)
 
     # Ctrl-C reaches both processes; another request to end is passed on.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

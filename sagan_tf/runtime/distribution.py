@@ -218,7 +218,7 @@ def _mirrored(config: TrainConfig) -> tf.distribute.Strategy:
     wanted = config.num_devices or len(gpus)
     if wanted > len(gpus):
         there = plurals.counted(len(gpus), "GPU")
-        raise errors.UserError(f"--num_devices={wanted}: this machine has {there}")
+        raise errors.MachineError(f"--num_devices={wanted}: this machine has {there}")
     return tf.distribute.MirroredStrategy(gpus[:wanted])
 
 

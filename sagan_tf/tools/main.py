@@ -89,7 +89,7 @@ def benchmark_text() -> str:
         "",
     ]
     for name, module in BENCHMARKS.items():
-        usual = " This is the one that runs without a word." if name == _USUAL_BENCHMARK else ""
+        usual = " This one runs where flags come first." if name == _USUAL_BENCHMARK else ""
         lines += _entry(name, load(module).COMMAND.summary + usual)
     lines += ["", "sagan benchmark step -h explains a benchmark and all its flags."]
     return "\n".join(lines)
@@ -135,7 +135,7 @@ def _answer(words: list[str]) -> NoReturn:
 
 
 def _run_benchmark(words: list[str]) -> NoReturn:
-    """Runs the benchmark that the first word names; without one it is that of the step."""
+    """Runs the benchmark that the first word names; where flags come first, that of the step."""
     # Show what there is.
     if not words or help_text.wants_help(words[:1]):
         cli.leave(benchmark_text())

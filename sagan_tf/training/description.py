@@ -40,17 +40,23 @@ def describe(gan: model.SAGAN, records: Records, *, data_config: DataConfig) -> 
     lines.append(f"generator parameters: {generator_weights:,}")
     lines.append(f"discriminator parameters: {discriminator_weights:,}")
 
-    # The devices.
-    count = gan.strategy.num_replicas_in_sync
-    names = ", ".join(gan.strategy.extended.worker_devices)
-    towers = distribution.towers_per_replica(config, gan.strategy)
-    named = plurals.counted(towers, "tower")
-    share = f"{named} of {plurals.counted(config.batch_size, 'image')} on each"
-    lines.append(f"devices: {count} ({names}), {share}")
-
-    # The data.
+    # The devices and the data.
+    lines.append(devices(gan))
     lines += _lines(dataset.describe(records), prefix="data ")
     return "\n".join(lines)
+
+
+def devices(gan: model.SAGAN) -> str:
+    """The line about what the training runs on."""
+    # Name the devices.
+    count = gan.strategy.num_replicas_in_sync
+    names = ", ".join(gan.strategy.extended.worker_devices)
+
+    # Say what each of them does.
+    towers = distribution.towers_per_replica(gan.train_config, gan.strategy)
+    named = plurals.counted(towers, "tower")
+    share = f"{named} of {plurals.counted(gan.train_config.batch_size, 'image')} on each"
+    return f"devices: {count} ({names}), {share}"
 
 
 def _lines(facts: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -66,6 +66,7 @@ def train(
             if dry_run:
                 progress.note(description.describe(gan, records, data_config=data_config))
                 return
+            progress.note(description.devices(gan))
 
             # Train, alone in the run directory.
             with _only_run(train_config.run_dir, distribution.is_chief(strategy)):

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from sagan_tf import config, errors
-from sagan_tf.evaluation import inception
+from sagan_tf.evaluation import inception, keras_network
 from sagan_tf.runtime import distribution
 from tests.conftest import ROOT
 
@@ -146,9 +146,17 @@ def test_keras_file_of_three_outputs_is_refused(tmp_path):
 
 def test_network_of_one_output_is_told_apart_in_our_words():
     with pytest.raises(ValueError, match="^it has 1 output without these names$"):
-        inception.both(tf.zeros([2, 10]))
+        keras_network.both(tf.zeros([2, 10]))
     with pytest.raises(ValueError, match="^it has no output logits; its outputs are pool_3, top$"):
-        inception.both({"top": 1, "pool_3": 2})
+        keras_network.both({"top": 1, "pool_3": 2})
+
+
+def test_keras_file_of_outputs_by_other_names_says_which(tmp_path):
+    images = keras.Input([16, 16, 3])
+    pool = keras.layers.GlobalAveragePooling2D()(images)
+    keras.Model(images, {"top": pool, "pool_3": pool}).save(tmp_path / "network.keras")
+    with pytest.raises(errors.UserError, match="no output logits; its outputs are pool_3, top"):
+        inception.load(str(tmp_path / "network.keras"))
 
 
 def test_file_that_is_no_keras_file_is_refused(tmp_path):
@@ -162,9 +170,17 @@ def make_application(path, name, end):
     """A network in the form of those of keras.applications, with or without their last layers."""
     images = keras.Input([None, None, 3])
     x = keras.layers.Conv2D(4, 3, name="convolution")(images)
+    if end in ("excited", "flat"):
+        squeezed = keras.layers.GlobalAveragePooling2D(keepdims=True, name="squeeze")(x)
+        x = keras.layers.Multiply()([x, keras.layers.Activation("sigmoid")(squeezed)])
     if end == "activated":
         x = keras.layers.Activation("linear", name="out")(x)
-    if end not in ("places", "activated"):
+    if end == "flat":
+        x = keras.layers.Resizing(1, 2)(x)
+        x = keras.layers.Flatten(name="flatten")(x)
+        x = keras.layers.Dense(5, name="classes")(x)
+        x = keras.layers.Softmax(name="predictions")(x)
+    if end not in ("places", "activated", "excited", "flat"):
         x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
     if end == "softmax":
         x = keras.layers.Dense(5, activation="softmax", name="predictions")(x)
@@ -192,6 +208,22 @@ def test_keras_application_as_it_is(tmp_path, end):
     else:
         assert "no Inception Score" in classifier.note
     assert "as keras.applications.inception_v3 prepares them" in classifier.note
+
+
+@pytest.mark.parametrize(("end", "layer"), [("excited", "multiply"), ("flat", "flatten")])
+def test_pooling_inside_a_block_is_not_the_features(tmp_path, end, layer):
+    """Squeeze and excite: a pooling that only weighs the channels, off the way to the output."""
+    network = make_application(tmp_path / "network.keras", "my_own", end)
+    classifier = inception.load(str(tmp_path / "network.keras"))
+    network = keras.saving.load_model(tmp_path / "network.keras")
+    last = next(one for one in network.layers if one.name.startswith(layer))
+    images = np.random.default_rng(0).uniform(-1, 1, (2, 299, 299, 3)).astype(np.float32)
+    expected = keras.Model(network.input, last.output)(images).numpy()
+    if end == "excited":
+        expected = expected.mean((1, 2))
+    pool, _ = classifier(images)
+    np.testing.assert_allclose(pool, expected, rtol=1e-4, atol=1e-5)
+    assert classifier.has_logits == (end == "flat")
 
 
 @pytest.mark.parametrize(
