@@ -92,6 +92,8 @@ def wait_for_run(
       config: which run.
       stream: where to say so; standard output by default.
       sleep: waits for some seconds.
+    Raises:
+      errors.UserError: the path names several runs.
     """
     if config.watch and not run_settings.is_there(config):
         console.Console(stream).say(f"waiting for a run in {config.run_dir}")

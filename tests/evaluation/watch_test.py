@@ -347,6 +347,15 @@ def test_watch_waits_for_a_run_that_has_not_begun(tmp_path):
     assert list(found[0].fids()) == [9]
 
 
+def test_watch_of_a_directory_with_several_runs_is_refused_and_does_not_wait(tmp_path):
+    for name in ("cats", "dogs"):
+        runs_directory.write_config(str(tmp_path / name), model=DIGITS_MODEL)
+    stream = io.StringIO()
+    with pytest.raises(errors.UserError, match=r"several runs are there; name one of .*cats, "):
+        watch.wait_for_run(config.EvalConfig(run=str(tmp_path), watch=True), stream, sleep=None)
+    assert not stream.getvalue()
+
+
 @pytest.mark.slow
 def test_watch_scores_what_comes_and_training_keeps_it_until_then(tmp_path):
     """The run saves four times while the watch is busy, and keeps two of its own accord."""
