@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Callable
 from typing import ClassVar, Optional
 
 from sagan_tf.config import fields, model, scoring
@@ -161,6 +162,20 @@ class EvalConfig(scoring.ScoringConfig):
             ("checkpoint_step", self.checkpoint_step == -1, every),
             ("save_samples", not self.save_samples, overwritten),
         )
+
+    def require_one_run(self, is_given: Callable[[str], bool]) -> None:
+        """Checks that no flag names a run beside `run`, which would go before it.
+
+        Args:
+          is_given: whether a flag was given.
+        Raises:
+          errors.UserError: one does.
+        """
+        if self.run:
+            expected = f"none with --run={self.run}, which names the run; leave out one of the two"
+            for name in ("checkpoint_dir", "run_name", "batch_size"):
+                holds = not is_given(name)
+                fields.require_field(self, name, holds=holds, expected=expected)
 
     @property
     def run_dir(self) -> str:

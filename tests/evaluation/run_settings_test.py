@@ -44,6 +44,20 @@ def test_directory_without_a_run_is_refused(tmp_path):
         run_settings.complete(config.EvalConfig(run=str(tmp_path)), none_given)
 
 
+@pytest.mark.parametrize(
+    "flag", [{"batch_size": 64}, {"run_name": "dogs"}, {"checkpoint_dir": "checkpoint"}]
+)
+def test_flag_that_names_another_run_beside_run_is_refused(flag):
+    ((name, value),) = flag.items()
+    alone = config.EvalConfig(**flag)
+    alone.require_one_run(lambda given: given == name)
+    both = dataclasses.replace(alone, run="runs/cats")
+    both.require_one_run(lambda given: given == "run")
+    message = f"--{name}={value}: expected none with --run=runs/cats, which names the run"
+    with pytest.raises(errors.UserError, match=message):
+        both.require_one_run(lambda given: given in (name, "run"))
+
+
 def test_as_many_images_are_generated_as_there_are_real_ones(tmp_path):
     settings = config.EvalConfig(data_dir=make_data(tmp_path / "data", count=30))
     found = comparison.open_real(settings, 32, number_classes=3)
