@@ -37,6 +37,13 @@ class EvalConfig(scoring.ScoringConfig):
         group="Run",
         reference="eval_imagenet.py:53",
     )
+    data_dir: str = fields.option(
+        "data",
+        "Directory that holds the real images' *.tfrecords. Without this flag, the one that the "
+        "run was trained on.",
+        group="Real images",
+        meaning="where the run does not say its own",
+    )
     checkpoint_step: int = fields.option(
         -1,
         "Step of the checkpoint to score.",

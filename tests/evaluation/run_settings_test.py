@@ -37,6 +37,8 @@ def test_run_says_where_its_data_are(tmp_path):
         config.EvalConfig(run=run_dir, data_dir="other"), lambda name: name == "data_dir"
     )
     assert kept.data_dir == "other"
+    (field,) = (field for field in dataclasses.fields(kept) if field.name == "data_dir")
+    assert "Without this flag, the one that the run was trained on." in field.metadata["help"]
 
 
 def test_directory_without_a_run_is_refused(tmp_path):
