@@ -70,6 +70,7 @@ def test_as_many_images_are_generated_as_there_are_real_ones(tmp_path):
     for changes in ({"eval_sample_size": 30}, {"real_sample_size": 0}, {"real_sample_size": 20}):
         kept = dataclasses.replace(settings, **changes)
         assert comparison.fitting(kept, found, console=output) == kept
+    assert comparison.fitting(settings, None, console=output) == settings  # With --real_stats.
 
 
 @pytest.mark.slow
