@@ -215,7 +215,7 @@ class ScoreImagesConfig(scoring.ScoringConfig):
 
     images: str = fields.option(
         "",
-        "The images to score: a directory of PNG or JPEG files, or an .npz file. The .npz file has "
+        "The images to score: a directory of pictures, or an .npz file. The .npz file has "
         "one uint8 array [n, height, width, 3] named images or arr_0, and may have labels.",
         required="a directory or an .npz file",
         group="Generated images",
