@@ -32,7 +32,7 @@ _LESS_MEMORY = {
     "dcgan_generator_batch_size": "a smaller --dcgan_generator_batch_size, or --manifold_images,",
     "workers": "a smaller --workers",
     "batch_size": "a smaller --batch_size",
-    "num_queries": "a smaller number of --seeds or --classes",
+    "seeds": "a smaller number of --seeds or --classes",
 }
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Callable
 from typing import ClassVar, Optional
 
 from sagan_tf.config import fields, model, scoring
@@ -35,6 +36,13 @@ class EvalConfig(scoring.ScoringConfig):
         above=0,
         group="Run",
         reference="eval_imagenet.py:53",
+    )
+    data_dir: str = fields.option(
+        "data",
+        "Directory that holds the real images' *.tfrecords. Without this flag, the one that the "
+        "run was trained on.",
+        group="Real images",
+        meaning="where the run does not say its own",
     )
     checkpoint_step: int = fields.option(
         -1,
@@ -162,6 +170,20 @@ class EvalConfig(scoring.ScoringConfig):
             ("save_samples", not self.save_samples, overwritten),
         )
 
+    def require_one_run(self, is_given: Callable[[str], bool]) -> None:
+        """Checks that no flag names a run beside `run`, which would go before it.
+
+        Args:
+          is_given: whether a flag was given.
+        Raises:
+          errors.UserError: one does.
+        """
+        if self.run:
+            expected = f"none with --run={self.run}, which names the run; leave out one of the two"
+            for name in ("checkpoint_dir", "run_name", "batch_size"):
+                holds = not is_given(name)
+                fields.require_field(self, name, holds=holds, expected=expected)
+
     @property
     def run_dir(self) -> str:
         """The directory of the training run that is scored."""
@@ -193,7 +215,7 @@ class ScoreImagesConfig(scoring.ScoringConfig):
 
     images: str = fields.option(
         "",
-        "The images to score: a directory of PNG or JPEG files, or an .npz file. The .npz file has "
+        "The images to score: a directory of pictures, or an .npz file. The .npz file has "
         "one uint8 array [n, height, width, 3] named images or arr_0, and may have labels.",
         required="a directory or an .npz file",
         group="Generated images",

@@ -44,6 +44,8 @@ class ScoringConfig:
     eval_sample_size: int = fields.option(
         protocols.FULL_SAMPLE,
         "Number of generated images. Without this flag, at most as many as there are real ones. "
+        "That does not hold with --real_stats, nor where --real_sample_size or --protocol sets the "
+        "number of real ones. "
         "The names of scores of fewer than 50,000 images carry the number, as in fid5k.",
         group="Generated images",
         reference="eval_imagenet.py:59",

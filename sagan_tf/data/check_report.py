@@ -21,8 +21,8 @@ CONSTANT = "constant image"
 TOLERABLE = (DUPLICATE, CONSTANT)
 # What to do about them, and how to allow as many as there are.
 _ADVICE = {
-    DUPLICATE: "duplicates: remove one picture of each pair and prepare the rest into another --out, "
-    "or allow them with --max_duplicates={}",
+    DUPLICATE: "duplicates: remove one picture of each pair and prepare the rest into another "
+    "--out, or allow them with --max_duplicates={}",
     CONSTANT: "constant images: remove these pictures and prepare the rest into another --out, or "
     "allow them with --max_constant={}",
 }

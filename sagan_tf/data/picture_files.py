@@ -9,15 +9,11 @@ from typing import BinaryIO, NamedTuple, Optional, Union
 
 from sagan_tf import errors
 from sagan_tf.data import preprocessing
+from sagan_tf.images import picture_folder
 
 # Left behind by file managers; never a picture.
 _LITTER = ("Thumbs.db", "desktop.ini")
 _TAR = ".tar"
-# Endings that promise a picture: such a file is a picture, or a damaged one.
-_JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".j2k")
-_OTHER_ENDINGS = (".png", ".apng", ".gif", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".avif")
-_RARE_ENDINGS = (".heic", ".heif", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".ico", ".psd")
-_PICTURE_ENDINGS = frozenset([*_JPEG_ENDINGS, *_OTHER_ENDINGS, *_RARE_ENDINGS])
 
 
 class PictureFile(NamedTuple):
@@ -104,7 +100,7 @@ def is_picture(file: PictureFile) -> bool:
     if _is_litter(os.path.basename(file.name)):
         return False
     ending = os.path.splitext(file.name)[1].lower()
-    return ending in _PICTURE_ENDINGS or preprocessing.is_known_format(file.source)
+    return ending in picture_folder.ENDINGS or preprocessing.is_known_format(file.source)
 
 
 def pictures_among(

@@ -175,6 +175,8 @@ def fitting(
 ) -> EvalConfig:
     """The settings with as many generated images as there are real ones, where these are fewer.
 
+    Real images in a number of their own, or in a file of statistics, do not change the settings.
+
     Args:
       config: what to compare, and how.
       found: the real images, as `open_real` gives them.

@@ -34,10 +34,14 @@ def complete(config: EvalConfig, is_given: Callable[[str], bool]) -> EvalConfig:
 
 
 def is_there(config: EvalConfig) -> bool:
-    """Whether the run has begun."""
+    """Whether the run has begun.
+
+    Raises:
+      errors.UserError: the path names several runs, so that waiting does not help.
+    """
     try:
         directory.find_run(config.run_dir)
-    except errors.UserError:
+    except directory.NoRun:
         return False
     return True
 

@@ -24,6 +24,10 @@ from sagan_tf.images import pixels
 from sagan_tf.runs import checkpoints, directory, keep_requests, metric_writer
 from sagan_tf.runtime import files
 
+# Flags that two commands may have otherwise, and still do the same work in the same place.
+_WAYS_TO_WAIT = ("watch", "all", "poll_secs")
+_WAYS_TO_NAME_A_RUN = ("run", "checkpoint_dir", "run_name", "batch_size")
+
 
 def score_all(
     config: EvalConfig,
@@ -92,6 +96,8 @@ def wait_for_run(
       config: which run.
       stream: where to say so; standard output by default.
       sleep: waits for some seconds.
+    Raises:
+      errors.UserError: the path names several runs.
     """
     if config.watch and not run_settings.is_there(config):
         console.Console(stream).say(f"waiting for a run in {config.run_dir}")
@@ -100,9 +106,12 @@ def wait_for_run(
 
 
 def _name(config: EvalConfig) -> str:
-    """A name that the same flags give again, whether they watch or score all."""
+    """A name that the same flags give again, whether they watch or score all.
+
+    It stands in the run's own directories, so that it need not say how the flags name the run.
+    """
     flags = dataclasses.asdict(config)
-    for name in ("watch", "all", "poll_secs"):
+    for name in (*_WAYS_TO_WAIT, *_WAYS_TO_NAME_A_RUN):
         flags.pop(name)
     return "watch-" + hashlib.sha256(repr(sorted(flags.items())).encode()).hexdigest()[:12]
 

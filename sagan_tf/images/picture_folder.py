@@ -11,7 +11,11 @@ from sagan_tf import errors
 from sagan_tf.runtime import files
 
 LABEL_DIGITS = 6  # Of a class number, at most.
-_PICTURES = (".png", ".jpg", ".jpeg")
+# Endings that promise a picture: such a file is a picture, or a damaged one.
+_JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".j2k")
+_OTHER_ENDINGS = (".png", ".apng", ".gif", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".avif")
+_RARE_ENDINGS = (".heic", ".heif", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".ico", ".psd")
+ENDINGS = (*_JPEG_ENDINGS, *_OTHER_ENDINGS, *_RARE_ENDINGS)
 # Pillow's modes whose conversion to RGB keeps every value; in the others a channel has more than
 # eight bits.
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
@@ -26,7 +30,7 @@ def pictures_in(path: str) -> list[str]:
     names = []
     for folder, _, found in os.walk(path):
         for name in found:
-            if name.lower().endswith(_PICTURES) and not name.startswith("."):
+            if name.lower().endswith(ENDINGS) and not name.startswith("."):
                 names.append(os.path.join(folder, name))
     return sorted(names)
 

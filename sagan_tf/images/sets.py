@@ -21,7 +21,7 @@ from sagan_tf.runtime import files
 _IMAGES = ("arr_0", "images", "x")
 _LABELS = ("arr_1", "labels", "y")
 _EXPECTED = (
-    "expected a directory of PNG or JPEG files, or an .npz with one uint8 array "
+    "expected a directory of pictures, or an .npz with one uint8 array "
     "[n, height, width, 3], arr_0 or images"
 )
 # What NumPy and zipfile raise for a file that is not whole, or is no .npz.

@@ -20,6 +20,10 @@ _LEVELS = 2  # Of directories below a path, in which its runs are looked for.
 _LISTED = 6  # Runs that an error names.
 
 
+class NoRun(errors.UserError):
+    """A directory that holds no run."""
+
+
 def write_config(run_dir: str, **configs: Any) -> None:
     """Writes `config.json`, whole or not at all. The run gets a name of its own, and keeps it.
 
@@ -93,7 +97,8 @@ def find_run(path: str) -> str:
     """The directory of a run: the path itself, or the only run below it.
 
     Raises:
-      errors.UserError: there is none, or there are several.
+      NoRun: there is none.
+      errors.UserError: there are several.
     """
     if _is_run(path):
         return path
@@ -107,9 +112,9 @@ def find_run(path: str) -> str:
     if runs:
         more = ", ..." if len(runs) > _LISTED else ""
         fault = f"several runs are there; name one of {', '.join(runs[:_LISTED])}{more}"
-    else:
-        fault = f"{NO_RUN}; give the directory of a run, such as checkpoint/imagenet_64"
-    raise errors.UserError(f"--run={path}: {fault}")
+        raise errors.UserError(f"--run={path}: {fault}")
+    fault = f"{NO_RUN}; give the directory of a run, such as checkpoint/imagenet_64"
+    raise NoRun(f"--run={path}: {fault}")
 
 
 def _runs_below(path: str, levels: int) -> Iterator[str]:

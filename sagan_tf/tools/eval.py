@@ -16,6 +16,7 @@ COMMAND = config.Command(
 
 def main() -> None:
     eval_config = cli.make(config.EvalConfig, config.protocol(cli.value("protocol")))
+    eval_config.require_one_run(cli.given)
 
     # TensorFlow starts here, after the flags have been checked.
     from sagan_tf.evaluation import evaluate, run_settings, watch

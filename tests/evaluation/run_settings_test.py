@@ -37,11 +37,27 @@ def test_run_says_where_its_data_are(tmp_path):
         config.EvalConfig(run=run_dir, data_dir="other"), lambda name: name == "data_dir"
     )
     assert kept.data_dir == "other"
+    (field,) = (field for field in dataclasses.fields(kept) if field.name == "data_dir")
+    assert "Without this flag, the one that the run was trained on." in field.metadata["help"]
 
 
 def test_directory_without_a_run_is_refused(tmp_path):
     with pytest.raises(errors.UserError, match="no run there"):
         run_settings.complete(config.EvalConfig(run=str(tmp_path)), none_given)
+
+
+@pytest.mark.parametrize(
+    "flag", [{"batch_size": 64}, {"run_name": "dogs"}, {"checkpoint_dir": "checkpoint"}]
+)
+def test_flag_that_names_another_run_beside_run_is_refused(flag):
+    ((name, value),) = flag.items()
+    alone = config.EvalConfig(**flag)
+    alone.require_one_run(lambda given: given == name)
+    both = dataclasses.replace(alone, run="runs/cats")
+    both.require_one_run(lambda given: given == "run")
+    message = f"--{name}={value}: expected none with --run=runs/cats, which names the run"
+    with pytest.raises(errors.UserError, match=message):
+        both.require_one_run(lambda given: given in (name, "run"))
 
 
 def test_as_many_images_are_generated_as_there_are_real_ones(tmp_path):
@@ -54,6 +70,7 @@ def test_as_many_images_are_generated_as_there_are_real_ones(tmp_path):
     for changes in ({"eval_sample_size": 30}, {"real_sample_size": 0}, {"real_sample_size": 20}):
         kept = dataclasses.replace(settings, **changes)
         assert comparison.fitting(kept, found, console=output) == kept
+    assert comparison.fitting(settings, None, console=output) == settings  # With --real_stats.
 
 
 @pytest.mark.slow

@@ -321,6 +321,24 @@ def test_request_is_there_before_anything_that_takes_long(tmp_path):
     assert run.saved.steps == [2, 4, 6, 8]
 
 
+def test_two_names_of_one_run_are_one_watch(tmp_path, monkeypatch):
+    run = Run(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    watches = []
+    ways = ({}, {"run_name": "imagenet_64"}, {"run": run.run_dir}, {"run": "imagenet_64"})
+
+    def stop(*_):
+        watches.append({name for name in os.listdir(run.eval_dir) if name.endswith(".lock")})
+        raise KeyboardInterrupt
+
+    run.open_evaluation = stop
+    for way in ways:
+        with pytest.raises(KeyboardInterrupt):
+            run.score_all(**way)
+    assert len(set.union(*watches)) == 1
+    assert len(watches) == len(ways)
+
+
 def test_watch_waits_for_a_run_that_has_not_begun(tmp_path):
     found = []
 
@@ -345,6 +363,15 @@ def test_watch_waits_for_a_run_that_has_not_begun(tmp_path):
     )
     assert stream.getvalue().startswith(f"waiting for a run in {tmp_path}/imagenet_64\n")
     assert list(found[0].fids()) == [9]
+
+
+def test_watch_of_a_directory_with_several_runs_is_refused_and_does_not_wait(tmp_path):
+    for name in ("cats", "dogs"):
+        runs_directory.write_config(str(tmp_path / name), model=DIGITS_MODEL)
+    stream = io.StringIO()
+    with pytest.raises(errors.UserError, match=r"several runs are there; name one of .*cats, "):
+        watch.wait_for_run(config.EvalConfig(run=str(tmp_path), watch=True), stream, sleep=None)
+    assert not stream.getvalue()
 
 
 @pytest.mark.slow

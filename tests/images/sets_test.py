@@ -56,6 +56,15 @@ def test_pictures_in_no_numbered_folders_have_no_labels(tmp_path):
     np.testing.assert_array_equal(images[2], np.repeat(IMAGES[0][..., :1], 3, -1))
 
 
+@pytest.mark.parametrize("ending", ["webp", "BMP", "tif", "ppm", "tga"])
+def test_pictures_of_other_formats_are_read_too(tmp_path, ending):
+    kind = {"tif": "tiff"}.get(ending)
+    Image.fromarray(IMAGES[0]).save(tmp_path / "a.png")
+    Image.fromarray(IMAGES[1]).save(tmp_path / f"b.{ending}", kind, lossless=True)
+    _, images = read(tmp_path)
+    np.testing.assert_array_equal(images, IMAGES[:2])
+
+
 @pytest.mark.parametrize(
     "folders", [("20261121123456", "7"), ("1234567", "7"), ("-1", "7"), ("٣", "7"), ("cat", "7")]
 )
@@ -222,7 +231,7 @@ def test_what_is_no_npz_is_one_line(tmp_path):
     (tmp_path / "s.npz").write_bytes(b"nothing")
     (tmp_path / "empty").mkdir()
     for name in ("s.npz", "empty", "absent"):
-        with pytest.raises(errors.UserError, match="expected a directory of PNG or JPEG") as error:
+        with pytest.raises(errors.UserError, match="expected a directory of pictures") as error:
             sets.open_images(str(tmp_path / name))
         assert "\n" not in str(error.value)
 
@@ -270,7 +279,7 @@ def test_flipped_byte_of_a_compressed_npz_is_one_line(tmp_path, place):
     ("entry", "message"),
     [
         ("arr_0.npy", r"damaged after image \d+ .Error -3 while decompressing"),
-        ("arr_1.npy", "expected a directory of PNG or JPEG .* .Error -3 while decompressing"),
+        ("arr_1.npy", "expected a directory of pictures, .* .Error -3 while decompressing"),
     ],
 )
 def test_compressed_data_that_do_not_unfold_are_one_line(tmp_path, entry, message):
