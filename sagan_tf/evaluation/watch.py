@@ -53,7 +53,6 @@ def score_all(
     """
     # Find the run; nothing is written where no run is.
     output = console.Console(stream)
-    wait_for_run(config, stream, sleep=sleep)
     evaluate.read_model_config(config)
     with files.writing(config.eval_dir):
         tf.io.gfile.makedirs(config.eval_dir)

@@ -268,7 +268,7 @@ def _check_settings(
     if changed:
         raise errors.UserError(
             f"{run_dir}: holds a run of another model ({'; '.join(changed)}); give the run's own "
-            "settings or another --checkpoint_dir"
+            "settings, another --run_name or another --checkpoint_dir"
         )
 
     # Say what else has changed.

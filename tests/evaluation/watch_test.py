@@ -347,21 +347,11 @@ def test_watch_waits_for_a_run_that_has_not_begun(tmp_path):
         run.save(9, 0.0)
         found.append(run)
 
+    settings = config.EvalConfig(checkpoint_dir=str(tmp_path), watch=True)
     stream = io.StringIO()
-    watch.score_all(
-        config.EvalConfig(
-            data_dir="data/digits",
-            checkpoint_dir=str(tmp_path),
-            watch=True,
-            eval_sample_size=40,
-            stats_dir="",
-            inception="data/digits_classifier",
-        ),
-        stream,
-        sleep=sleep,
-        open_evaluation=StubEvaluation,
-    )
-    assert stream.getvalue().startswith(f"waiting for a run in {tmp_path}/imagenet_64\n")
+    watch.wait_for_run(settings, stream, sleep=sleep)
+    assert stream.getvalue() == f"waiting for a run in {tmp_path}/imagenet_64\n"
+    found[0].score_all(watch=True, all=False)
     assert list(found[0].fids()) == [9]
 
 
