@@ -228,7 +228,7 @@ def _real_count(config: ScoringConfig, found: records.Records, generated: int) -
     if available < count:
         raise errors.UserError(
             f"--{flag}={count}: {config.real_dir} holds {plurals.counted(available, 'image')}; "
-            "give at most that many, or --real_sample_size"
+            "give at most that many, or --real_sample_size=0 to compare with all of them"
         )
     return count
 
