@@ -90,7 +90,7 @@ def run(options: config.DemoConfig) -> None:
             sys.exit(code)
 
     # Say what to do with the result.
-    program = "sagan" if shutil.which("sagan") else f"{sys.executable} -m sagan_tf.tools.main"
+    program = _program()
     run_directory = os.path.join(options.checkpoint_dir, _RUN)
     print(
         "\nThe demo is done. To look at what it has learnt:\n"
@@ -98,6 +98,16 @@ def run(options: config.DemoConfig) -> None:
         f"  {program} attention-maps {run_directory}\n"
         f"  {program} report {run_directory}"
     )
+
+
+def _program() -> str:
+    """The command as a user of this environment writes it."""
+    if shutil.which("sagan"):
+        return "sagan"
+    beside = os.path.join(os.path.dirname(sys.executable), "sagan")
+    if os.path.exists(beside):
+        return os.path.relpath(beside)
+    return f"{sys.executable} -m sagan_tf.tools.main"
 
 
 def finish(command: Sequence[str]) -> int:
