@@ -37,5 +37,6 @@ def test_process_that_is_in_time_goes_on():
     assert (result.returncode, result.stdout, result.stderr) == (0, "in time\n", "")
 
 
-def test_watchdog_of_a_process_that_has_ended_ends():
-    watchdog.watch(parent=0, seconds=60, line="too late")  # Nobody's parent has this number.
+def test_watchdog_of_a_process_that_has_ended_ends_without_a_word(capsys):
+    watchdog.watch(parent=0, seconds=0, line="too late")  # No process's parent has this number.
+    assert capsys.readouterr().err == ""
