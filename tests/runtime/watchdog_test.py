@@ -1,5 +1,6 @@
 """The watchdog kills a process that is stuck, and leaves one alone that is in time."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -38,5 +39,5 @@ def test_process_that_is_in_time_goes_on():
 
 
 def test_watchdog_of_a_process_that_has_ended_ends_without_a_word(capsys):
-    watchdog.watch(parent=0, seconds=0, line="too late")  # No process's parent has this number.
+    watchdog.watch(parent=os.getpid(), seconds=0, line="too late")  # It is not its own parent.
     assert capsys.readouterr().err == ""
