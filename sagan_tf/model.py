@@ -148,6 +148,14 @@ class SAGAN:
         batch += self._numbers(numbers)
         return execution.on_replicas(self.strategy, self._d_step, *batch)
 
+    def rate_share(self) -> Optional[tf.Tensor]:
+        """The share of both learning rates that the next iteration takes; None: all of them."""
+        return optimizers.rate_share(
+            tf.convert_to_tensor(self.step),
+            decay_steps=self.train_config.decay_steps,
+            max_steps=self.train_config.max_steps,
+        )
+
     def begin_average(self) -> None:
         """Makes `averaged` a copy of the generator."""
         for average, v in zip(self.averaged.weights, self.generator.weights):
@@ -258,7 +266,10 @@ class SAGAN:
         outcome = self._run_g_part(*batch)
         outcome = execution.mean_over_replicas(outcome)
         norm = optimizers.take_step(
-            self.g_optimizer, outcome.gradients, scale=self.loss_scales.get("g")
+            self.g_optimizer,
+            outcome.gradients,
+            scale=self.loss_scales.get("g"),
+            rate_share=self.rate_share(),
         )
         _store(self._g_states, outcome.values)
         return {**outcome.metrics, "g_gradient_norm": norm}
@@ -284,7 +295,10 @@ class SAGAN:
         outcome = self._run_d_part(*batch)
         outcome = execution.mean_over_replicas(outcome)
         norm = optimizers.take_step(
-            self.d_optimizer, outcome.gradients, scale=self.loss_scales.get("d")
+            self.d_optimizer,
+            outcome.gradients,
+            scale=self.loss_scales.get("d"),
+            rate_share=self.rate_share(),
         )
         _store(self._d_states, outcome.values)
         if self.adaptive is not None:

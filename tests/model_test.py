@@ -290,6 +290,28 @@ def test_batch_norm_group_matters():
 
 
 @pytest.mark.slow
+def test_last_iterations_move_the_weights_less(tiny):
+    """With beta1 0, Adam's first step moves a weight by its rate: 3 of 4 parts, then nothing."""
+    settings = {"batch_size": 4, "num_towers": 1, "decay_steps": 4, "max_steps": 10}
+    gan = model.SAGAN(TINY_MODEL, config.TrainConfig(**settings))
+    _, z, labels, images = tiny
+    weights = [gan.generator.trainable_variables[0], gan.discriminator.trainable_variables[0]]
+    before = [v.numpy() for v in weights]
+    gan.step.assign(7)
+    gan.g_step(z, labels)
+    gan.d_step(images, labels, z, labels)
+    moved = [np.abs(v.numpy() - old).max() for v, old in zip(weights, before)]
+    np.testing.assert_allclose(moved, [0.75 * 1e-4, 0.75 * 4e-4], rtol=1e-2)
+
+    before = [v.numpy() for v in weights]
+    gan.step.assign(10)
+    gan.g_step(z, labels)
+    gan.d_step(images, labels, z, labels)
+    for v, old in zip(weights, before):
+        np.testing.assert_array_equal(v, old)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", [1, 2])
 def test_average_of_the_generator(devices):
     """By hand: a copy before step 2, then 0.9 of itself and 0.1 of the generator."""

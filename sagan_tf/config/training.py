@@ -178,6 +178,14 @@ class TrainConfig:
         group="Losses and optimizers",
         reference="model.py:135, which leaves it to TensorFlow",
     )
+    decay_steps: int = fields.option(
+        0,
+        "Iterations before --max_steps in which both learning rates fall to 0 on a straight line, "
+        "as in SNGAN-projection.",
+        minimum=0,
+        group="Losses and optimizers",
+        meaning="the rates stay, as in the reference",
+    )
     ema_decay: float = fields.option(
         0.0,
         "Decay of an exponential moving average of the generator, updated once an iteration. "
@@ -328,7 +336,7 @@ class TrainConfig:
     health_every: int = fields.option(
         1000,
         "Iterations between two checks of spectral normalisation and of the variety of the "
-        "samples; 0 makes none.",
+        "samples; 0 makes none. Before the first of them there are nine more.",
         minimum=0,
         group="Faults and health",
     )

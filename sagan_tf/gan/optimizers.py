@@ -65,26 +65,39 @@ class Adam:
             state[f"v/{weight.path}"] = v
         return state
 
-    def apply(self, gradients: Sequence[tf.Tensor], *, finite: Optional[tf.Tensor] = None) -> None:
+    def apply(
+        self,
+        gradients: Sequence[tf.Tensor],
+        *,
+        finite: Optional[tf.Tensor] = None,
+        rate_share: Optional[tf.Tensor] = None,
+    ) -> None:
         """One step.
 
         Args:
           gradients: of the weights, in their order.
+          rate_share: the share of `learning_rate` that this step takes, a float32 scalar; None:
+            all of it.
           finite: where it is False nothing changes, whatever the gradients. If it is given, which
             float16 does, the one kernel is taken in any case.
         """
+        # Find the learning rate.
+        rate = tf.constant(self.learning_rate)
+        if rate_share is not None:
+            rate = rate * rate_share
+
         # Choose between operations and the one kernel.
         step = tf.cast(tf.convert_to_tensor(self.iterations), tf.float32) + 1
         if finite is None and not self.one_kernel:
             change = _adam_in_operations
-            settings = self._settings_of_operations(step)
+            settings = self._settings_of_operations(step, rate)
             counted = tf.constant(1, tf.int64)
         else:
             going = tf.constant(1.0) if finite is None else tf.cast(finite, tf.float32)
             if finite is not None:
                 gradients = [tf.where(finite, gradient, 0.0) for gradient in gradients]
             change = _adam_in_one_kernel
-            settings = self._settings_of_kernel(step, going)
+            settings = self._settings_of_kernel(step, rate, going=going)
             counted = tf.cast(going, tf.int64)
 
         # Change each weight with its moments, then the counter.
@@ -95,23 +108,43 @@ class Adam:
         changes.append((self.iterations, _count, (counted,)))
         updates.on_every_device(changes)
 
-    def _settings_of_kernel(self, step: tf.Tensor, going: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def _settings_of_kernel(
+        self, step: tf.Tensor, rate: tf.Tensor, *, going: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         """Arguments of the kernel; with `going` 0 instead of 1 it changes nothing."""
         return (
             tf.pow(tf.constant(self.beta1), step),
             tf.pow(tf.constant(self.beta2), step),
-            going * tf.constant(self.learning_rate),
+            going * rate,
             1 - going * (1 - self.beta1),
             1 - going * (1 - self.beta2),
             tf.constant(self.epsilon),
         )
 
-    def _settings_of_operations(self, step: tf.Tensor) -> tuple:
+    def _settings_of_operations(self, step: tf.Tensor, rate: tf.Tensor) -> tuple:
         """lr_t, 1 - beta1, 1 - beta2 and epsilon."""
         beta1_power = tf.pow(tf.constant(self.beta1), step)
         beta2_power = tf.pow(tf.constant(self.beta2), step)
-        rate = tf.constant(self.learning_rate) * tf.sqrt(1 - beta2_power) / (1 - beta1_power)
+        rate = rate * tf.sqrt(1 - beta2_power) / (1 - beta1_power)
         return rate, 1 - self.beta1, 1 - self.beta2, self.epsilon
+
+
+def rate_share(step: tf.Tensor, *, decay_steps: int, max_steps: int) -> Optional[tf.Tensor]:
+    """The share of the learning rates that an iteration takes; None where it is always all.
+
+    (max_steps - step) / decay_steps, in [0, 1]: a line from 1 to 0 over the last iterations.
+
+    Args:
+      step: int64, iterations done.
+      decay_steps: length of the line; 0: there is none.
+      max_steps: iteration at which it ends.
+
+    Source: Miyato and Koyama, 2018; their code, pfnet-research/sngan_projection, `train.py`.
+    """
+    if not decay_steps:
+        return None
+    left = tf.cast(max_steps - step, tf.float32)
+    return tf.clip_by_value(left / decay_steps, 0.0, 1.0)
 
 
 def _zeros_like(weight: keras.Variable, name: str) -> tf.Variable:
@@ -208,20 +241,26 @@ class LossScale:
 
 
 def take_step(
-    optimizer: Adam, gradients: list[tf.Tensor], *, scale: Optional[LossScale] = None
+    optimizer: Adam,
+    gradients: list[tf.Tensor],
+    *,
+    scale: Optional[LossScale] = None,
+    rate_share: Optional[tf.Tensor] = None,
 ) -> tf.Tensor:
     """One step of Adam, and what follows from it for the loss scale.
 
     Args:
       optimizer: of the weights of these gradients.
       gradients: the same on all replicas; of a loss times `scale` where that is given.
+      scale: of the loss, in float16.
+      rate_share: as of `Adam.apply`.
     Returns:
       The norm of the gradients that Adam took, a float32 scalar.
     """
     if scale is None:
-        optimizer.apply(gradients)
+        optimizer.apply(gradients, rate_share=rate_share)
         return tf.linalg.global_norm(gradients)
     gradients, norm, finite = scale.unscaled(gradients)
-    optimizer.apply(gradients, finite=finite)
+    optimizer.apply(gradients, finite=finite, rate_share=rate_share)
     updates.store_all(scale.updates(finite))
     return norm

@@ -27,6 +27,26 @@ LOW_VARIETY = 0.02
 _STEPS_TO_LEARN = 10_000
 # The largest singular value that a normalised weight may have.
 HIGH_NORM = 1.5
+# Checks up to the first one that `health_every` names.
+CHECKS_AT_FIRST = 10
+
+
+def is_due(step: int, every: int) -> bool:
+    """Whether a check is due after a step.
+
+    That is at every `every` steps, 0: never, and ten times as often before the first of them: a
+    small run collapses early.
+    """
+    return every > 0 and steps_until_due(step - 1, every) == 1
+
+
+def steps_until_due(step: int, every: int) -> int:
+    """Steps from one after which a run stands to that of the next check; `every` is above 0."""
+    until_next = every - step % every
+    if step >= every:
+        return until_next
+    often = max(every // CHECKS_AT_FIRST, 1)
+    return min(until_next, often - step % often)
 
 
 def spectral_norms(network: keras.layers.Layer) -> tuple[float, str]:

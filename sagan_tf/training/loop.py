@@ -12,7 +12,7 @@ from sagan_tf import errors, model, plurals
 from sagan_tf.config import TrainConfig
 from sagan_tf.data import faults
 from sagan_tf.data.records import Records
-from sagan_tf.runs import checkpoints
+from sagan_tf.runs import checkpoints, health
 from sagan_tf.runtime import distribution
 from sagan_tf.training import steps
 from sagan_tf.training.roles import ChiefRun, FollowerRun
@@ -181,8 +181,9 @@ def steps_before_next_look(
     periods = (
         config.save_summaries_steps,
         config.sample_every,
-        config.health_every,
         config.attention_every,
     )
     until_next = [every - step % every for every in periods if every]
+    if config.health_every:
+        until_next.append(health.steps_until_due(step, config.health_every))
     return min(limit, config.max_steps - step, *until_next)

@@ -116,7 +116,7 @@ class ChiefRun:
         row_is_due = at_end or _is_due(step, self._config.save_summaries_steps)
         samples_are_due = _is_due(step, self._config.sample_every)
         samples_are_due |= at_end and self._config.sample_every > 0
-        health_is_due = _is_due(step, self._config.health_every)
+        health_is_due = health.is_due(step, self._config.health_every)
         attention_is_due = _is_due(step, self._config.attention_every)
 
         # Look at the health of the networks.
@@ -197,8 +197,9 @@ class ChiefRun:
 
         # Add what the run costs.
         row.update(health_row)
-        row["d_learning_rate"] = self._config.discriminator_learning_rate
-        row["g_learning_rate"] = self._config.generator_learning_rate
+        share = 1.0 if self._gan.train_config.decay_steps == 0 else float(self._gan.rate_share())
+        row["d_learning_rate"] = share * self._config.discriminator_learning_rate
+        row["g_learning_rate"] = share * self._config.generator_learning_rate
         row["memory_mb"] = memory.memory_mb()
         row["peak_memory_mb"] = memory.memory_mb(peak=True)
         if images_per_second:

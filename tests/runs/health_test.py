@@ -61,6 +61,20 @@ def test_warns_of_a_large_sigma_ratio(health_check):
     ]
 
 
+def test_checks_are_ten_times_as_frequent_at_first():
+    due = [step for step in range(1, 3200) if health.is_due(step, 1000)]
+    assert due == [*range(100, 1000, 100), 1000, 2000, 3000]
+    assert [step for step in range(1, 40) if health.is_due(step, 15)] == [*range(1, 16), 30]
+    assert not any(health.is_due(step, 0) for step in range(100))
+
+
+def test_steps_until_a_check_lead_to_it():
+    assert health.steps_until_due(0, 1000) == 100
+    assert health.steps_until_due(250, 1000) == 50
+    assert health.steps_until_due(1000, 1000) == 1000
+    assert health.steps_until_due(1001, 1000) == 999
+
+
 def test_variety_is_the_variance_within_a_class():
     samples = np.array([[[0.0], [2.0]], [[5.0], [5.0]]])  # variances 1 and 0
     assert health.variety(samples) == 0.5
