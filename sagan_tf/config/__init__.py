@@ -14,7 +14,7 @@ from sagan_tf.config.benchmarks import (
     GpuSuiteConfig,
 )
 from sagan_tf.config.conversion import ConvertConfig
-from sagan_tf.config.data import CheckConfig, DataConfig, DigitsConfig, PrepareConfig
+from sagan_tf.config.data import CheckConfig, DataConfig, DigitsConfig, EmojiConfig, PrepareConfig
 from sagan_tf.config.demo import DemoConfig
 from sagan_tf.config.evaluation import DigitsClassifierConfig, EvalConfig, ScoreImagesConfig
 from sagan_tf.config.fields import (
@@ -73,6 +73,7 @@ __all__ = [
     "DemoConfig",
     "DigitsClassifierConfig",
     "DigitsConfig",
+    "EmojiConfig",
     "DryRunConfig",
     "EvalConfig",
     "ExportConfig",

@@ -16,7 +16,7 @@ from sagan_tf.config import help_text
 # What the list of commands has under each heading; `prepare-data` is in `prepare_data.py`.
 HEADINGS = {
     "To begin with": ("demo",),
-    "Data": ("prepare-data", "check-data"),
+    "Data": ("make-emoji", "prepare-data", "check-data"),
     "Training and scores": ("train", "eval", "score-images"),
     "A trained run": ("sample", "attention-maps", "report"),
     "Other programs": ("export", "convert-checkpoint"),
