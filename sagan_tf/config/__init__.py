@@ -16,7 +16,12 @@ from sagan_tf.config.benchmarks import (
 from sagan_tf.config.conversion import ConvertConfig
 from sagan_tf.config.data import CheckConfig, DataConfig, DigitsConfig, EmojiConfig, PrepareConfig
 from sagan_tf.config.demo import DemoConfig
-from sagan_tf.config.evaluation import DigitsClassifierConfig, EvalConfig, ScoreImagesConfig
+from sagan_tf.config.evaluation import (
+    ClassifierConfig,
+    DigitsClassifierConfig,
+    EvalConfig,
+    ScoreImagesConfig,
+)
 from sagan_tf.config.fields import (
     check,
     difference,
@@ -67,14 +72,15 @@ __all__ = [
     "BenchmarkInputConfig",
     "BenchmarkStepConfig",
     "CheckConfig",
+    "ClassifierConfig",
     "Command",
     "ConvertConfig",
     "DataConfig",
     "DemoConfig",
     "DigitsClassifierConfig",
     "DigitsConfig",
-    "EmojiConfig",
     "DryRunConfig",
+    "EmojiConfig",
     "EvalConfig",
     "ExportConfig",
     "GpuSuiteConfig",

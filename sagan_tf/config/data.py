@@ -130,19 +130,16 @@ class EmojiConfig:
     out: str = fields.option(
         "emoji",
         "Directory for the class folders: a new or an empty one.",
-        required="a directory for the pictures",
         group="Output",
     )
     font: str = fields.option(
         "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf",
         "The font: Noto Color Emoji with pictures in PNG. Debian has it as fonts-noto-color-emoji.",
-        required="the font",
         group="Pictures",
     )
     list: str = fields.option(
         "/usr/share/unicode/emoji/emoji-test.txt",
         "The list of all emoji and their groups. Debian has it in unicode-data.",
-        required="the list of emoji",
         group="Pictures",
     )
 

@@ -5,8 +5,8 @@ made of subgroups whose pictures look alike. The font has one size, 136x128 pixe
 drawn as it is, in the middle of a white square. Emoji with a skin tone are left out, because they
 repeat another picture in another colour.
 
-Debian has both files: `fonts-noto-color-emoji` (SIL Open Font License 1.1) and `unicode-data`
-(Unicode License).
+Debian has both files, in `fonts-noto-color-emoji` (SIL Open Font License 1.1) and `unicode-data`
+(Unicode's licence for data files).
 """
 
 import contextlib
@@ -74,6 +74,7 @@ CLASSES = {
 # Why an emoji is left out.
 _SAME = "same"
 _UNKNOWN = "unknown"
+_FACE = "\N{GRINNING FACE}"
 _SKIN_TONES = frozenset(range(0x1F3FB, 0x1F3FF + 1))
 
 
@@ -150,14 +151,23 @@ def open_font(path: str) -> ImageFont.FreeTypeFont:
         )
 
     # Open it.
-    layout = ImageFont.Layout.RAQM
+    remedy = "expected NotoColorEmoji.ttf, as in Debian's package fonts-noto-color-emoji"
     try:
-        return ImageFont.truetype(path, FONT_SIZE, layout_engine=layout)
+        font = ImageFont.truetype(path, FONT_SIZE, layout_engine=ImageFont.Layout.RAQM)
     except (OSError, ValueError) as error:
-        raise errors.UserError(
-            f"--font={path}: {_reason(error)}; expected NotoColorEmoji.ttf, as in Debian's package "
-            "fonts-noto-color-emoji"
-        ) from None
+        raise errors.UserError(f"--font={path}: {_reason(error)}; {remedy}") from None
+
+    # Look at a face: another font's has no colour, or is not there.
+    face = draw(Emoji(_FACE, ""), font)
+    if face is None or not _is_coloured(face):
+        raise errors.UserError(f"--font={path}: it has no face in colour; {remedy}")
+    return font
+
+
+def _is_coloured(picture: Image.Image) -> bool:
+    """Whether one of its pixels is neither black nor white nor grey."""
+    _, (_, most_saturated), _ = picture.convert("HSV").getextrema()
+    return most_saturated > 0
 
 
 def _reason(error: Exception) -> str:
@@ -177,7 +187,7 @@ def draw(emoji: Emoji, font: ImageFont.FreeTypeFont) -> Optional[Image.Image]:
     """
     # One picture is as wide as any other.
     width = font.getlength(emoji.characters)
-    if width != font.getlength("\N{GRINNING FACE}"):
+    if width != font.getlength(_FACE):
         return None
 
     # Draw it in the middle; a character that the font does not have leaves nothing.

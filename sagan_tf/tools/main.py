@@ -17,7 +17,7 @@ from sagan_tf.config import help_text
 HEADINGS = {
     "To begin with": ("demo",),
     "Data": ("make-emoji", "prepare-data", "check-data"),
-    "Training and scores": ("train", "eval", "score-images"),
+    "Training and scores": ("train", "eval", "score-images", "make-classifier"),
     "A trained run": ("sample", "attention-maps", "report"),
     "Other programs": ("export", "convert-checkpoint"),
     "Speed": ("benchmark",),
