@@ -14,9 +14,14 @@ from sagan_tf.config.benchmarks import (
     GpuSuiteConfig,
 )
 from sagan_tf.config.conversion import ConvertConfig
-from sagan_tf.config.data import CheckConfig, DataConfig, DigitsConfig, PrepareConfig
+from sagan_tf.config.data import CheckConfig, DataConfig, DigitsConfig, EmojiConfig, PrepareConfig
 from sagan_tf.config.demo import DemoConfig
-from sagan_tf.config.evaluation import DigitsClassifierConfig, EvalConfig, ScoreImagesConfig
+from sagan_tf.config.evaluation import (
+    ClassifierConfig,
+    DigitsClassifierConfig,
+    EvalConfig,
+    ScoreImagesConfig,
+)
 from sagan_tf.config.fields import (
     check,
     difference,
@@ -67,6 +72,7 @@ __all__ = [
     "BenchmarkInputConfig",
     "BenchmarkStepConfig",
     "CheckConfig",
+    "ClassifierConfig",
     "Command",
     "ConvertConfig",
     "DataConfig",
@@ -74,6 +80,7 @@ __all__ = [
     "DigitsClassifierConfig",
     "DigitsConfig",
     "DryRunConfig",
+    "EmojiConfig",
     "EvalConfig",
     "ExportConfig",
     "GpuSuiteConfig",

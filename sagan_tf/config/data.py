@@ -124,6 +124,30 @@ class DigitsConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class EmojiConfig:
+    """Pictures of emoji in class folders (`make_emoji`)."""
+
+    out: str = fields.option(
+        "emoji",
+        "Directory for the class folders: a new or an empty one.",
+        group="Output",
+    )
+    font: str = fields.option(
+        "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf",
+        "The font: Noto Color Emoji with pictures in PNG. Debian has it as fonts-noto-color-emoji.",
+        group="Pictures",
+    )
+    list: str = fields.option(
+        "/usr/share/unicode/emoji/emoji-test.txt",
+        "The list of all emoji and their groups. Debian has it in unicode-data.",
+        group="Pictures",
+    )
+
+    def __post_init__(self):
+        fields.check(self)
+
+
+@dataclasses.dataclass(frozen=True)
 class CheckConfig:
     """The check of a directory of records (`check_data`)."""
 

@@ -208,6 +208,38 @@ class DigitsClassifierConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class ClassifierConfig:
+    """A small classifier of a set of pictures (`make_classifier`)."""
+
+    data_dir: str = fields.option(
+        "",
+        "Directory of records with their classes and a dataset.json, as prepare_data makes them.",
+        required="a directory of records",
+        group="Data",
+    )
+    out: str = fields.option(
+        "",
+        "Directory for the classifier and the accuracy that the test has found.",
+        required="a directory for the classifier",
+        group="Output",
+    )
+    epochs: int = fields.option(
+        60, "Number of passes over the images.", minimum=1, group="Classifier"
+    )
+    held_out: float = fields.option(
+        0.2,
+        "Share of the images, from 0.01 to 0.5, for the test. Training does not see them.",
+        minimum=0.01,
+        maximum=0.5,
+        expected="a share from 0.01 to 0.5",
+        group="Classifier",
+    )
+
+    def __post_init__(self):
+        fields.check(self)
+
+
+@dataclasses.dataclass(frozen=True)
 class ScoreImagesConfig(scoring.ScoringConfig):
     """The scores of images that are there already (`score_images`)."""
 

@@ -16,8 +16,8 @@ from sagan_tf.config import help_text
 # What the list of commands has under each heading; `prepare-data` is in `prepare_data.py`.
 HEADINGS = {
     "To begin with": ("demo",),
-    "Data": ("prepare-data", "check-data"),
-    "Training and scores": ("train", "eval", "score-images"),
+    "Data": ("make-emoji", "prepare-data", "check-data"),
+    "Training and scores": ("train", "eval", "score-images", "make-classifier"),
     "A trained run": ("sample", "attention-maps", "report"),
     "Other programs": ("export", "convert-checkpoint"),
     "Speed": ("benchmark",),

@@ -1,0 +1,46 @@
+"""Every file in configs/ has flags that its command knows, with values that pass their checks."""
+
+import dataclasses
+
+import pytest
+
+from sagan_tf.config import help_text
+from sagan_tf.tools import eval as eval_tool
+from sagan_tf.tools import train as train_tool
+from tests.conftest import ROOT
+
+FILES = sorted((ROOT / "configs").glob("*.flags"))
+
+
+def parsed(value: str, kind: type):
+    return {"true": True, "false": False}[value] if kind is bool else kind(value)
+
+
+def values_of(path, kinds) -> dict[type, dict]:
+    """Values by config class and field; raises where no class has a field of a name."""
+    homes = {field.name: kind for kind in kinds for field in dataclasses.fields(kind)}
+    found = {kind: {} for kind in kinds}
+    for line in path.read_text().splitlines():
+        if line.startswith("--"):
+            name, _, value = line.removeprefix("--").partition("=")
+            if name not in homes:
+                name, value = name.removeprefix("no"), "false"
+            kind = help_text.value_type(homes[name], name)
+            found[homes[name]][name] = parsed(value or "true", kind)
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_file_of_flags_fits_its_command(path):
+    tool = eval_tool if path.stem.endswith("_eval") else train_tool
+    found = values_of(path, tool.COMMAND.kinds)
+    assert sum(map(len, found.values())) >= 4
+    for kind, values in found.items():
+        config = kind(**values)
+        assert {name: getattr(config, name) for name in values} == values
+
+
+def test_file_with_an_unknown_flag_does_not_fit(tmp_path):
+    (tmp_path / "x.flags").write_text("# a remark\n--batch_size=4\n--no_such=1\n")
+    with pytest.raises(KeyError, match="_such"):
+        values_of(tmp_path / "x.flags", train_tool.COMMAND.kinds)
