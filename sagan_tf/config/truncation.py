@@ -1,12 +1,12 @@
 """Settings of how images are drawn: truncation of z, and the statistics that go with it."""
 
 import dataclasses
-import math
 
 from sagan_tf.config import fields
 
 STANDING_BATCHES = 50
 _GROUP = "Truncation"
+_INFINITE = float("inf")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Sampling:
     @property
     def limit(self) -> float:
         """As `gan.noise` takes it: infinite where z stays anywhere."""
-        return self.truncation or math.inf
+        return self.truncation or _INFINITE
 
     @property
     def z(self) -> str:
@@ -89,7 +89,7 @@ class TruncationConfig:
             self,
             (
                 "truncation",
-                self.truncation == 0 or 0.001 <= self.truncation < math.inf,
+                self.truncation == 0 or 0.001 <= self.truncation < _INFINITE,
                 "a number from 0.001 on, or 0 for none",
             ),
             (
