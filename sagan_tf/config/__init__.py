@@ -41,6 +41,7 @@ from sagan_tf.config.training import (
     DryRunConfig,
     TrainConfig,
 )
+from sagan_tf.config.truncation import STANDING_BATCHES, Sampling, TruncationConfig
 from sagan_tf.config.viewing import (
     MAX_FRAMES,
     MAX_ROWS,
@@ -66,6 +67,7 @@ __all__ = [
     "PROTOCOLS",
     "PROTOCOL_FIELDS",
     "RESTART",
+    "STANDING_BATCHES",
     "STRATEGIES",
     "AttentionConfig",
     "BenchmarkEvaluationConfig",
@@ -89,9 +91,11 @@ __all__ = [
     "PrepareConfig",
     "ReportConfig",
     "SampleConfig",
+    "Sampling",
     "ScoreImagesConfig",
     "ScoringConfig",
     "TrainConfig",
+    "TruncationConfig",
     "UnusableCheckpoint",
     "UserError",
     "WorkerLost",

@@ -3,13 +3,13 @@
 import dataclasses
 import os
 from collections.abc import Callable
-from typing import ClassVar, Optional
+from typing import Any, ClassVar, Optional
 
-from sagan_tf.config import fields, model, scoring
+from sagan_tf.config import fields, model, scoring, truncation
 
 
 @dataclasses.dataclass(frozen=True)
-class EvalConfig(scoring.ScoringConfig):
+class EvalConfig(truncation.TruncationConfig, scoring.ScoringConfig):
     """The evaluation of a run. The networks' settings come from the run's config.json."""
 
     run: str = fields.option(
@@ -138,6 +138,7 @@ class EvalConfig(scoring.ScoringConfig):
 
     def __post_init__(self):
         super().__post_init__()
+        self.check_sampling()
 
         # Check the run's name and intra-FID.
         fields.require_all(
@@ -169,6 +170,15 @@ class EvalConfig(scoring.ScoringConfig):
             ("checkpoint_step", self.checkpoint_step == -1, every),
             ("save_samples", not self.save_samples, overwritten),
         )
+
+    def departures(self, images: int) -> dict[str, Any]:
+        """As of `ScoringConfig`, with truncation and standing statistics where they are used."""
+        found = super().departures(images)
+        if self.sampling.truncation:
+            found["truncation"] = self.sampling.truncation
+        if self.sampling.batches:
+            found["standing_batches"] = self.sampling.batches
+        return found
 
     def require_one_run(self, is_given: Callable[[str], bool]) -> None:
         """Checks that no flag names a run beside `run`, which would go before it.

@@ -5,7 +5,7 @@ import functools
 import os
 from typing import Any
 
-from sagan_tf.config import fields
+from sagan_tf.config import fields, truncation
 
 # What every tool that looks at a trained model takes.
 _RUN_HELP = (
@@ -22,15 +22,6 @@ MAX_FRAMES = 1000
 MAX_ROWS = 32  # of a figure
 
 
-def _check_truncation(config: Any) -> None:
-    fields.require_field(
-        config,
-        "truncation",
-        holds=config.truncation == 0 or 0.001 <= config.truncation < float("inf"),
-        expected="a number from 0.001 on, or 0 for none",
-    )
-
-
 def _check_place(config: Any) -> None:
     """Checks that `out`, if given, is on this machine and is more than an ending."""
     name = os.path.basename(config.out.rstrip("/"))
@@ -43,7 +34,7 @@ def _check_place(config: Any) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class SampleConfig:
+class SampleConfig(truncation.TruncationConfig):
     """Images of chosen classes and seeds (`sample`; not in the reference)."""
 
     run: str = fields.option("", _RUN_HELP, required=_RUN_EXPECTED, group="Model")
@@ -77,13 +68,6 @@ class SampleConfig:
         minimum=0,
         group="Images",
         meaning="take --seeds",
-    )
-    truncation: float = fields.option(
-        0.0,
-        "Draw z from a normal distribution that is cut off at this distance from 0. That gives "
-        "less variety and fewer failures.",
-        group="Images",
-        meaning="not cut off",
     )
     sheet: bool = fields.option(
         False,
@@ -123,7 +107,7 @@ class SampleConfig:
 
     def __post_init__(self):
         fields.check(self)
-        _check_truncation(self)
+        self.check_sampling()
         self._check_limits()
         self._check_combinations()
         _ = self.seed_numbers  # An error in --seeds shows here.
@@ -173,7 +157,7 @@ class SampleConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class AttentionConfig:
+class AttentionConfig(truncation.TruncationConfig):
     """Figures of attention maps (`attention_maps`; not in the reference)."""
 
     run: str = fields.option("", _RUN_HELP, required=_RUN_EXPECTED, group="Model")
@@ -211,12 +195,6 @@ class AttentionConfig:
         "Seeds of the generated images, given as for sample; one a row.",
         group="Images",
     )
-    truncation: float = fields.option(
-        0.0,
-        "Draw z from a normal distribution that is cut off at this distance from 0.",
-        group="Images",
-        meaning="not cut off",
-    )
     queries: str = fields.option(
         "spread",
         "Query positions to draw.\n"
@@ -252,7 +230,7 @@ class AttentionConfig:
 
     def __post_init__(self):
         fields.check(self)
-        _check_truncation(self)
+        self.check_sampling()
         self._check_images()
         _check_place(self)
         fields.require_field(
@@ -271,7 +249,7 @@ class AttentionConfig:
         )
 
         # These flags are about generated images.
-        for name in ("classes", "use_ema", "truncation"):
+        for name in ("classes", "use_ema", "truncation", "standing_statistics"):
             fields.require_field(
                 self,
                 name,
@@ -325,7 +303,7 @@ class ReportConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class ExportConfig:
+class ExportConfig(truncation.TruncationConfig):
     """A generator for other programs (`export`; not in the reference)."""
 
     run: str = fields.option("", _RUN_DIRECTORY_HELP, required=_RUN_EXPECTED, group="Run")
@@ -347,4 +325,5 @@ class ExportConfig:
 
     def __post_init__(self):
         fields.check(self)
+        self.check_sampling()
         _check_place(self)

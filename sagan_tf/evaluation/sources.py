@@ -1,5 +1,6 @@
 """Images that a run's generator makes, as a source of images to score."""
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from sagan_tf import errors
-from sagan_tf.config import EvalConfig, ModelConfig
+from sagan_tf.config import EvalConfig, ModelConfig, Sampling
 from sagan_tf.evaluation import features
 from sagan_tf.evaluation.console import Console
 from sagan_tf.evaluation.devices import Devices
-from sagan_tf.gan import generator, noise, ops
+from sagan_tf.gan import generator, noise, ops, standing_statistics
 from sagan_tf.images import pixels, sets
 from sagan_tf.runs import restore
 from sagan_tf.runtime import distribution
@@ -20,6 +21,7 @@ from sagan_tf.runtime import distribution
 _QUANTIZE = {"round": tf.round, "truncate": tf.floor}
 _LABELS = {"uniform": "uniform random labels", "balanced": "balanced labels"}
 _GRID_COLUMNS = 10
+_STATISTICS = "standing statistics"
 
 
 class GeneratedImages:
@@ -37,6 +39,7 @@ class GeneratedImages:
     Attributes:
       name, count, work: as `features.Source`.
       model_config, devices: as given.
+      sampling: truncation and standing statistics, with the size of the run's batches.
       restored: the generator, and the run's checkpoints.
     Raises:
       errors.UserError: the checkpoints cannot be read.
@@ -59,13 +62,15 @@ class GeneratedImages:
         self._config = config
         self.model_config = model_config
         self.devices = devices
+        self.sampling = restore.sampling_of_run(config.sampling, config.run_dir)
         self._stopwatch = stopwatch
+        self._console = console
 
         # Make the network on all devices.
         keras.utils.set_random_seed(config.seed)
         with devices.strategy.scope():
             self._generator = generator.Generator(
-                model_config, config.batch_size, optimizations=distribution.optimizations()
+                model_config, optimizations=distribution.optimizations()
             )
             self._generator.build()
         self._untrained = self._generator.get_weights() if config.compare_untrained else None
@@ -114,29 +119,45 @@ class GeneratedImages:
         quantized = f"uint8 by {config.quantization}"
         words = [
             _LABELS[config.label_sampling],
-            "moving statistics",
+            self.sampling.z,
+            self.sampling.statistics,
             "EMA" if config.use_ema else "no EMA",
             "not quantized" if config.quantization == "none" else quantized,
         ]
 
-        # Say it for programs too.
-        return {
-            "batch_norm": "moving statistics",
+        # Say it for programs too. A record says nothing of what is not used, as it always did.
+        described = {
+            "batch_norm": self.sampling.statistics,
             "ema": config.use_ema,
-            "images": ", ".join(words),
+            "images": ", ".join(filter(None, words)),
         }
+        if self.sampling != Sampling():
+            described["sampling"] = dataclasses.asdict(self.sampling)
+        return described
 
     def batches(self) -> Iterator[features.Batch]:
         """The images that scores are made of.
 
-        SN's u is settled first, so that scores do not depend on batch size or order.
+        SN's u is settled first, so that scores do not depend on batch size or order. Standing
+        statistics, if they are asked for, are gathered next.
         """
         with self.devices.strategy.scope():
             ops.settle_spectral_norms(self._generator)
+        self._gather_statistics()
         z, labels = self._draw(self._config.seed, self.count)
         if self._config.label_sampling == "balanced":
             labels = np.arange(self.count, dtype=np.int32) % self.model_config.number_classes
         return self.batches_of(z, labels)
+
+    def _gather_statistics(self) -> None:
+        """Gathers the standing statistics that are asked for."""
+        batches = self.sampling.batches
+        if not batches:
+            return
+        progress = self._console.progress(_STATISTICS, batches, unit=" batches")
+        watched = self._stopwatch.measuring(_STATISTICS, batches * self.sampling.batch_size)
+        with self.devices.strategy.scope(), progress as shown, watched:
+            standing_statistics.gather(self._generator, self.sampling, after_batch=shown.update)
 
     def batches_of_class(self, label: int, count: int) -> Iterator[features.Batch]:
         """Images of one class, which have z of their own."""
@@ -153,6 +174,7 @@ class GeneratedImages:
             columns=_GRID_COLUMNS,
             z_dim=self.model_config.z_dim,
             number_classes=self.model_config.number_classes,
+            limit=self.sampling.limit,
         )
 
         # Generate the images.
@@ -182,6 +204,7 @@ class GeneratedImages:
             count=count,
             z_dim=self.model_config.z_dim,
             number_classes=self.model_config.number_classes,
+            limit=self.sampling.limit,
         )
         return z.numpy(), labels.numpy()
 

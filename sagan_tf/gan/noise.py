@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 # What a draw is for. The numbers are part of every run's identity: never renumber.
-G_STEP, D_STEP, GRID, EVALUATION, SEED, G_AUGMENT, D_AUGMENT, MIRROR = range(8)
+G_STEP, D_STEP, GRID, EVALUATION, SEED, G_AUGMENT, D_AUGMENT, MIRROR, STANDING = range(9)
 
 _ALGORITHM = "philox"
 
@@ -120,9 +120,41 @@ def draw_numbers(
     return tf.concat(draws, 0)
 
 
-def draw_samples(seed: int, purpose: int, *, count: int, z_dim: int, number_classes: int):
-    """z float32 [count, z_dim] and labels int32 [count] for pictures or for scoring."""
-    return _draw(_key(seed, purpose), count, z_dim, number_classes)
+def draw_samples(
+    seed: int,
+    purpose: int,
+    *,
+    count: int,
+    z_dim: int,
+    number_classes: int,
+    limit: float = math.inf,
+):
+    """z float32 [count, z_dim] and labels int32 [count] for pictures or for scoring.
+
+    `limit` as in `draw_seeds`.
+    """
+    return _draw(_key(seed, purpose), count, z_dim, number_classes, limit)
+
+
+def draw_batch(
+    seed: int,
+    number,
+    *,
+    batch_size: int,
+    z_dim: int,
+    number_classes: int,
+    limit: float = math.inf,
+):
+    """z and labels of one of many batches, for standing statistics.
+
+    Args:
+      seed: of all of them.
+      number: int scalar, which one, from 0 on.
+      limit: as in `draw_seeds`.
+    Returns:
+      z float32 [batch_size, z_dim], and labels int32 [batch_size], uniform over the classes.
+    """
+    return _draw(_key(seed, STANDING, number), batch_size, z_dim, number_classes, limit)
 
 
 @functools.partial(tf.function, autograph=False, reduce_retracing=True)
@@ -146,14 +178,29 @@ def draw_seeds(seeds, z_dim: int, *, number_classes: int, limit: float = math.in
     return tf.map_fn(one, seeds, fn_output_signature=(tf.float32, tf.int32))
 
 
-def draw_grid(seed: int, rows: int, *, columns: int, z_dim: int, number_classes: int):
+def draw_grid(
+    seed: int,
+    rows: int,
+    *,
+    columns: int,
+    z_dim: int,
+    number_classes: int,
+    limit: float = math.inf,
+):
     """z and labels of a sample grid: one class a row, classes spread evenly over all.
+
+    `limit` as in `draw_seeds`.
 
     Returns:
       z float32 [rows * columns, z_dim], fixed by the seed, and labels int32 [rows * columns].
     """
     z, _ = draw_samples(
-        seed, GRID, count=rows * columns, z_dim=z_dim, number_classes=number_classes
+        seed,
+        GRID,
+        count=rows * columns,
+        z_dim=z_dim,
+        number_classes=number_classes,
+        limit=limit,
     )
     return z, np.repeat(spread_classes(number_classes, rows), columns)
 

@@ -1,12 +1,13 @@
 """Networks of a run with the weights of a checkpoint; the only code that opens a run."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Optional
 
 import tensorflow as tf
 
 from sagan_tf import errors, model
-from sagan_tf.config import ModelConfig
+from sagan_tf.config import ModelConfig, Sampling, TrainConfig
 from sagan_tf.gan import discriminator, generator
 from sagan_tf.runs import checkpoints, directory
 from sagan_tf.runtime import distribution
@@ -25,6 +26,20 @@ def read_model_config(run_dir: str, *, hint: str = "") -> ModelConfig:
     if config is None:
         raise errors.UserError(f"{run_dir}: {directory.NO_RUN}{hint}")
     return config
+
+
+def sampling_of_run(sampling: Sampling, run_dir: str) -> Sampling:
+    """The same with the run's own number of images in a batch of standing statistics.
+
+    These are as many as batch norm has seen together in training: a tower, or `bn_group`.
+
+    Raises:
+      errors.UserError: the run's settings cannot be read.
+    """
+    if not sampling.batches:
+        return sampling
+    train = directory.read_config(run_dir, "train", kind=TrainConfig) or TrainConfig()
+    return dataclasses.replace(sampling, batch_size=train.group_size)
 
 
 class RestoredNetwork:

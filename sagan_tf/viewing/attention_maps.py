@@ -94,14 +94,16 @@ def _attend_with_generator(
     config: AttentionConfig, note: Callable[[str], None]
 ) -> NetworkAttention:
     """Generated images and the generator's attention over them."""
-    network = trained.open_model(config.run, config.step, use_ema=config.use_ema, note=note)
+    network = trained.open_model(
+        config.run, config.step, use_ema=config.use_ema, sampling=config.sampling, note=note
+    )
     card = network.card
     if card.sigma_ratio is None:
         raise _no_attention(config)
 
     # Make the images.
     labels, seeds = _labels_and_seeds(config, network)
-    z, _ = network.draw(seeds, config.truncation)
+    z, _ = network.draw(seeds)
     pixels, attention = network.attention(z, labels)
     rows = Rows(pixels, _captions(network, labels, seeds=seeds), labels, seeds)
     return NetworkAttention(card.step, card.sigma_ratio, rows, attention)
@@ -129,9 +131,11 @@ def _attend_with_discriminator(
         rows = Rows(np.stack([read_picture(name, size) for name in names]), names)
         images = records.to_float(rows.pixels)
     else:
-        generator = trained.open_model(run_dir, step, use_ema=config.use_ema, note=note)
+        generator = trained.open_model(
+            run_dir, step, use_ema=config.use_ema, sampling=config.sampling, note=note
+        )
         labels, seeds = _labels_and_seeds(config, generator)
-        z, _ = generator.draw(seeds, config.truncation)
+        z, _ = generator.draw(seeds)
         images = generator.generate(z, labels)
         captions = _captions(generator, labels, seeds=seeds)
         rows = Rows(trained.to_uint8(images).numpy(), captions, labels, seeds)

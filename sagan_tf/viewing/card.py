@@ -24,6 +24,8 @@ class Card:
       run: the run's own name.
       checkpoint_sha256: SHA-256 of the checkpoint that the weights were read from.
       made_with: name of a library -> version.
+      sampling: truncation of z, and the statistics of batch norm. (Cards of 0.2.0 and before say
+        neither: z is not truncated, and statistics are moving ones.)
     """
 
     model_config: config.ModelConfig
@@ -34,14 +36,17 @@ class Card:
     run: Optional[str] = None
     checkpoint_sha256: Optional[str] = None
     made_with: dict[str, str] = dataclasses.field(default_factory=dict)
+    sampling: config.Sampling = dataclasses.field(default_factory=config.Sampling)
 
     def to_json(self) -> str:
         """The card as text, with what a user of the weights has to know in words."""
+        limit = self.sampling.truncation
+        cut_off = f", cut off at -{limit:g} and {limit:g}" if limit else ""
         protocol = {
-            "inputs": f"z: float32 [n, {self.model_config.z_dim}], standard normal; labels: int32 "
-            f"[n], 0 to {self.model_config.number_classes - 1}",
+            "inputs": f"z: float32 [n, {self.model_config.z_dim}], standard normal{cut_off}; "
+            f"labels: int32 [n], 0 to {self.model_config.number_classes - 1}",
             "images": "float in [-1, 1]; as uint8 round((x + 1) * 127.5)",
-            "batch_norm": "moving statistics",
+            "batch_norm": self.sampling.statistics,
             "spectral_norm": "folded into the weights",
         }
         content = {"version": CARD_VERSION, "protocol": protocol, **dataclasses.asdict(self)}
@@ -56,7 +61,9 @@ def card_from_json(text: str) -> Card:
         raise ValueError(f"version {content['version']}, expected at most {CARD_VERSION}")
 
     # Make the parts that are objects of their own.
+    content.setdefault("sampling", {})
     values = {field.name: content[field.name] for field in dataclasses.fields(Card)}
+    values["sampling"] = config.Sampling(**values["sampling"])
     values["model_config"] = config.ModelConfig(**values["model_config"])
     values["classes"] = class_names.from_json(values["classes"])
     return Card(**values)

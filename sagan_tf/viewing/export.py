@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from sagan_tf import errors
-from sagan_tf.config import ExportConfig
+from sagan_tf.config import ExportConfig, Sampling
 from sagan_tf.gan import generator, noise
 from sagan_tf.runs import directory
 from sagan_tf.runtime import files
@@ -60,7 +60,9 @@ def export(config: ExportConfig, stream: Optional[TextIO] = None) -> str:
         os.makedirs(os.path.dirname(out) or ".", exist_ok=True)
 
     # Load the generator and fold it.
-    original, card = trained.open_generator(run_dir, config.step, use_ema=config.use_ema, note=say)
+    original, card = trained.open_generator(
+        run_dir, config.step, use_ema=config.use_ema, sampling=config.sampling, note=say
+    )
     network = trained.Trained(folding.fold(original), card, source=run_dir)
     folding_difference = check_folding(network, original)
 
@@ -84,7 +86,7 @@ def _report(
     seconds: float,
     say: Callable[[str], None],
 ) -> None:
-    """Says how large the model is, how far it is from the checkpoint, and how quick."""
+    """Says how large the model is, what z it is for, how near the checkpoint, and how quick."""
     # Say the sizes.
     total = _megabytes(out)
     keras_file = _megabytes(os.path.join(out, trained.KERAS_FILE))
@@ -92,6 +94,9 @@ def _report(
         f"step {network.card.step} of {network.source}: {out}, {total:.1f} MB, of which "
         f"{trained.KERAS_FILE} {keras_file:.1f} MB"
     )
+    sampling = network.card.sampling
+    if sampling != Sampling():
+        say(", ".join(filter(None, (sampling.z, sampling.statistics))))
 
     # Say the difference and the time.
     reason = " (the order of float32 sums)" if difference > TOLERANCE else ""
@@ -172,7 +177,12 @@ class _Module(tf.Module):
     def _make_from_seeds(self, seeds, labels):
         # Draw z, and the labels that are not given.
         config = self._card.model_config
-        z, drawn = noise.draw_seeds(seeds, config.z_dim, number_classes=config.number_classes)
+        z, drawn = noise.draw_seeds(
+            seeds,
+            config.z_dim,
+            number_classes=config.number_classes,
+            limit=self._card.sampling.limit,
+        )
         check = tf.debugging.assert_equal(
             tf.shape(seeds), tf.shape(labels), "expected a label for each seed"
         )

@@ -55,7 +55,6 @@ def interpolate(
     *,
     seeds: Sequence[int],
     frames: int,
-    truncation: float = 0.0,
 ) -> np.ndarray:
     """Images between two classes, two seeds, or both: uint8 [frames, size, size, 3].
 
@@ -65,10 +64,9 @@ def interpolate(
       network: makes the images.
       labels, seeds: first and last.
       frames: how many, both ends among them.
-      truncation: as of `Trained.draw`.
     """
     # Interpolate z.
-    ends, _ = network.draw([seeds[0], seeds[-1]], truncation)
+    ends, _ = network.draw([seeds[0], seeds[-1]])
     first, last = ends.numpy()
     z = slerp(first, last, shares=np.linspace(0, 1, frames))
 
@@ -100,9 +98,7 @@ def write_interpolation(config: SampleConfig, network: trained.Trained) -> list[
         is_strip = path.endswith(".png")
         frames = config.frames or (_STRIP_FRAMES if is_strip else _ANIMATION_FRAMES)
         if frames not in made:
-            made[frames] = interpolate(
-                network, labels, seeds=seeds, frames=frames, truncation=config.truncation
-            )
+            made[frames] = interpolate(network, labels, seeds=seeds, frames=frames)
 
         # Write them.
         if is_strip:

@@ -60,7 +60,12 @@ def sample(config: SampleConfig, stream: Optional[TextIO] = None) -> list[str]:
 
     # Load the generator.
     network = trained.open_model(
-        config.run, config.step, use_ema=config.use_ema, note=say, batch_size=config.batch_size
+        config.run,
+        config.step,
+        use_ema=config.use_ema,
+        sampling=config.sampling,
+        note=say,
+        batch_size=config.batch_size,
     )
 
     # Make the images and write them.
@@ -105,9 +110,7 @@ def make_request(config: SampleConfig, network: trained.Trained) -> SampleReques
     return SampleRequest(np.tile(seeds, len(classes)), labels, columns)
 
 
-def _batches(
-    network: trained.Trained, request: SampleRequest, *, truncation: float
-) -> Iterator[_Batch]:
+def _batches(network: trained.Trained, request: SampleRequest) -> Iterator[_Batch]:
     """Images in order, in constant memory, with a progress bar on a terminal."""
     with tqdm.tqdm(total=len(request.seeds), unit="image", disable=None) as progress:
         for start in range(0, len(request.seeds), network.batch_size):
@@ -115,7 +118,7 @@ def _batches(
 
             # Draw z, and the labels where the user chose none.
             seeds = request.seeds[part]
-            z, drawn = network.draw(seeds, truncation)
+            z, drawn = network.draw(seeds)
             labels = drawn.numpy() if request.labels is None else request.labels[part]
 
             # Make the images.
@@ -130,7 +133,7 @@ def _write_images(
     count = len(request.seeds)
     out = config.out or ("samples.npz" if config.count else "samples.png")
     grid = _path_of_grid(out, count)
-    batches = _batches(network, request, truncation=config.truncation)
+    batches = _batches(network, request)
 
     # Write the set of images; keep what a grid needs.
     kept: list[_Batch] = []

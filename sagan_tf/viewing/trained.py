@@ -8,17 +8,19 @@ from typing import Optional
 import keras
 import numpy as np
 import tensorflow as tf
+import tqdm
 
-from sagan_tf import errors
+from sagan_tf import config, errors
 from sagan_tf.data import class_names
-from sagan_tf.gan import discriminator, generator, noise
+from sagan_tf.gan import discriminator, generator, noise, standing_statistics
 from sagan_tf.runs import directory, restore
 from sagan_tf.runtime import distribution, files, memory
-from sagan_tf.viewing import folding
+from sagan_tf.viewing import exported_sampling, folding
 from sagan_tf.viewing.card import CARD_FILE, Card, card_from_json
 
 KERAS_FILE = "generator.keras"
 _BATCH = 100  # images at a time
+_AS_TRAINED = config.Sampling()
 
 # What reading a file raises that is not an exported model.
 _READ_ERRORS = (
@@ -82,23 +84,27 @@ class Trained:
         """The names of the classes; `classes.find("goldfish")` gives labels."""
         return self.card.classes
 
-    def draw(self, seeds: Sequence[int], truncation: float = 0.0) -> tuple[tf.Tensor, tf.Tensor]:
+    def draw(
+        self, seeds: Sequence[int], truncation: Optional[float] = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """z float32 [n, z_dim] and labels int32 [n] of seeds (`noise.draw_seeds`), on the device.
 
         Args:
           seeds: numbers from 0 on.
-          truncation: z stays between this and its negative; 0: anywhere.
+          truncation: z stays between this and its negative; 0: anywhere; None: as `card.sampling`
+            says, which goes with the model's statistics.
         """
-        config = self.card.model_config
+        model_config = self.card.model_config
+        limit = self.card.sampling.limit if truncation is None else truncation or np.inf
         return noise.draw_seeds(
             tf.constant(seeds, tf.int64),
-            config.z_dim,
-            number_classes=config.number_classes,
-            limit=float(truncation or np.inf),
+            model_config.z_dim,
+            number_classes=model_config.number_classes,
+            limit=float(limit),
         )
 
     def generate(self, z: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Images with moving statistics, float32 [n, size, size, 3] in [-1, 1].
+        """Images, float32 [n, size, size, 3] in [-1, 1], with the statistics of `card.sampling`.
 
         Args:
           z: float32 [n, z_dim], an array or a tensor.
@@ -155,26 +161,32 @@ def open_model(
     step: int = -1,
     *,
     use_ema: bool = False,
+    sampling: config.Sampling = _AS_TRAINED,
     note: Callable[[str], None] = lambda _: None,
     batch_size: int = 0,
 ) -> Trained:
     """The generator of a run or of an exported model.
 
     A run's generator keeps the vector u of spectral normalisation that its checkpoint holds.
+    Standing statistics are gathered in memory; the run does not change.
 
     Args:
       path: a run, as of `directory.find_run`, or what `export.export` wrote.
       step: step of the checkpoint; -1: the newest that can be read.
       use_ema: whether to take the moving average.
-      note: told of checkpoints that were skipped.
+      sampling: truncation of z, and standing statistics. An exported model has what it was
+        exported with.
+      note: told of checkpoints that were skipped, and of what does not fit together.
       batch_size: images at a time; 0: what suits the device.
     Raises:
       errors.UserError: neither is there, or it is not what is asked for.
     """
     if is_exported(path):
-        return _open_exported(path, step, use_ema=use_ema, batch_size=batch_size)
+        return _open_exported(
+            path, step, use_ema=use_ema, sampling=sampling, note=note, batch_size=batch_size
+        )
     run_dir = directory.find_run(path)
-    network, card = open_generator(run_dir, step, use_ema=use_ema, note=note)
+    network, card = open_generator(run_dir, step, use_ema=use_ema, sampling=sampling, note=note)
     return Trained(folding.fold(network), card, source=run_dir, batch_size=batch_size)
 
 
@@ -192,18 +204,27 @@ def open_generator(
     step: int = -1,
     *,
     use_ema: bool = False,
+    sampling: config.Sampling = _AS_TRAINED,
     note: Callable[[str], None] = lambda _: None,
 ) -> tuple[generator.Generator, Card]:
     """The generator of a run as its checkpoint has it, and what is known of it.
+
+    Standing statistics, if they are asked for, are in the place of the checkpoint's statistics.
 
     Raises:
       errors.UserError: as `open_model`.
     """
     _prepare_device()
     restored = restore.open_generator(run_dir, step, use_ema=use_ema, note=note)
+    network = restored.network
+
+    # Gather the statistics.
+    sampling = restore.sampling_of_run(sampling, run_dir)
+    if sampling.batches:
+        with tqdm.tqdm(total=sampling.batches, unit="batch", disable=None, leave=False) as progress:
+            standing_statistics.gather(network, sampling, after_batch=progress.update)
 
     # Write the card.
-    network = restored.network
     block = network.non_local
     card = Card(
         model_config=network.config,
@@ -214,6 +235,7 @@ def open_generator(
         run=directory.run_id(run_dir),
         checkpoint_sha256=restored.sha256,
         made_with={"tensorflow": tf.__version__, "keras": keras.__version__},
+        sampling=sampling,
     )
     return network, card
 
@@ -237,7 +259,15 @@ def _prepare_device() -> None:
     tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
-def _open_exported(path: str, step: int, *, use_ema: bool, batch_size: int) -> Trained:
+def _open_exported(
+    path: str,
+    step: int,
+    *,
+    use_ema: bool,
+    sampling: config.Sampling,
+    note: Callable[[str], None],
+    batch_size: int,
+) -> Trained:
     _prepare_device()
 
     # Read the model and the card in it.
@@ -257,6 +287,7 @@ def _open_exported(path: str, step: int, *, use_ema: bool, batch_size: int) -> T
         raise errors.UserError(f"--step={step}: {path} holds only step {card.step}")
     if use_ema and not card.use_ema:
         raise errors.UserError(f"--use_ema: {path} was exported without --use_ema")
+    card = exported_sampling.fitting(card, sampling, path=path, note=note)
     return Trained(network, card, source=path, batch_size=batch_size)
 
 

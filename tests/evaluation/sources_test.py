@@ -1,9 +1,20 @@
 import io
+import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from sagan_tf.evaluation import comparison, console, evaluate, features, sources
+from sagan_tf import config
+from sagan_tf.evaluation import comparison, console, evaluate, features, protocol, sources
+from sagan_tf.gan import generator, noise, ops, standing_statistics
+from sagan_tf.runs import checkpoints
+from sagan_tf.runs import directory as runs_directory
+from tests import processes
+from tests.evaluation.conftest import DIGITS_MODEL
+
+TRUNCATED = {"truncation": 0.7, "standing_batches": 3, "standing_seed": 1}
+SAMPLING = config.Sampling(0.7, 3, 4, seed=1)
 
 
 def open_source(eval_config):
@@ -39,3 +50,122 @@ def test_quantization_and_balanced_labels_are_what_they_say(settings, run, first
     np.testing.assert_array_equal(labels, [0, 1, 2])
     pixels = (generated.devices.on_host(images, count) + 1) * 127.5
     np.testing.assert_allclose(pixels, pixels.round(), atol=1e-3)
+
+
+@pytest.fixture(name="towers_run", scope="module")
+def fixture_towers_run(run, tmp_path_factory):
+    """The same run, with four images in a tower."""
+    directory = tmp_path_factory.mktemp("towers")
+    run_dir = directory / "imagenet_64"
+    shutil.copytree(run / "imagenet_64", run_dir)
+    train = config.TrainConfig(batch_size=4)
+    runs_directory.write_config(str(run_dir), model=DIGITS_MODEL, train=train)
+    return directory
+
+
+def images_of(source, batches):
+    parts = [source.devices.on_host(images, count) for images, _, count in batches]
+    return np.concatenate(parts)
+
+
+def expected_images(run_dir, count, seed=0, label=None):
+    """Images of truncated z by a generator with standing statistics."""
+    network = generator.Generator(DIGITS_MODEL)
+    network.build()
+    state = {weight.path: weight.value for weight in network.weights}
+    checkpoints.Checkpoints(str(run_dir), state).restore(complete=False)
+    ops.settle_spectral_norms(network)
+    standing_statistics.gather(network, SAMPLING)
+    z, labels = noise.draw_samples(
+        seed, noise.EVALUATION, count=count, z_dim=8, number_classes=10, limit=0.7
+    )
+    assert np.abs(z).max() < 0.7
+    if label is not None:
+        labels = tf.fill([count], label)
+    return network(z, labels, training=False).numpy()
+
+
+def test_record_says_nothing_new_of_what_is_not_used(settings):
+    """As rows of older releases, which go on being comparable."""
+    generated = open_source(settings())
+    assert generated.describe() == {
+        "batch_norm": "moving statistics",
+        "ema": False,
+        "images": "uniform random labels, moving statistics, no EMA, not quantized",
+    }
+    assert settings().departures(120) == {"eval_sample_size": 120}
+
+
+def test_record_says_truncation_and_statistics(settings, towers_run):
+    truncated = settings(checkpoint_dir=str(towers_run), **TRUNCATED)
+    words = "standing statistics of 3 batches of 4 images from seed 1"
+    assert open_source(truncated).describe() == {
+        "batch_norm": words,
+        "ema": False,
+        "images": f"uniform random labels, z truncated at 0.7, {words}, no EMA, not quantized",
+        "sampling": {"truncation": 0.7, "batches": 3, "batch_size": 4, "seed": 1},
+    }
+    assert truncated.departures(120) == {
+        "eval_sample_size": 120,
+        "truncation": 0.7,
+        "standing_batches": 3,
+    }
+    as_before = settings(truncation=0.7, standing_batches=0)
+    described = open_source(as_before).describe()
+    assert described["batch_norm"] == "moving statistics"
+    assert ", z truncated at 0.7, moving statistics, " in described["images"]
+    assert as_before.departures(120) == {"eval_sample_size": 120, "truncation": 0.7}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_devices", [1, 2])
+def test_images_have_truncated_z_and_the_statistics_of_these(settings, towers_run, num_devices):
+    generated = open_source(
+        settings(
+            checkpoint_dir=str(towers_run),
+            eval_sample_size=20,
+            num_devices=num_devices,
+            **TRUNCATED,
+        )
+    )
+    generated.load(5)
+    found = images_of(generated, generated.batches())
+    expected = expected_images(towers_run / "imagenet_64", 20)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+    # Images of a class too.
+    found = images_of(generated, generated.batches_of_class(3, 5))
+    expected = expected_images(towers_run / "imagenet_64", 5, seed=4, label=3)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_next_checkpoint_has_statistics_of_its_own(settings, towers_run):
+    truncated = settings(checkpoint_dir=str(towers_run), eval_sample_size=20, **TRUNCATED)
+    generated = open_source(truncated)
+    found = []
+    for step in (5, 0, 5):
+        generated.load(step)
+        found.append(images_of(generated, generated.batches()))
+    np.testing.assert_array_equal(found[0], found[2])
+    assert np.abs(found[0] - found[1]).max() > 0.1
+
+
+@pytest.mark.slow
+def test_scores_of_truncated_images_are_another_protocol(settings, towers_run):
+    stream = io.StringIO()
+    for flags in ({}, TRUNCATED):
+        asked = settings(checkpoint_dir=str(towers_run), compare_untrained=True, **flags)
+        scores = evaluate.evaluate(asked, stream)
+        assert [found.name for found in scores] == ["step 5", "real images", "untrained"]
+    plain, truncated = processes.rows(towers_run / "eval/imagenet_64")
+    assert not protocol.same_protocol(plain["protocol"], truncated["protocol"])
+    assert "sampling" not in plain["protocol"]
+    expected = (
+        "protocol reference, eval_sample_size 120, truncation 0.7, standing_batches 3: 120 images "
+        "(uniform random labels, z truncated at 0.7, standing statistics of 3 batches of 4 images "
+        "from seed 1, no EMA, not quantized)"
+    )
+    assert expected in truncated["citation"]
+    assert "standing statistics" in truncated["seconds_per_1000_images"]
+    assert "standing statistics" not in plain["seconds_per_1000_images"]

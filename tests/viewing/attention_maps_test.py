@@ -45,6 +45,18 @@ def test_values_are_the_attention_of_the_places_asked_for(tiny_run, tmp_path):
         assert figure.width > figure.height / 2
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+def test_truncated_images_have_their_own_statistics(tiny_run, tmp_path, network):
+    flags = {"truncation": 0.7, "standing_batches": 3}
+    _, values = draw(tiny_run, tmp_path, classes="1", seeds="4,6", network=network, **flags)
+    generator = trained.open_model(tiny_run, 5, sampling=config.Sampling(0.7, 3))
+    z, _ = generator.draw([4, 6])
+    assert np.abs(z).max() < 0.7
+    expected = generator.generate_pixels(z, [1, 1]).astype(int)
+    assert np.abs(values["images"] - expected).max() <= 1
+
+
 def test_discriminator_looks_at_a_real_picture(tiny_run, tmp_path):
     """Of a tall picture the middle square."""
     (pixels,) = random_images(1, 32)
@@ -141,6 +153,7 @@ def test_flags_are_checked_first(options):
         {"classes": "1"},
         {"use_ema": True},
         {"truncation": 0.5},
+        {"standing_statistics": True},
         {"images": ",".join(["a.png"] * 33)},
     ],
 )

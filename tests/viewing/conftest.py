@@ -2,8 +2,11 @@
 
 import pytest
 
+from sagan_tf import config
 from sagan_tf.viewing import trained
 from tests.testing import PLAIN_MODEL, make_run
+
+AS_TRAINED = config.Sampling()
 
 
 @pytest.fixture(scope="session")
@@ -18,10 +21,11 @@ def open_once():
     real = trained.open_model
     opened = {}
 
-    def open_model(path, step=-1, *, use_ema=False, batch_size=0, **options):
-        key = (path, step, use_ema, batch_size)
+    def open_model(path, step=-1, *, use_ema=False, sampling=AS_TRAINED, batch_size=0, **options):
+        key = (path, step, use_ema, sampling, batch_size)
         if key not in opened:
-            opened[key] = real(path, step, use_ema=use_ema, batch_size=batch_size, **options)
+            options.update(use_ema=use_ema, sampling=sampling, batch_size=batch_size)
+            opened[key] = real(path, step, **options)
         return opened[key]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -148,7 +148,7 @@ class Stub(trained.Trained):
         super().__init__(None, about, source=str(run_dir), batch_size=1)
         self.attends = attends
 
-    def draw(self, seeds, truncation=0.0):
+    def draw(self, seeds):
         return np.zeros((len(seeds), MODEL.z_dim), np.float32), np.zeros(len(seeds), np.int32)
 
     def generate_pixels(self, z, labels):
