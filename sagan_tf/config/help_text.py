@@ -30,6 +30,7 @@ GROUPS = (
     "Devices",
     "Images",
     "Interpolation",
+    "Nearest training images",
     "Queries",
     "Logs, samples and checkpoints",
     "Speed and memory",
