@@ -193,7 +193,7 @@ def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
     cells = [title.ljust(widths[0])]
     for text, width in zip(texts, widths[1:]):
         cells.append(text.rjust(width))
-    return "  ".join(cells)
+    return "  ".join(cells).rstrip()
 
 
 def intra_table(scores: Scores, names: Optional[list[str]] = None) -> str:
