@@ -116,11 +116,18 @@ def _open_records(
         stored = directory.read_config(network.source, "data", kind=config.DataConfig)
         data_dir = stored.data_dir
 
-    # Open the records.
-    model_config = network.card.model_config
-    found = dataset.open_records(
-        data_dir, model_config.image_size, number_classes=model_config.number_classes
-    )
+    # Refuse records that say to be of another model.
+    own = network.card.model_config
+    opened = dataset.open_directory(data_dir)
+    for name, there in opened.settings.items():
+        if there != getattr(own, name):
+            raise errors.UserError(
+                f"--data_dir={data_dir}: its {name} is {there}, and that of {network.source} "
+                f"{getattr(own, name)}; give the records that the model was trained on"
+            )
+
+    # Open them.
+    found = opened.records(own.image_size, number_classes=own.number_classes)
     available = len(found.index.offsets)
     if available <= options.neighbours:
         raise errors.UserError(

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from sagan_tf import config, errors
-from sagan_tf.data import dataset
+from sagan_tf.data import dataset, prepare
 from sagan_tf.images import grids
 from sagan_tf.viewing import nearest, nearest_picture, sample, trained
 from tests.processes import run
-from tests.testing import make_data, make_pictures
+from tests.testing import make_data, make_pictures, write_records
 
 pytestmark = pytest.mark.usefixtures("open_once")
 COUNT = 40
@@ -131,7 +131,10 @@ def test_picture_has_the_generated_images_to_the_left(draw, training, plain_run)
 @pytest.mark.slow
 def test_generator_that_copies_is_found_out(draw, place, training, monkeypatch):
     real, _ = training
-    copies = lambda network, drawn, **_: real[drawn.seeds % COUNT]  # noqa: E731
+
+    def copies(network, drawn, *, truncation):
+        return real[drawn.seeds % COUNT]
+
     monkeypatch.setattr(nearest_picture, "pixels_of", copies)
     numbers, said, _ = draw(classes="2", seeds="7,31", neighbours=1)
     for row in numbers["images"]:
@@ -197,11 +200,21 @@ def test_what_cannot_be_done_is_one_line(draw, place, settings, message):
 
 def make_same(directory):
     """Records of thirty images that are all the same."""
-    from tests.testing import write_records
-
     directory.mkdir(exist_ok=True)
     images = np.full((30, 32, 32, 3), 77, np.uint8)
     write_records(directory / "0.tfrecords", images, np.zeros(30, int))
+
+
+@pytest.mark.slow
+def test_records_of_another_size_are_refused(draw, tmp_path):
+    make_pictures(tmp_path / "source", {"ant": 3, "bee": 3, "cat": 3})
+    options = config.PrepareConfig(
+        source=str(tmp_path / "source"), out=str(tmp_path / "data"), size=64, workers=1
+    )
+    prepare.prepare(options, io.StringIO())
+    expected = f"--data_dir={tmp_path}/data: its image_size is 64, and that of .* 32; give the"
+    with pytest.raises(errors.UserError, match=expected):
+        draw(data_dir=str(tmp_path / "data"))
 
 
 @pytest.mark.slow
@@ -237,8 +250,6 @@ def test_flags_are_checked_first(options, message):
 @pytest.mark.process
 @pytest.mark.slow
 def test_command_names_the_pictures_of_prepared_records(plain_run, place, tmp_path):
-    from sagan_tf.data import prepare
-
     make_pictures(tmp_path / "source", {"ant": 9, "bee": 9, "cat": 9})
     options = config.PrepareConfig(
         source=str(tmp_path / "source"), out=str(tmp_path / "data"), size=32, workers=1
