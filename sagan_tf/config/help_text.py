@@ -31,6 +31,7 @@ GROUPS = (
     "Several checkpoints",
     "Devices",
     "Interpolation",
+    "Nearest training images",
     "Queries",
     "Logs, samples and checkpoints",
     "Speed and memory",

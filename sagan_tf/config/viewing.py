@@ -5,7 +5,7 @@ import functools
 import os
 from typing import Any
 
-from sagan_tf.config import fields, truncation
+from sagan_tf.config import fields, nearest, truncation
 
 # What every tool that looks at a trained model takes.
 _RUN_HELP = (
@@ -34,7 +34,7 @@ def _check_place(config: Any) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class SampleConfig(truncation.TruncationConfig):
+class SampleConfig(truncation.TruncationConfig, nearest.NearestConfig):
     """Images of chosen classes and seeds (`sample`; not in the reference)."""
 
     run: str = fields.option("", _RUN_HELP, required=_RUN_EXPECTED, group="Model")
@@ -59,7 +59,7 @@ class SampleConfig(truncation.TruncationConfig):
         "Seeds with commas between them: 17, or 0-63. A seed always gives the same z; a seed "
         "and a class always give the same picture.",
         group="Images",
-        meaning="0-7; with --interpolate, 0",
+        meaning="0-7; with --interpolate, 0; with --nearest, as many as make eight images",
     )
     count: int = fields.option(
         0,
@@ -99,10 +99,12 @@ class SampleConfig(truncation.TruncationConfig):
         ".png: one labelled grid.\n"
         ".npz: arrays.\n"
         ".gif or .mp4: an animation of --interpolate.\n"
+        "With --nearest: a .png; the numbers go into a .json of the same name.\n"
         "No ending: a directory of PNG files and their grid; with --interpolate, a strip and "
         "animations of this name.",
         group="Output",
-        meaning="samples.png; with --count, samples.npz; with --interpolate, interpolation",
+        meaning="samples.png; with --count, samples.npz; with --interpolate, interpolation; with "
+        "--nearest, nearest.png",
     )
 
     def __post_init__(self):
@@ -135,10 +137,13 @@ class SampleConfig(truncation.TruncationConfig):
             ("frames", self.interpolate or self.frames == 0, "--interpolate with it"),
             ("frames", self.frames != 1, "2 or more, or 0"),
         )
+        self.check_nearest("count", "sheet", "interpolate")
 
     def _check_out(self) -> None:
         _check_place(self)
         endings = (".png", ".gif", ".mp4") if self.interpolate else (".png", ".npz")
+        if self.nearest:
+            endings = (".png",)
         ending = os.path.splitext(self.out)[1]
         fields.require_field(
             self,

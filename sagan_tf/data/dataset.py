@@ -358,8 +358,15 @@ def preview(records: Records, count: int) -> tuple[np.ndarray, np.ndarray]:
     # Choose the first record of each file, then the second, and so on.
     index = records.index
     numbers = np.lexsort((index.file_of, index.number_in_file))[:count]
+    return images_of(records, numbers)
 
-    # Read them.
+
+def images_of(records: Records, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Some records, in the order of their numbers (counted through all files).
+
+    Returns:
+      Images uint8 [records, size, size, 3], and their labels int32.
+    """
     images = []
     labels = []
     batches = records.parser.batches(_read_records(records, numbers), _PREVIEW_BATCH)

@@ -1,6 +1,7 @@
 """Comparison of generated with real images: prepares both sides, scores, and writes the row."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Sequence
 from typing import Any, Optional
@@ -10,6 +11,7 @@ from sagan_tf.config import EvalConfig, ScoringConfig
 from sagan_tf.data import dataset, records
 from sagan_tf.evaluation import (
     features,
+    held_out,
     inception,
     protocol,
     real_images,
@@ -66,9 +68,13 @@ class Comparison:
         )
 
     def real_scores(self) -> list[scores.Scores]:
-        """The real images' own scores, if their features are known."""
-        found = scores.of_real(self.real)
-        return [] if found is None else [found]
+        """The real images' own scores, and those of one half against the other, where known."""
+        found = (scores.of_real(self.real), self._held_out)
+        return [one for one in found if one is not None]
+
+    @functools.cached_property
+    def _held_out(self) -> Optional[scores.Scores]:
+        return held_out.score(self.real, self.config, console=self.console)
 
     def protocol(self, count: int, **images: Any) -> dict[str, Any]:
         """What decides the scores of `count` images, of which `images` says what they are."""

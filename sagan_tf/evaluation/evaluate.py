@@ -49,7 +49,8 @@ def evaluate(
       stream: where to print; standard output by default.
       may_shrink: as for `open_evaluation`.
     Returns:
-      Those of the checkpoint, of the real images, and of the untrained generator if asked for.
+      Those of the checkpoint, of the real images, of one half of these against the other where
+      there are enough, and of the untrained generator if asked for.
     Raises:
       errors.UserError: no run, no checkpoint, no such classifier, too few or unusable images.
 

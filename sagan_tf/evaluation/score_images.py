@@ -16,7 +16,8 @@ def score_images(config: ScoreImagesConfig, stream: Optional[TextIO] = None) -> 
       config: which images, and how they are scored.
       stream: where to print; standard output by default.
     Returns:
-      The scores of the images, and of the real ones.
+      The scores of the images, of the real ones, and of one half of these against the other where
+      there are enough.
     Raises:
       errors.UserError: images, real images or classifier are missing or unfit.
     """

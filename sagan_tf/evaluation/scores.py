@@ -28,6 +28,8 @@ class Scores:
       manifold_images: images of each side that they were made of, at most.
       intra_fids: class -> FID of the class by itself.
       intra_counts: smallest and largest number of images a class, real and generated.
+      sides: numbers of images of both sides in words, for the heading of a table; "" where the
+        other sets of the table have as many.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Scores:
     manifold_images: int = 0
     intra_fids: Optional[dict[int, float]] = None
     intra_counts: Optional[tuple[int, int, int, int]] = None
+    sides: str = ""
 
     @property
     def intra_fid(self) -> Optional[float]:

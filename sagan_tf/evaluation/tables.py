@@ -141,16 +141,23 @@ def _short(fingerprint: Optional[str]) -> str:
 
 
 def table(columns: Sequence[Scores]) -> str:
-    """The scores of some sets of images side by side, a score a line."""
+    """The scores of some sets of images side by side, a score a line.
+
+    A set whose heading says its numbers of images (`Scores.sides`) stands in the first set's lines.
+    """
     # Find the lines that some set has.
-    texts = [_lines(scores) for scores in columns]
+    first = {score.name: _title(score) for score in columns[0].each()}
+    texts = [_lines(scores, first if scores.sides else {}) for scores in columns]
     titles: dict[str, None] = {}
     for column in texts:
         titles.update(dict.fromkeys(column))
 
     # Fill the cells, below a heading.
     names = [scores.name for scores in columns]
+    sides = [scores.sides for scores in columns]
     lines = [["", *names]]
+    if any(sides):
+        lines.append(["", *sides])
     for title in titles:
         cells = [column.get(title, "-") for column in texts]
         lines.append([title, *cells])
@@ -163,11 +170,11 @@ def table(columns: Sequence[Scores]) -> str:
     return "\n".join(aligned)
 
 
-def _lines(scores: Scores) -> dict[str, str]:
-    """Title -> text of each score of a set, for a table."""
+def _lines(scores: Scores, titles: dict[str, str]) -> dict[str, str]:
+    """Title -> text of each score of a set, for a table; `titles` go before its own."""
     texts = {}
     for score in _in_order(scores):
-        title = _title(score)
+        title = titles.get(score.name, _title(score))
         text = f"{score.value:.4f}"
 
         # Two scores have a spread.
@@ -186,7 +193,7 @@ def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
     cells = [title.ljust(widths[0])]
     for text, width in zip(texts, widths[1:]):
         cells.append(text.rjust(width))
-    return "  ".join(cells)
+    return "  ".join(cells).rstrip()
 
 
 def intra_table(scores: Scores, names: Optional[list[str]] = None) -> str:

@@ -116,6 +116,39 @@ def labelled_sheet(
     return np.asarray(canvas)
 
 
+def titled(picture: np.ndarray, sentences: Sequence[str]) -> np.ndarray:
+    """A picture below sentences, each on lines of its own, broken where the picture ends.
+
+    Args:
+      picture: uint8 [height, width, 3].
+      sentences: what to write above it.
+    Returns:
+      uint8 [height + that of the lines, width, 3].
+    """
+    # Break the sentences into lines.
+    height, width, _ = picture.shape
+    lines: list[str] = []
+    for sentence in sentences:
+        line = ""
+        for word in sentence.split():
+            longer = f"{line} {word}".strip()
+            if line and _length(longer) > width - 2 * _MARGIN:
+                lines.append(line)
+                longer = word
+            line = longer
+        lines.append(line)
+
+    # Write them above the picture.
+    top = _CAPTION_HEIGHT * len(lines) + 2 * _MARGIN
+    canvas = Image.new("RGB", (width, top + height), "white")
+    draw = ImageDraw.Draw(canvas)
+    for number, line in enumerate(lines):
+        place = (_MARGIN, _MARGIN + number * _CAPTION_HEIGHT)
+        draw.text(place, line, "black", _font(line))
+    canvas.paste(Image.fromarray(picture), (0, top))
+    return np.asarray(canvas)
+
+
 def enlarge(image: np.ndarray, side: int) -> Image.Image:
     """uint8 [size, size, 3] as a picture of side x side pixels, pixel by pixel."""
     return Image.fromarray(image).resize((side, side), Image.Resampling.NEAREST)

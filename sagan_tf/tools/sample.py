@@ -4,7 +4,8 @@ from sagan_tf import cli, config
 
 COMMAND = config.Command(
     about="Draws images of chosen classes and seeds. It makes a labelled grid, arrays, single "
-    "files, or an interpolation. RUN is a run's directory or an exported model.",
+    "files, an interpolation, or images beside their nearest training images (--nearest). RUN is a "
+    "run's directory or an exported model.",
     example="checkpoint/imagenet_64 --classes=goldfish,n02510455 --seeds=0-7",
     kinds=(config.SampleConfig,),
     argument="run",

@@ -13,7 +13,7 @@ from sagan_tf.config import SampleConfig
 from sagan_tf.gan import noise
 from sagan_tf.images import grids, pixels, sets
 from sagan_tf.runtime import files
-from sagan_tf.viewing import interpolate, trained, words
+from sagan_tf.viewing import interpolate, nearest, trained, words
 
 _CLASSES = 10
 _MAX_GRID = 2500  # images of one picture
@@ -71,6 +71,8 @@ def sample(config: SampleConfig, stream: Optional[TextIO] = None) -> list[str]:
     # Make the images and write them.
     if config.interpolate:
         written = interpolate.write_interpolation(config, network)
+    elif config.nearest:
+        written = nearest.write_nearest(config, network, stream)
     else:
         written = _write_images(config, network, request=make_request(config, network))
 

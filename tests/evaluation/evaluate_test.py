@@ -22,7 +22,8 @@ def evaluate(eval_config):
 @pytest.mark.slow
 def test_scores_are_printed_and_recorded_with_their_protocol(run, first):
     scores, printed, row = first
-    assert [score.name for score in scores] == ["step 5", "real images", "untrained"]
+    names = [score.name for score in scores]
+    assert names == ["step 5", "real images", "real, held out", "untrained"]
     assert 1 <= scores[0].inception_score < scores[1].inception_score <= 10
     assert scores[0].fid > 0
     assert scores[1].fid is None
@@ -45,7 +46,11 @@ def test_scores_are_printed_and_recorded_with_their_protocol(run, first):
     assert row["scores"]["fid"] == {"value": pytest.approx(scores[0].fid), "images": 120}
     assert row["scores"]["incscore_splits"]["splits"] == 10
     assert row["scores"]["intra_fid"]["images"] == scores[0].intra_counts[2]
-    assert row["comparison"]["untrained"]["fid120"] == pytest.approx(scores[2].fid)
+    assert row["comparison"]["untrained"]["fid120"] == pytest.approx(scores[3].fid)
+    held_out = row["comparison"]["real, held out"]
+    assert held_out["fid60"] == pytest.approx(scores[2].fid)
+    assert 0 < scores[2].fid < scores[0].fid
+    assert "60 against 60" in printed
     # TensorBoard has the scores where it is started on the run's directory, too.
     beside_training = event_accumulator.EventAccumulator(str(run / "imagenet_64/eval")).Reload()
     assert {"eval/fid120", "eval/incscore120"} <= set(beside_training.Tags()["tensors"])

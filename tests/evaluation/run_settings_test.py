@@ -87,9 +87,10 @@ def test_run_is_scored_on_its_own_few_images_by_a_classifier_without_classes(tmp
     settings = run_settings.complete(settings, none_given)
     for _ in range(2):  # The second time the real statistics come from the cache.
         stream = io.StringIO()
-        scores, real = evaluate.evaluate(settings, stream, may_shrink=True)
+        scores, real, held_out = evaluate.evaluate(settings, stream, may_shrink=True)
         assert (scores.images, scores.real_images) == (30, 30)
         assert real.each() == []
+        assert held_out.sides == "15 against 15"
         assert "fid30" in {score.label for score in scores.each()}
         assert "incscore30" not in {score.label for score in scores.each()}
         assert "no Inception Score" in stream.getvalue()

@@ -27,12 +27,13 @@ def test_saved_images_score_as_they_did(run, stats_dir, first, tmp_path):
         out=str(tmp_path / "row.jsonl"),
     )
     stream = io.StringIO()
-    scores, real = score_images.score_images(score_config, stream)
+    scores, real, held_out = score_images.score_images(score_config, stream)
     assert scores.images == 120
     assert scores.fid == pytest.approx(first[0][0].fid, rel=1e-2)
     assert scores.inception_score == pytest.approx(first[0][0].inception_score, rel=1e-2)
     assert scores.intra_fid == pytest.approx(first[0][0].intra_fid, rel=1e-2)
     assert real.inception_score == first[0][1].inception_score
+    assert held_out == first[0][2]  # By another command, of the same real images.
     row = json.loads((tmp_path / "row.jsonl").read_text())
     assert row["fid120"] == scores.fid
     assert row["protocol"]["images"].endswith("samples.npz, uint8 of 32 x 32 px")
@@ -44,7 +45,7 @@ def test_real_images_scored_against_themselves_are_perfect(stats_dir, tmp_path):
     with sets.Writer(str(tmp_path / "real"), 300, size=32) as writer:
         for images, labels in dataset.evaluation_batches(records, 300, batch_size=100, seed=0):
             writer.add(images.numpy(), labels.numpy())
-    (scores, real) = score_images.score_images(
+    scores, real, _ = score_images.score_images(
         config.ScoreImagesConfig(
             images=str(tmp_path / "real"),
             data_dir="data/digits",

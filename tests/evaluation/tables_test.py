@@ -1,3 +1,5 @@
+import math
+
 from sagan_tf.evaluation import scores, tables
 from tests.evaluation.protocol_test import record
 
@@ -11,6 +13,22 @@ def test_table_has_a_score_a_line_and_a_set_a_column():
         "IS5k, 10 splits  9.2500 +- 0.1250  9.7500 +- 0.2500",
         "FID5k                      1.5000                 -",
         "KID5k                     0.50000                 -",
+    ]
+
+
+def test_column_whose_heading_says_its_images_stands_in_the_lines_of_the_first():
+    one = scores.Scores("step 7", 5000, 5000, 9.5, (1, 9.5, 0.0), fid=1.5, kid=0.5)
+    nothing = (0, math.nan, math.nan)
+    half = scores.Scores(
+        "real, held out", 2499, 2500, math.nan, nothing, fid=0.25, sides="2499 against 2500"
+    )
+    assert tables.table([one, half]).splitlines() == [
+        "                          step 7     real, held out",
+        "                                  2499 against 2500",
+        "IS5k                      9.5000                  -",
+        "IS5k, 1 splits  9.5000 +- 0.0000                  -",
+        "FID5k                     1.5000             0.2500",
+        "KID5k                    0.50000                  -",
     ]
 
 

@@ -53,3 +53,15 @@ def test_gif_shows_every_frame():
         for number, value in enumerate((0, 128, 255)):
             gif.seek(number)
             assert np.asarray(gif.convert("RGB"))[8, 8, 0] == value
+
+
+def test_title_is_broken_where_the_picture_ends():
+    """Lines of 16 pixels, a margin of 2 above and below, on white; the picture stays as it was."""
+    picture = np.full((20, 120, 3), 9, np.uint8)
+    one = grids.titled(picture, ["short"])
+    assert one.shape == (20 + 16 + 4, 120, 3)
+    np.testing.assert_array_equal(one[-20:], picture)
+    assert one[:20].min() < 100 < one[:20, -2:].min()
+    many = grids.titled(picture, ["short", "far too long for one line of this picture"])
+    assert (many.shape[0] - 20 - 4) % 16 == 0
+    assert many.shape[0] >= 20 + 4 + 3 * 16
