@@ -4,7 +4,7 @@ import dataclasses
 
 from sagan_tf.config import fields
 
-STANDING_BATCHES = 50
+STANDING_BATCHES = 16
 _GROUP = "Truncation"
 _INFINITE = float("inf")
 
