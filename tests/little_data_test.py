@@ -108,6 +108,8 @@ def test_commands_name_files_that_are_there(programs, tmp_path):
 
     # 2,600 steps of 16 images are 41.6 thousand; a quarter of them is 10.4.
     subset = tmp_path / "digits-5"
+    (made,) = run.subsets([ada, ada], tmp_path)
+    assert made[1:] == ["data/digits", str(subset), "--share=0.05"]
     assert {f"--data_dir={subset}", "--augment=ada", "--ada_kimg=10.4", "--seed=1"} <= set(train)
     assert "--data_dir=data/digits" in evaluate
     assert not any(word.startswith("--data_dir") for word in nearest)

@@ -210,14 +210,15 @@ def measure(run, out, *, finish):
     return result_of(run, out)
 
 
-def make_subsets(runs, out, *, finish):
-    """Makes the records of the shares that are not there yet."""
+def subsets(runs, out):
+    """The words of the commands that make the records of the shares which are not there yet."""
+    found = []
     for recipe, share in dict.fromkeys((run.recipe, run.share) for run in runs):
         data = data_of(recipe, share, out)
         if not (ROOT / data).is_dir():
             script = "docs/little_data/subset.py"
-            words = [script, RECIPES[recipe].data, data, f"--share={share:g}"]
-            finish(words, out / f"{recipe}-{100 * share:g}.log")
+            found.append([script, RECIPES[recipe].data, data, f"--share={share:g}"])
+    return found
 
 
 def measure_all(runs, out, *, jobs, finish):
@@ -236,9 +237,10 @@ def measure_all(runs, out, *, jobs, finish):
     done = results.read(path)
     missing = [run for run in runs if run.key not in done]
     print(f"{path}: {len(runs) - len(missing)} of {len(runs)} runs are there", flush=True)
-    make_subsets(missing, out, finish=finish)
 
     # Make the others.
+    for words in subsets(missing, out):
+        finish(words, out / "subsets.log")
     failures = []
     with futures.ThreadPoolExecutor(jobs) as pool:
         waiting = [pool.submit(measure, run, out, finish=finish) for run in missing]
@@ -284,6 +286,7 @@ def at_least_one(text):
 
 def arguments():
     """The flags; bad ones end the program."""
+    # What to train.
     flags = results.Parser(description="Trains and scores with little data.")
     flags.add_argument("out", metavar="OUT", help="directory of runs and results")
     flags.add_argument("--recipe", choices=tuple(RECIPES), default="digits")
@@ -297,6 +300,8 @@ def arguments():
     flags.add_argument("--shares", type=shares_of, help="of the images, as 0.05,0.2,1")
     flags.add_argument("--seeds", type=at_least_one, default=3, help="how many, from 0 on")
     flags.add_argument("--max-steps", type=at_least_one, help="of a run; the flagfile's")
+
+    # How.
     flags.add_argument("--jobs", type=at_least_one, default=1, help="runs at the same time")
     flags.add_argument("--show", action="store_true", help="print the commands, and do nothing")
     return flags.parse_args()
@@ -318,11 +323,13 @@ def runs_of(args):
 
 
 def main():
+    # Print the commands, where that is all that is asked for.
     args = arguments()
     out = pathlib.Path(args.out).absolute()
     runs = runs_of(args)
     if args.show:
-        for words in [words for run in runs for words in commands(run, out)]:
+        of_runs = [words for run in runs for words in commands(run, out)]
+        for words in [*subsets(runs, out), *of_runs]:
             print(f"python {shlex.join(words)}")
         return
 
@@ -332,7 +339,9 @@ def main():
     try:
         data = RECIPES[args.recipe].data
         if not (ROOT / data).is_dir():
-            raise ValueError(f"--recipe={args.recipe}: {data} is not there; docs/{args.recipe}.md")
+            raise ValueError(
+                f"--recipe={args.recipe}: there is no {data}; make it as docs/{args.recipe}.md says"
+            )
         out.mkdir(parents=True, exist_ok=True)
         failures = measure_all(runs, out, jobs=args.jobs, finish=processes.finish)
     except (Failed, OSError, ValueError) as error:

@@ -121,11 +121,14 @@ def describe(info, path, *, images, labels):
 
 
 def main():
+    # Read the flags.
     flags = results.Parser(description="Writes records with the first share of each class.")
     flags.add_argument("data", metavar="DATA", help="directory of all records")
     flags.add_argument("out", metavar="OUT", help="directory to make")
     flags.add_argument("--share", type=results.share, required=True, help="of each class")
     args = flags.parse_args()
+
+    # Write the records.
     try:
         now, before = write(args.data, args.out, args.share)
     except (OSError, ValueError) as error:

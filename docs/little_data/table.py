@@ -65,6 +65,7 @@ def line_of(cells):
 
 
 def main():
+    # Read the results.
     flags = results.Parser(description="Makes Markdown tables from the results of run.py.")
     flags.add_argument("results", metavar="RESULTS", help="the file that run.py writes")
     args = flags.parse_args()
@@ -72,6 +73,8 @@ def main():
         rows = results.read(args.results)
     except (OSError, ValueError) as error:
         results.fail(error)
+
+    # Make the tables.
     if not rows:
         results.fail(f"{args.results}: it holds no results; run.py writes them")
     print(*tables(rows.values()), sep="\n")
