@@ -81,6 +81,7 @@ class SAGAN:
             self.begin_average()
 
         # Make what trains them.
+        self.step = updates.scalar(0, tf.int64, "global_step")
         self.g_optimizer = self._new_adam(self.generator, train_config.generator_learning_rate)
         self.d_optimizer = self._new_adam(
             self.discriminator, train_config.discriminator_learning_rate
@@ -91,13 +92,6 @@ class SAGAN:
         self.augmentation = augmentation.make(train_config)
         self.adaptive = self.augmentation if train_config.augment == "ada" else None
         self._loss_real, self._loss_fake = losses.discriminator_losses(train_config.loss_type)
-        self.step = tf.Variable(
-            0,
-            dtype=tf.int64,
-            trainable=False,
-            name="global_step",
-            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-        )
 
         # Fix what each step moves, and how its differentiable part is run. A step of D runs G in
         # training mode.
@@ -147,14 +141,6 @@ class SAGAN:
         batch = [_float(images), _int(labels), _float(z), _int(fake_labels)]
         batch += self._numbers(numbers)
         return execution.on_replicas(self.strategy, self._d_step, *batch)
-
-    def rate_share(self) -> Optional[tf.Tensor]:
-        """The share of both learning rates that the next iteration takes; None: all of them."""
-        return optimizers.rate_share(
-            tf.convert_to_tensor(self.step),
-            decay_steps=self.train_config.decay_steps,
-            max_steps=self.train_config.max_steps,
-        )
 
     def begin_average(self) -> None:
         """Makes `averaged` a copy of the generator."""
@@ -215,6 +201,11 @@ class SAGAN:
             learning_rate,
             beta1=self.train_config.beta1,
             beta2=self.train_config.beta2,
+            rate_share=optimizers.linear_decay(
+                self.step,
+                decay_steps=self.train_config.decay_steps,
+                max_steps=self.train_config.max_steps,
+            ),
             one_kernel="adam" in self.optimizations,
         )
 
@@ -266,10 +257,7 @@ class SAGAN:
         outcome = self._run_g_part(*batch)
         outcome = execution.mean_over_replicas(outcome)
         norm = optimizers.take_step(
-            self.g_optimizer,
-            outcome.gradients,
-            scale=self.loss_scales.get("g"),
-            rate_share=self.rate_share(),
+            self.g_optimizer, outcome.gradients, scale=self.loss_scales.get("g")
         )
         _store(self._g_states, outcome.values)
         return {**outcome.metrics, "g_gradient_norm": norm}
@@ -295,10 +283,7 @@ class SAGAN:
         outcome = self._run_d_part(*batch)
         outcome = execution.mean_over_replicas(outcome)
         norm = optimizers.take_step(
-            self.d_optimizer,
-            outcome.gradients,
-            scale=self.loss_scales.get("d"),
-            rate_share=self.rate_share(),
+            self.d_optimizer, outcome.gradients, scale=self.loss_scales.get("d")
         )
         _store(self._d_states, outcome.values)
         if self.adaptive is not None:

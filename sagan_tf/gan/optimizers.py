@@ -1,6 +1,6 @@
 """Adam as the reference runs it, and loss scaling for float16."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Optional
 
 import keras
@@ -26,6 +26,7 @@ class Adam:
       weights: what to train.
       learning_rate: lr.
       beta1, beta2, epsilon: as above.
+      rate_share: says the share of lr that a step takes, as `linear_decay`; None: all of it.
       one_kernel: whether to take TensorFlow's own kernel, which the reference calls, in the place
         of a sequence of operations.
 
@@ -43,6 +44,7 @@ class Adam:
         beta1: float,
         beta2: float,
         epsilon: float = ADAM_EPSILON,
+        rate_share: Optional[Callable[[], tf.Tensor]] = None,
         one_kernel: bool = True,
     ):
         self.learning_rate = float(learning_rate)
@@ -50,12 +52,18 @@ class Adam:
         self.beta2 = float(beta2)
         self.epsilon = epsilon
         self.one_kernel = one_kernel
+        self._rate_share = rate_share
         self._weights = list(weights)
 
         # Make the moments of each weight, and the counter.
         self._m = [_zeros_like(weight, "m") for weight in self._weights]
         self._v = [_zeros_like(weight, "v") for weight in self._weights]
         self.iterations = updates.scalar(0, tf.int64, "iterations")
+
+    def rate(self) -> tf.Tensor:
+        """The learning rate of the next step, a float32 scalar."""
+        rate = tf.constant(self.learning_rate)
+        return rate if self._rate_share is None else rate * self._rate_share()
 
     def state(self) -> dict[str, tf.Variable]:
         """Its variables: `iterations`, and `m/<path>` and `v/<path>` of each weight."""
@@ -70,34 +78,26 @@ class Adam:
         gradients: Sequence[tf.Tensor],
         *,
         finite: Optional[tf.Tensor] = None,
-        rate_share: Optional[tf.Tensor] = None,
     ) -> None:
         """One step.
 
         Args:
           gradients: of the weights, in their order.
-          rate_share: the share of `learning_rate` that this step takes, a float32 scalar; None:
-            all of it.
           finite: where it is False nothing changes, whatever the gradients. If it is given, which
             float16 does, the one kernel is taken in any case.
         """
-        # Find the learning rate.
-        rate = tf.constant(self.learning_rate)
-        if rate_share is not None:
-            rate = rate * rate_share
-
         # Choose between operations and the one kernel.
         step = tf.cast(tf.convert_to_tensor(self.iterations), tf.float32) + 1
         if finite is None and not self.one_kernel:
             change = _adam_in_operations
-            settings = self._settings_of_operations(step, rate)
+            settings = self._settings_of_operations(step)
             counted = tf.constant(1, tf.int64)
         else:
             going = tf.constant(1.0) if finite is None else tf.cast(finite, tf.float32)
             if finite is not None:
                 gradients = [tf.where(finite, gradient, 0.0) for gradient in gradients]
             change = _adam_in_one_kernel
-            settings = self._settings_of_kernel(step, rate, going=going)
+            settings = self._settings_of_kernel(step, going)
             counted = tf.cast(going, tf.int64)
 
         # Change each weight with its moments, then the counter.
@@ -108,29 +108,29 @@ class Adam:
         changes.append((self.iterations, _count, (counted,)))
         updates.on_every_device(changes)
 
-    def _settings_of_kernel(
-        self, step: tf.Tensor, rate: tf.Tensor, *, going: tf.Tensor
-    ) -> tuple[tf.Tensor, ...]:
+    def _settings_of_kernel(self, step: tf.Tensor, going: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Arguments of the kernel; with `going` 0 instead of 1 it changes nothing."""
         return (
             tf.pow(tf.constant(self.beta1), step),
             tf.pow(tf.constant(self.beta2), step),
-            going * rate,
+            going * self.rate(),
             1 - going * (1 - self.beta1),
             1 - going * (1 - self.beta2),
             tf.constant(self.epsilon),
         )
 
-    def _settings_of_operations(self, step: tf.Tensor, rate: tf.Tensor) -> tuple:
+    def _settings_of_operations(self, step: tf.Tensor) -> tuple:
         """lr_t, 1 - beta1, 1 - beta2 and epsilon."""
         beta1_power = tf.pow(tf.constant(self.beta1), step)
         beta2_power = tf.pow(tf.constant(self.beta2), step)
-        rate = rate * tf.sqrt(1 - beta2_power) / (1 - beta1_power)
+        rate = self.rate() * tf.sqrt(1 - beta2_power) / (1 - beta1_power)
         return rate, 1 - self.beta1, 1 - self.beta2, self.epsilon
 
 
-def rate_share(step: tf.Tensor, *, decay_steps: int, max_steps: int) -> Optional[tf.Tensor]:
-    """The share of the learning rates that an iteration takes; None where it is always all.
+def linear_decay(
+    step: tf.Variable, *, decay_steps: int, max_steps: int
+) -> Optional[Callable[[], tf.Tensor]]:
+    """A function that says the share of a learning rate which the next iteration takes.
 
     (max_steps - step) / decay_steps, in [0, 1]: a line from 1 to 0 over the last iterations.
 
@@ -138,13 +138,19 @@ def rate_share(step: tf.Tensor, *, decay_steps: int, max_steps: int) -> Optional
       step: int64, iterations done.
       decay_steps: length of the line; 0: there is none.
       max_steps: iteration at which it ends.
+    Returns:
+      A function without arguments; None where the share is always 1.
 
     Source: Miyato and Koyama, 2018; their code, pfnet-research/sngan_projection, `train.py`.
     """
     if not decay_steps:
         return None
-    left = tf.cast(max_steps - step, tf.float32)
-    return tf.clip_by_value(left / decay_steps, 0.0, 1.0)
+
+    def share() -> tf.Tensor:
+        left = tf.cast(max_steps - tf.convert_to_tensor(step), tf.float32)
+        return tf.clip_by_value(left / decay_steps, 0.0, 1.0)
+
+    return share
 
 
 def _zeros_like(weight: keras.Variable, name: str) -> tf.Variable:
@@ -241,26 +247,20 @@ class LossScale:
 
 
 def take_step(
-    optimizer: Adam,
-    gradients: list[tf.Tensor],
-    *,
-    scale: Optional[LossScale] = None,
-    rate_share: Optional[tf.Tensor] = None,
+    optimizer: Adam, gradients: list[tf.Tensor], *, scale: Optional[LossScale] = None
 ) -> tf.Tensor:
     """One step of Adam, and what follows from it for the loss scale.
 
     Args:
       optimizer: of the weights of these gradients.
       gradients: the same on all replicas; of a loss times `scale` where that is given.
-      scale: of the loss, in float16.
-      rate_share: as of `Adam.apply`.
     Returns:
       The norm of the gradients that Adam took, a float32 scalar.
     """
     if scale is None:
-        optimizer.apply(gradients, rate_share=rate_share)
+        optimizer.apply(gradients)
         return tf.linalg.global_norm(gradients)
     gradients, norm, finite = scale.unscaled(gradients)
-    optimizer.apply(gradients, finite=finite, rate_share=rate_share)
+    optimizer.apply(gradients, finite=finite)
     updates.store_all(scale.updates(finite))
     return norm

@@ -1,20 +1,24 @@
 """Pictures of a run's progress: grids of real images and of samples, and attention figures."""
 
+import contextlib
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from sagan_tf import model
+from sagan_tf.config import Sampling
 from sagan_tf.data import dataset, faults
 from sagan_tf.data.class_names import Classes
 from sagan_tf.data.records import Records
-from sagan_tf.gan import noise
+from sagan_tf.gan import noise, standing_statistics
 from sagan_tf.images import attention_figure, grids, pixels
 
 REAL_IMAGES = 64
 ATTENTION_CLASSES = 3
 ATTENTION_QUERIES = 4
+# Batches of the standing statistics that pictures of the moving average are made with.
+STANDING_BATCHES = 4
 
 
 def read_real_images(
@@ -52,6 +56,20 @@ def sample_grid(samples: np.ndarray, classes: Classes) -> np.ndarray:
         [classes.text(label) for label in labels],
         column_names=[""] * columns,
     )
+
+
+def statistics_of_pictures(gan: model.SAGAN) -> Callable[[], contextlib.AbstractContextManager]:
+    """A context in which the generator of the pictures has the statistics that it needs.
+
+    The moving average of the generator gets standing statistics there: its own are averages of
+    those of many generators, and lag behind. Nothing stays changed.
+    """
+    config = gan.train_config
+    if not config.use_ema:
+        return contextlib.nullcontext
+    sampling = Sampling(batches=STANDING_BATCHES, batch_size=config.group_size, seed=config.seed)
+    statistics = standing_statistics.StandingStatistics(gan.averaged, sampling)
+    return statistics.in_place
 
 
 def class_samples(gan: model.SAGAN, *, rows: int = 10, columns: int = 10) -> np.ndarray:

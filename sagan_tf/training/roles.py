@@ -92,6 +92,7 @@ class ChiefRun:
         self._writer = writer
         self._health_check = health_check
         self._classes = classes
+        self._statistics = previews.statistics_of_pictures(gan)
         # Seconds since the last row: waiting for images, and in all.
         self._waited = 0.0
         self._seconds = 0.0
@@ -122,7 +123,8 @@ class ChiefRun:
         # Look at the health of the networks.
         health_row = {}
         if samples_are_due or health_is_due:
-            samples = previews.class_samples(self._gan)
+            with self._statistics():
+                samples = previews.class_samples(self._gan)
         if health_is_due:
             health_row = self._check_health(step, samples)
 
@@ -197,9 +199,8 @@ class ChiefRun:
 
         # Add what the run costs.
         row.update(health_row)
-        share = 1.0 if self._gan.train_config.decay_steps == 0 else float(self._gan.rate_share())
-        row["d_learning_rate"] = share * self._config.discriminator_learning_rate
-        row["g_learning_rate"] = share * self._config.generator_learning_rate
+        row["d_learning_rate"] = float(self._gan.d_optimizer.rate())
+        row["g_learning_rate"] = float(self._gan.g_optimizer.rate())
         row["memory_mb"] = memory.memory_mb()
         row["peak_memory_mb"] = memory.memory_mb(peak=True)
         if images_per_second:
@@ -216,7 +217,8 @@ class ChiefRun:
         self.events.note(f"samples: {path}")
 
     def _write_attention(self, step: int) -> None:
-        figures = previews.attention_figures(self._gan, step, classes=self._classes)
+        with self._statistics():
+            figures = previews.attention_figures(self._gan, step, classes=self._classes)
         for network, figure in figures.items():
             self._writer.write_image(step, f"attention_maps/{network}", image=figure)
 

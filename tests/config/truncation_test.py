@@ -18,8 +18,8 @@ def test_flags_ask_for_truncation_and_statistics(kind, needed):
         return kind(**needed, **flags).sampling
 
     assert sampling() == config.Sampling() == config.Sampling(0.0, 0, 0, 0)
-    assert sampling(truncation=0.7) == config.Sampling(0.7, 50)
-    assert sampling(standing_statistics=True) == config.Sampling(0.0, 50)
+    assert sampling(truncation=0.7) == config.Sampling(0.7, 16)
+    assert sampling(standing_statistics=True) == config.Sampling(0.0, 16)
     assert sampling(truncation=0.7, standing_batches=0) == config.Sampling(0.7)
     asked = sampling(standing_statistics=True, standing_batches=9, standing_seed=4)
     assert asked == config.Sampling(0.0, 9, seed=4)

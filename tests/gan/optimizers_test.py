@@ -33,22 +33,28 @@ def test_adam_follows_the_formula(one_kernel):
 def test_learning_rate_falls_to_0_on_a_line():
     """SNGAN-projection's: all of it up to 400,000 of 450,000 iterations, then a line to 0."""
     steps = {0: 1.0, 400_000: 1.0, 425_000: 0.5, 440_000: 0.2, 450_000: 0.0, 460_000: 0.0}
-    for step, share in steps.items():
-        found = optimizers.rate_share(
-            tf.constant(step, tf.int64), decay_steps=50_000, max_steps=450_000
-        )
-        assert float(found) == pytest.approx(share)
-    assert optimizers.rate_share(tf.constant(5), decay_steps=0, max_steps=9) is None
+    step = tf.Variable(0, dtype=tf.int64)
+    share = optimizers.linear_decay(step, decay_steps=50_000, max_steps=450_000)
+    for at, expected in steps.items():
+        step.assign(at)
+        assert float(share()) == pytest.approx(expected)
+    assert optimizers.linear_decay(step, decay_steps=0, max_steps=9) is None
 
 
 @pytest.mark.parametrize("one_kernel", [True, False], ids=["one kernel", "operations"])
 def test_share_of_the_learning_rate(one_kernel):
     """With beta1 0 the first step moves a weight by the rate, whatever the gradient."""
     weight = keras.Variable([1.0, 1.0], name="w")
-    adam = optimizers.Adam([weight], 0.1, beta1=0.0, beta2=0.9, one_kernel=one_kernel)
-    optimizers.take_step(adam, [tf.constant([2.0, -3.0])], rate_share=tf.constant(0.25))
+    share = tf.Variable(0.25)
+    adam = optimizers.Adam(
+        [weight], 0.1, beta1=0.0, beta2=0.9, rate_share=share.read_value, one_kernel=one_kernel
+    )
+    gradients = [tf.constant([2.0, -3.0])]
+    optimizers.take_step(adam, gradients)
     np.testing.assert_allclose(weight, [0.975, 1.025], rtol=1e-5)
-    optimizers.take_step(adam, [tf.constant([2.0, -3.0])], rate_share=tf.constant(0.0))
+    assert float(adam.rate()) == pytest.approx(0.025)
+    share.assign(0.0)
+    optimizers.take_step(adam, gradients)
     np.testing.assert_allclose(weight, [0.975, 1.025], rtol=1e-5)
     assert adam.iterations.numpy() == 2
 

@@ -36,6 +36,18 @@ def fixture_gathered():
     return network, before
 
 
+def test_statistics_return_after_their_use(network):
+    sampling = config.Sampling(0.0, 2, BATCH)
+    standing = standing_statistics.StandingStatistics(network, sampling)
+    before = np.concatenate(sum(statistics(network), ()))
+    with standing.in_place():
+        inside = np.concatenate(sum(statistics(network), ()))
+    np.testing.assert_array_equal(np.concatenate(sum(statistics(network), ())), before)
+    standing.gather()
+    np.testing.assert_array_equal(np.concatenate(sum(statistics(network), ())), inside)
+    assert not np.allclose(before, inside)
+
+
 def draw(number, seed=0, limit=np.inf):
     return noise.draw_batch(
         seed, number, batch_size=BATCH, z_dim=8, number_classes=3, limit=float(limit)
