@@ -1,0 +1,68 @@
+"""What the programs of this folder share: the file of results, and one-line errors.
+
+The file has one JSON line for each run: what decides it (`recipe`, `share`, `augmentation`, `seed`,
+`steps`), the number of its training images (`images`), and its `values`. It needs nothing but
+Python.
+"""
+
+import argparse
+import json
+import os
+import sys
+
+# What decides a run.
+KEY = ("recipe", "share", "augmentation", "seed", "steps")
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that answers bad input with one line and exit code 1."""
+
+    def error(self, message):
+        fail(message)
+
+
+def fail(message):
+    """Ends the program with one line on standard error."""
+    sys.stderr.write("error: " + " ".join(str(message).split()) + "\n")
+    sys.exit(1)
+
+
+def share(text):
+    """An argparse type: a share of the images, above 0 and at most 1."""
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected above 0 and at most 1, as 0.05")
+    return value
+
+
+def read(path):
+    """The lines of a file of results, by what decides a run; of two lines the later one.
+
+    Raises:
+      ValueError: a line is damaged; it names the line.
+      OSError: the file is there and cannot be read.
+    """
+    if not os.path.exists(path):
+        return {}
+
+    # Read them.
+    found = {}
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                row = json.loads(line)
+                found[tuple(row[name] for name in KEY)] = row
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(
+                    f"{path}, line {number}: expected the result of a run; remove the line, and "
+                    "run.py makes that run again"
+                ) from error
+    return found
+
+
+def append(path, row):
+    """Writes one line, and has it on the disk when this returns."""
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+        file.flush()
+        os.fsync(file.fileno())

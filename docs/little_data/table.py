@@ -1,0 +1,84 @@
+"""Makes the tables of docs/own-pictures.md from the results of run.py: mean (least to largest).
+
+  python docs/little_data/table.py checkpoint/little_data/results.jsonl
+
+It needs nothing but Python.
+"""
+
+import statistics
+
+import results
+
+# Heading of a column, name of the value, factor, digits after the point.
+COLUMNS = (
+    ("FID", "fid", 1, 2),
+    ("recall", "recall", 1, 2),
+    ("coverage", "coverage", 1, 2),
+    ("nearest", "nearest", 1, 2),
+    ("copies, %", "copies", 100, 1),
+)
+
+
+def cell(values, *, digits):
+    """Mean, and in brackets the least and the largest of several."""
+    mean, least, largest = (
+        f"{value:.{digits}f}" for value in (statistics.mean(values), min(values), max(values))
+    )
+    return mean if len(values) == 1 else f"{mean} ({least} to {largest})"
+
+
+def grouped(rows, names):
+    """Rows with the same values of some names, in a dictionary by these values."""
+    found = {}
+    for row in rows:
+        found.setdefault(tuple(row[name] for name in names), []).append(row)
+    return found
+
+
+def tables(rows):
+    """A Markdown table for each recipe and number of steps, as lines of text.
+
+    Args:
+      rows: of the file of results, in any order.
+    """
+    lines = []
+    for (recipe, steps), own in grouped(rows, ("recipe", "steps")).items():
+        # Say what it is a table of.
+        lines += ["", f"{recipe}, {steps:,} steps:", ""]
+        headings = ["images", "augmentation", "seeds", *(heading for heading, *_ in COLUMNS)]
+        lines += [line_of(headings), line_of(["---"] * len(headings))]
+
+        # Few images come first; augmentations keep their order.
+        ordered = sorted(own, key=lambda row: row["images"])
+        for (images, name), runs in grouped(ordered, ("images", "augmentation")).items():
+            cells = [f"{images:,}", name, str(len(runs))]
+            for _, value, factor, digits in COLUMNS:
+                numbers = [factor * run["values"][value] for run in runs]
+                cells.append(cell(numbers, digits=digits))
+            lines.append(line_of(cells))
+    return lines[1:]
+
+
+def line_of(cells):
+    """One line of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def main():
+    # Read the results.
+    flags = results.Parser(description="Makes Markdown tables from the results of run.py.")
+    flags.add_argument("results", metavar="RESULTS", help="the file that run.py writes")
+    args = flags.parse_args()
+    try:
+        rows = results.read(args.results)
+    except (OSError, ValueError) as error:
+        results.fail(error)
+
+    # Make the tables.
+    if not rows:
+        results.fail(f"{args.results}: it holds no results; run.py writes them")
+    print(*tables(rows.values()), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
