@@ -157,7 +157,8 @@ def test_scores_of_truncated_images_are_another_protocol(settings, towers_run):
     for flags in ({}, TRUNCATED):
         asked = settings(checkpoint_dir=str(towers_run), compare_untrained=True, **flags)
         scores = evaluate.evaluate(asked, stream)
-        assert [found.name for found in scores] == ["step 5", "real images", "untrained"]
+        names = [found.name for found in scores]
+        assert names == ["step 5", "real images", "real, held out", "untrained"]
     plain, truncated = processes.rows(towers_run / "eval/imagenet_64")
     assert not protocol.same_protocol(plain["protocol"], truncated["protocol"])
     assert "sampling" not in plain["protocol"]
