@@ -46,7 +46,6 @@ class Recipe:
       batch: images of a step, as the flagfile says.
       steps: of a run, as the flagfile says.
       shares: of the images, the usual ones.
-      more: flags that the flagfile does not have.
     """
 
     flagfile: str
@@ -55,7 +54,6 @@ class Recipe:
     batch: int
     steps: int
     shares: tuple[float, ...]
-    more: tuple[str, ...] = ()
 
 
 RECIPES = {
@@ -64,9 +62,8 @@ RECIPES = {
         data="data/digits",
         classifier="data/digits_classifier",
         batch=16,
-        steps=2600,
+        steps=5000,
         shares=(0.05, 0.2, 1.0),
-        more=("--ema_decay=0.998",),
     ),
     "emoji": Recipe(
         flagfile="configs/emoji.flags",
@@ -95,7 +92,7 @@ class Run:
 
     @property
     def name(self):
-        """The name of its directory, as digits-5-ada-2600-0."""
+        """The name of its directory, as digits-5-ada-5000-0."""
         return f"{self.recipe}-{100 * self.share:g}-{self.augmentation}-{self.steps}-{self.seed}"
 
 
@@ -125,7 +122,6 @@ def commands(run, out):
         f"--run_name={run.name}",
         f"--max_steps={run.steps}",
         f"--seed={run.seed}",
-        *recipe.more,
         *AUGMENTATIONS[run.augmentation],
     ]
     if run.augmentation == "ada":
