@@ -20,8 +20,8 @@ _FEWEST_GRADIENT_ROWS = 10
 # sigma_ratio beyond this: attention drowns what it is added to.
 LARGE_SIGMA_RATIO = 20.0
 # Variance of samples of one class, as a share of that of real images of one class. On the embedded
-# digits a run that loses its variety falls below this, and others stay above 0.55.
-LOW_VARIETY_RATIO = 0.45
+# digits runs that lose their variety fall below this by step 900, and others stay above it.
+LOW_VARIETY_RATIO = 0.4
 # Older releases warned below this share of the variance of real images over the whole set.
 LOW_VARIETY = 0.02
 # A generator that has shown no variety by this step is not going to.
