@@ -20,7 +20,7 @@ from sagan_tf.evaluation import tfgan
 _ROWS = 1000
 
 
-def _report_nothing(count: int) -> None:
+def report_nothing(count: int) -> None:
     """Takes the progress of a caller that does not show it."""
 
 
@@ -206,7 +206,7 @@ def kernel_distance(
     *,
     block: int = 1024,
     seed: int = 0,
-    done: Callable[[int], Any] = _report_nothing,
+    done: Callable[[int], Any] = report_nothing,
 ) -> tuple[float, Optional[float]]:
     """Kernel Inception Distance (unbiased, may be below 0) and its standard error.
 
@@ -283,7 +283,7 @@ def manifold_scores(
     *,
     precision_k: int = 3,
     density_k: int = 5,
-    done: Callable[[int], Any] = _report_nothing,
+    done: Callable[[int], Any] = report_nothing,
 ) -> Manifold:
     """Improved precision and recall, density and coverage.
 

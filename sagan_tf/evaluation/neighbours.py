@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Optional
 import numpy as np
 
 from sagan_tf.data import order
+from sagan_tf.evaluation import metrics
 
 # Real images whose nearest other one is looked for, at most.
 REAL_IMAGES = 5000
@@ -13,10 +14,6 @@ REAL_IMAGES = 5000
 _ROWS = 1000
 # Candidates that float32 may have put into a wrong order.
 _SPARE = 4
-
-
-def _report_nothing(count: int) -> None:
-    """Takes the progress of a caller that does not show it."""
 
 
 class Neighbours(NamedTuple):
@@ -60,7 +57,7 @@ def nearest(
     *,
     k: int,
     own: Optional[np.ndarray] = None,
-    done: Callable[[int], Any] = _report_nothing,
+    done: Callable[[int], Any] = metrics.report_nothing,
 ) -> Neighbours:
     """The k nearest rows of a pool to each query, in the memory of a thousand rows.
 
@@ -118,7 +115,7 @@ def _distances(queries: np.ndarray, pool: np.ndarray, *, rows: np.ndarray) -> np
 
 
 def to_nearest_other(
-    pool: np.ndarray, *, seed: int = 0, done: Callable[[int], Any] = _report_nothing
+    pool: np.ndarray, *, seed: int = 0, done: Callable[[int], Any] = metrics.report_nothing
 ) -> np.ndarray:
     """Distance of real images to the nearest other real one, float64 [images].
 

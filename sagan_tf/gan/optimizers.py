@@ -1,7 +1,7 @@
 """Adam as the reference runs it, and loss scaling for float16."""
 
 from collections.abc import Callable, Sequence
-from typing import Optional
+from typing import Optional, Union
 
 import keras
 import tensorflow as tf
@@ -60,10 +60,11 @@ class Adam:
         self._v = [_zeros_like(weight, "v") for weight in self._weights]
         self.iterations = updates.scalar(0, tf.int64, "iterations")
 
-    def rate(self) -> tf.Tensor:
-        """The learning rate of the next step, a float32 scalar."""
-        rate = tf.constant(self.learning_rate)
-        return rate if self._rate_share is None else rate * self._rate_share()
+    def rate(self) -> Union[float, tf.Tensor]:
+        """The learning rate of the next step; a float32 scalar where it changes."""
+        if self._rate_share is None:
+            return self.learning_rate
+        return self.learning_rate * self._rate_share()
 
     def state(self) -> dict[str, tf.Variable]:
         """Its variables: `iterations`, and `m/<path>` and `v/<path>` of each weight."""
