@@ -74,6 +74,22 @@ class ModelConfig:
         group="Networks",
         meaning="the side that the type of the network names",
     )
+    relu_shortcut: bool = fields.option(
+        False,
+        "In every block of the discriminator but the first, a ReLU comes before the shortcut too. "
+        "Networks of PyTorch-StudioGAN, and some of mmgeneration, compute that.",
+        group="Networks",
+        reference="discriminator.py:29-93",
+    )
+    spectral_norm: str = fields.option(
+        "exact",
+        "What spectral normalisation divides a weight by. exact takes sigma, the weight's largest "
+        "singular value. at_most_one takes max(1, sigma), so that a weight whose sigma is below 1 "
+        "stays as it is; TF-GAN does that. The attention block takes sigma in any case.",
+        choices=("exact", "at_most_one"),
+        group="Networks",
+        reference="ops.py:120-175",
+    )
     cbn_decay: float = fields.option(
         0.999,
         "Decay of the moving statistics of conditional batch norm.",
@@ -156,6 +172,11 @@ class ModelConfig:
         if side_of_type is None:
             return None
         return self.attention_resolution or side_of_type
+
+    @property
+    def norms_at_most_one(self) -> bool:
+        """Whether weights outside attention are divided by max(1, sigma) instead of sigma."""
+        return self.spectral_norm == "at_most_one"
 
     @property
     def num_blocks(self) -> int:

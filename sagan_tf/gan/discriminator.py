@@ -20,10 +20,14 @@ class DiscriminatorBlock(keras.layers.Layer):
     "down": ReLU -> sn_conv1 -> ReLU -> sn_conv2 -> pool; shortcut sn_conv3 1x1 -> pool.
     "last": as "down" without pools, and the shortcut is the identity.
 
+    With `relu_shortcut` the shortcut of "down" and "last" begins with the same ReLU. That is what
+    a ReLU in place makes of it (PyTorch-StudioGAN; mmgeneration's models "wReLUinplace").
+
     Args:
       filters: output channels.
       kind: as above.
-      optimizations: of `config.optimizations`.
+      relu_shortcut: as above; it changes nothing in "first".
+      at_most_one, optimizations: as in `ops.SNConv2D`.
 
     Call arguments:
       x: [batch, height, width, in].
@@ -39,12 +43,17 @@ class DiscriminatorBlock(keras.layers.Layer):
         filters: int,
         kind: str = "down",
         *,
+        relu_shortcut: bool = False,
+        at_most_one: bool = False,
         optimizations: Optional[Mapping[str, int]] = None,
         **kwargs,
     ):
+        # Keep the settings.
         super().__init__(**kwargs)
         self.filters = filters
         self.kind = kind
+        self.relu_shortcut = relu_shortcut
+        self.at_most_one = at_most_one
         self.optimizations = Optimizations(optimizations)
 
         def conv(size, name, *, resample=None, **more):
@@ -53,6 +62,7 @@ class DiscriminatorBlock(keras.layers.Layer):
                 size,
                 resample=resample,
                 name=name,
+                at_most_one=at_most_one,
                 optimizations={**self.optimizations, **more},
                 dtype=self.dtype_policy,
             )
@@ -78,6 +88,8 @@ class DiscriminatorBlock(keras.layers.Layer):
         spectral = {"update_sn": update_sn, "collection": collection}
 
         h = x if self.kind == "first" else tf.nn.relu(x)
+        if self.relu_shortcut:
+            x = h
         h = self.sn_conv1(h, **spectral)
         h = self.sn_conv2(tf.nn.relu(h), **spectral)
         return h + (x if self.sn_conv3 is None else self.sn_conv3(x, **spectral))
@@ -98,6 +110,8 @@ class DiscriminatorBlock(keras.layers.Layer):
             **super().get_config(),
             "filters": self.filters,
             "kind": self.kind,
+            "relu_shortcut": self.relu_shortcut,
+            "at_most_one": self.at_most_one,
             "optimizations": dict(self.optimizations),
         }
 
@@ -134,16 +148,19 @@ class Discriminator(keras.Model):
         self.config = config
         self.optimizations = Optimizations(optimizations)
         widths = [config.df_dim * 2**k for k in range(config.num_blocks)]
-        options = {"optimizations": self.optimizations}
-        common = {**options, "dtype": self.dtype_policy}
+
+        # Attention divides by sigma in any case.
+        common = {"optimizations": self.optimizations, "dtype": self.dtype_policy}
+        spectral = {"at_most_one": config.norms_at_most_one, "optimizations": self.optimizations}
+        block = {**spectral, "relu_shortcut": config.relu_shortcut, "dtype": self.dtype_policy}
 
         # From the image to the 4x4 map, and one block there.
-        first = DiscriminatorBlock(widths[0], "first", name="d_optimized_block1", **common)
+        first = DiscriminatorBlock(widths[0], "first", name="d_optimized_block1", **block)
         self.blocks = [first]
         for number, width in enumerate(widths[1:], start=2):
-            self.blocks.append(DiscriminatorBlock(width, name=f"d_block{number}", **common))
+            self.blocks.append(DiscriminatorBlock(width, name=f"d_block{number}", **block))
         last = f"d_block{config.num_blocks + 1}"
-        self.blocks.append(DiscriminatorBlock(widths[-1], "last", name=last, **common))
+        self.blocks.append(DiscriminatorBlock(widths[-1], "last", name=last, **block))
 
         # Attention after one of the blocks.
         self.attention_side = config.attention_side("discriminator")
@@ -152,9 +169,9 @@ class Discriminator(keras.Model):
             self.non_local = non_local.NonLocalBlock(name="d_non_local", **common)
 
         # From features and label to the logit.
-        self.sn_linear = ops.SNDense(1, name="d_sn_linear", dtype="float32", **options)
+        self.sn_linear = ops.SNDense(1, name="d_sn_linear", dtype="float32", **spectral)
         self.embedding = ops.SNEmbedding(
-            config.number_classes, widths[-1], name="d_embedding", dtype="float32", **options
+            config.number_classes, widths[-1], name="d_embedding", dtype="float32", **spectral
         )
 
     def build(self, input_shape=None):

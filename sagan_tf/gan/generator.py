@@ -20,6 +20,7 @@ class GeneratorBlock(keras.layers.Layer):
 
     Args:
       filters, number_classes, decay, group_size: as in `ops.SNConv2D`, `ops.ConditionalBatchNorm`.
+      at_most_one: as in `ops.SNConv2D`.
       optimizations: of `config.optimizations`.
       factory: makes the layers.
 
@@ -39,6 +40,7 @@ class GeneratorBlock(keras.layers.Layer):
         *,
         decay: float = 0.999,
         group_size: Optional[int] = None,
+        at_most_one: bool = False,
         optimizations: Optional[Mapping[str, int]] = None,
         factory: layers.SpectralLayers = layers.SPECTRAL,
         **kwargs,
@@ -49,6 +51,7 @@ class GeneratorBlock(keras.layers.Layer):
         self.number_classes = number_classes
         self.decay = decay
         self.group_size = group_size
+        self.at_most_one = at_most_one
         self.optimizations = Optimizations(optimizations)
         self.factory = factory
 
@@ -62,7 +65,9 @@ class GeneratorBlock(keras.layers.Layer):
             )
 
         def conv(size, name, *, resample=None):
-            return inside.conv(filters, size, resample=resample, name=name, **common)
+            return inside.conv(
+                filters, size, resample=resample, at_most_one=at_most_one, name=name, **common
+            )
 
         self.cbn_0 = norm("cbn_0")
         self.cbn_1 = norm("cbn_1")
@@ -116,6 +121,7 @@ class GeneratorBlock(keras.layers.Layer):
             "number_classes": self.number_classes,
             "decay": self.decay,
             "group_size": self.group_size,
+            "at_most_one": self.at_most_one,
             "optimizations": dict(self.optimizations),
         }
 
@@ -164,10 +170,12 @@ class Generator(keras.Model):
         self.optimizations = Optimizations(optimizations)
         self.factory = factory
         common = {"optimizations": self.optimizations, "dtype": self.dtype_policy}
+        # Attention divides by sigma in any case.
+        spectral = {**common, "at_most_one": config.norms_at_most_one}
 
         # From z to the 4x4 map.
         widths = self._widths()
-        self.snh0 = factory.dense(16 * widths[0], name="g_snh0", **common)
+        self.snh0 = factory.dense(16 * widths[0], name="g_snh0", **spectral)
 
         # From there to the image's own size.
         self.blocks = []
@@ -179,7 +187,7 @@ class Generator(keras.Model):
                 group_size=group_size,
                 factory=factory,
                 name=f"g_block{number}",
-                **common,
+                **spectral,
             )
             self.blocks.append(block)
 
@@ -193,7 +201,7 @@ class Generator(keras.Model):
         self.bn = factory.batch_norm(
             config.bn_decay, group_size=group_size, relu=True, name="g_bn", **common
         )
-        self.snconv_last = factory.conv(3, 3, name="g_snconv_last", **common)
+        self.snconv_last = factory.conv(3, 3, name="g_snconv_last", **spectral)
 
     def _widths(self) -> list[int]:
         """Output channels of the blocks, from the 8x8 map to the image's own size."""

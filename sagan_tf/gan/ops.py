@@ -26,17 +26,24 @@ class SpectralNormLayer(keras.layers.Layer):
     Args:
       use_bias: whether it has a bias.
       optimizations: of `config.optimizations`; here "spectral_norm".
+      at_most_one: whether the weight is divided by max(1, sigma) instead of sigma.
     """
 
     _weight_name = "w"
     _bias_name = "biases"
 
     def __init__(
-        self, use_bias: bool = True, optimizations: Optional[Mapping[str, int]] = None, **kwargs
+        self,
+        use_bias: bool = True,
+        optimizations: Optional[Mapping[str, int]] = None,
+        *,
+        at_most_one: bool = False,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.use_bias = use_bias
         self.optimizations = Optimizations(optimizations)
+        self.at_most_one = at_most_one
         self.weight = self.bias = self.u = None
 
     def _add_weights(self, weight_shape: tuple, u_size: int, bias_size: int = 0) -> None:
@@ -87,13 +94,17 @@ class SpectralNormLayer(keras.layers.Layer):
             self.oriented_weight(),
             tf.convert_to_tensor(self.u),
             by_hand="spectral_norm" in self.optimizations,
+            at_most_one=self.at_most_one,
         )
         if update_sn:
             store_or_collect(State(self.u), new_u, collection=collection)
         return tf.cast(w_bar, self.compute_dtype) if cast else w_bar
 
     def sigma(self) -> float:
-        """What W is divided by as u stands now."""
+        """The estimate of W's largest singular value as u stands now.
+
+        W is divided by it; with `at_most_one`, only where it is above 1.
+        """
         matrix = spectral_norm.as_matrix(self.oriented_weight())
         sigma, _ = spectral_norm.power_iteration(matrix, tf.convert_to_tensor(self.u))
         return float(sigma)
@@ -107,12 +118,15 @@ class SpectralNormLayer(keras.layers.Layer):
         self.u.assign(self._settled_u())
 
     def remaining_norm(self) -> float:
-        """The largest singular value of W_bar as u stands now; 1 where u has settled.
+        """The largest singular value of W_bar as u stands now.
 
-        Above 1: W grows, or turns, faster than one power iteration a step can follow.
+        Where u has settled it is 1; with `at_most_one` it is W's own where that is below 1. Above
+        1: W grows, or turns, faster than one power iteration a step can follow.
         """
         w_bar, _ = spectral_norm.spectral_normalize(
-            self.oriented_weight(), tf.convert_to_tensor(self.u)
+            self.oriented_weight(),
+            tf.convert_to_tensor(self.u),
+            at_most_one=self.at_most_one,
         )
         return float(spectral_norm.largest_singular_value(w_bar, self._settled_u()))
 
@@ -125,6 +139,7 @@ class SpectralNormLayer(keras.layers.Layer):
             **super().get_config(),
             "use_bias": self.use_bias,
             "optimizations": dict(self.optimizations),
+            "at_most_one": self.at_most_one,
         }
 
 
@@ -141,6 +156,7 @@ class SNConv2D(SpectralNormLayer):
         (`resampling.downsample`); None: neither.
       optimizations: of `config.optimizations`; here "up_conv" and "down_conv" for 3x3 kernels,
         "shortcut" for 1x1 kernels, "wide_conv" and "spectral_norm".
+      at_most_one: as in `SpectralNormLayer`.
 
     Call arguments:
       x: [batch, height, width, in].
@@ -311,7 +327,7 @@ def settle_spectral_norms(network: keras.layers.Layer) -> None:
 
 
 def sigmas(network: keras.layers.Layer) -> dict[str, float]:
-    """What every spectrally normalised weight of a network or block is divided by, by layer.
+    """The estimate of every normalised weight's largest singular value in a network or block.
 
     Names are the reference's scopes ("g_block1/snconv1").
     """
@@ -325,7 +341,7 @@ def sigmas(network: keras.layers.Layer) -> dict[str, float]:
 def remaining_norms(network: keras.layers.Layer) -> dict[str, float]:
     """The largest singular value of every W_bar of a network or block, by the layer's path.
 
-    1 where the running estimate of sigma is exact.
+    1 where the running estimate of sigma is exact, or less (`SpectralNormLayer.remaining_norm`).
     """
     return {layer.path: layer.remaining_norm() for layer in network.spectral_norm_layers()}
 

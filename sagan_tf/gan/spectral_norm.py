@@ -12,6 +12,7 @@ def spectral_normalize(
     u: tf.Tensor,
     *,
     by_hand: bool = False,
+    at_most_one: bool = False,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Divides a weight by an estimate of its largest singular value.
 
@@ -19,26 +20,38 @@ def spectral_normalize(
     v = l2(u W^T), u' = l2(v W), sigma = v W u'^T. Gradients flow through v and u' as well
     (there is no stop_gradient), and w itself is never overwritten.
 
+    With `at_most_one` the divisor is max(1, sigma). Where sigma is 1 or less, the weight stays as
+    it is, and the gradient does not flow through sigma.
+
     Args:
       w: float32 weight, any shape of rank 2 or more whose last axis is the output, [..., out].
       u: float32 [1, out], the running estimate of the leading right singular vector.
       by_hand: whether to take the same gradient written by hand, in fewer passes over w; u and u'
         then take none.
+      at_most_one: whether to divide by max(1, sigma).
 
     Returns:
       (w / sigma in the shape of w, u' of shape [1, out]).
 
-    Source: reference `ops.py:120-175`; Miyato et al., 2018, algorithm 1.
+    Source: reference `ops.py:120-175`; Miyato et al., 2018, algorithm 1. `at_most_one`: TF-GAN,
+    `spectral_normalization.py`, `equality_constrained=False`; it stops the gradient at u and v.
     """
     if by_hand:
-        return _spectral_normalize_by_hand(w, u)
+        return _spectral_normalize_by_hand(w, u, at_most_one=at_most_one)
     sigma, new_u = power_iteration(as_matrix(w), u)
-    return w / sigma, new_u
+    return w / _divisor(sigma, at_most_one), new_u
 
 
-def _spectral_normalize_by_hand(w: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _divisor(sigma: tf.Tensor, at_most_one: bool) -> tf.Tensor:
+    """sigma, or max(1, sigma), which takes a gradient only where sigma is above 1."""
+    return tf.maximum(1.0, sigma) if at_most_one else sigma
+
+
+def _spectral_normalize_by_hand(
+    w: tf.Tensor, u: tf.Tensor, *, at_most_one: bool
+) -> tuple[tf.Tensor, tf.Tensor]:
     """dL/dW = D / sigma - (sum(D W) / sigma^2) (v^T u' + g^T u), where D = dL/dW_bar and
-    g = (I - v^T v) W u'^T / |u W^T| is what sigma takes through v."""
+    g = (I - v^T v) W u'^T / |u W^T| is what sigma takes through v. D where max(1, sigma) is 1."""
 
     @tf.custom_gradient
     def normalize(w):
@@ -49,11 +62,14 @@ def _spectral_normalize_by_hand(w: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, 
         new_u = _l2_normalize(v_w)
         sigma = tf.matmul(v_w, new_u, transpose_b=True)
         sigma = tf.reshape(sigma, [])
+        divisor = _divisor(sigma, at_most_one)
 
         def gradient(d_w_bar, _):
             d = as_matrix(d_w_bar)
             factor = tf.reduce_sum(d * matrix)
             factor = factor / tf.square(sigma)
+            if at_most_one:
+                factor = tf.where(sigma > 1.0, factor, 0.0)
 
             # What sigma takes through v.
             through_v = tf.matmul(new_u, matrix, transpose_b=True)
@@ -64,9 +80,9 @@ def _spectral_normalize_by_hand(w: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, 
             left = tf.concat([v, through_v], 0) * factor
             right = tf.concat([new_u, u], 0)
             d_sigma = tf.matmul(left, right, transpose_a=True)
-            return tf.reshape(d / sigma - d_sigma, w.shape)
+            return tf.reshape(d / divisor - d_sigma, w.shape)
 
-        return (w / sigma, new_u), gradient
+        return (w / divisor, new_u), gradient
 
     return normalize(w)
 

@@ -53,7 +53,8 @@ def steps_until_due(step: int, every: int) -> int:
 def spectral_norms(network: keras.layers.Layer) -> tuple[float, str]:
     """The largest singular value of any W_bar of a network, converged, and the layer's path.
 
-    1 where the running estimate of sigma is exact.
+    1 where the running estimate of sigma is exact. With `spectral_norm` "at_most_one" it is at most
+    1 there; above 1 the estimate lags, as ever.
     """
     return max((norm, path) for path, norm in ops.remaining_norms(network).items())
 

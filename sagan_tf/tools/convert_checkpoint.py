@@ -18,10 +18,14 @@ def main() -> None:
     from sagan_tf.runs import conversion  # TensorFlow starts here, after the flags were checked
 
     if options.direction == "import":
-        step = conversion.import_run(options.path, model_config, train_config=train_config)
+        step = conversion.import_run(
+            options.path, model_config, train_config=train_config, note=print
+        )
         print(f"step {step}: {options.path} -> {train_config.run_dir}")
     else:
-        step = conversion.export_run(options.path, train_config, step=options.checkpoint_step)
+        step = conversion.export_run(
+            options.path, train_config, step=options.checkpoint_step, note=print
+        )
         print(f"step {step}: {train_config.run_dir} -> {options.path}")
 
 

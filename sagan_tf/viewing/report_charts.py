@@ -16,7 +16,10 @@ _LAYER_POINTS = 150
 _NAMED_LAYERS = 4
 _SEARCHED_ROWS = 50  # rows that are searched for names of layers
 _GREY = "#888888"
-_SIGMA = "What a weight is divided by: the estimate of its largest singular value."
+_SIGMA = (
+    "What a weight is divided by: the estimate of its largest singular value. With "
+    "--spectral_norm=at_most_one, weights outside attention are divided by it only above 1."
+)
 EVENTS = 200  # newest ones that are listed
 SCORES = 50  # likewise
 
@@ -87,7 +90,8 @@ _CHARTS_OF_NETWORKS = [
     ),
     _Chart(
         "Largest singular value of normalised weights",
-        "Of any W / sigma of the network; 1 where the estimate of sigma is exact.",
+        "Of any W / sigma of the network; 1 where the estimate of sigma is exact. With "
+        "--spectral_norm=at_most_one it may be less.",
         lines={
             "health/generator_largest_norm": "generator",
             "health/discriminator_largest_norm": "discriminator",
