@@ -10,6 +10,7 @@ import tensorflow as tf
 from sagan_tf import config, model, reference_checkpoint
 from sagan_tf.config import optimization_names
 from sagan_tf.gan import execution, losses, optimizers
+from sagan_tf.runs import checkpoints, directory, restore
 from sagan_tf.runtime import distribution
 from sagan_tf.training import previews
 from tests import processes
@@ -501,3 +502,40 @@ def found_part(gan):
     gradients = [tf.zeros(weight.shape) for weight in weights]
     values = [tf.convert_to_tensor(state.variable) for state in gan._d_states]
     return execution.Outcome(metrics, gradients, values)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", [{"relu_shortcut": True}, {"spectral_norm": "at_most_one"}])
+def test_options_of_the_networks_go_on_exactly_after_a_restart(tmp_path, option):
+    """A step, a checkpoint, a step; the option comes back from config.json, and it matters."""
+    settings = {"batch_size": 4, "num_towers": 1, "ema_decay": 0.9}
+    random = np.random.default_rng(0)
+    z, labels = random.normal(size=(4, 8)).astype(np.float32), np.array([0, 1, 2, 0])
+    images = random.uniform(-1, 1, (4, 32, 32, 3)).astype(np.float32)
+
+    def step_of(gan):
+        losses = [gan.g_step(z, labels)["g_loss"], gan.d_step(images, labels, z, labels)["d_loss"]]
+        gan.update_average()
+        return np.array(losses), {name: v.numpy() for name, v in gan.state().items()}
+
+    def restored(model_config):
+        gan = model.SAGAN(model_config, config.TrainConfig(**settings))
+        assert checkpoints.Checkpoints(str(tmp_path), gan.state()).restore() == 1
+        return gan
+
+    # Some weights have norms below 1.
+    first = model.SAGAN(dataclasses.replace(PLAIN_MODEL, **option), config.TrainConfig(**settings))
+    for layer in first.discriminator.spectral_norm_layers()[::2]:
+        layer.weight.assign(layer.weight / 3)
+    step_of(first)
+    checkpoints.Checkpoints(str(tmp_path), first.state()).save(1)
+    directory.write_config(str(tmp_path), model=first.model_config)
+    losses, state = step_of(first)
+
+    # The same model goes on; the default would go elsewhere.
+    found, found_state = step_of(restored(restore.read_model_config(str(tmp_path))))
+    np.testing.assert_array_equal(found, losses)
+    assert found_state.keys() == state.keys()
+    for name, value in state.items():
+        np.testing.assert_array_equal(found_state[name], value, err_msg=name)
+    assert not np.isclose(step_of(restored(PLAIN_MODEL))[0], losses, rtol=1e-3).all()

@@ -17,6 +17,7 @@ def test_defaults_are_the_references():
         1000,
     )
     assert (model.generator_type, model.discriminator_type) == ("test", "test")
+    assert (model.relu_shortcut, model.spectral_norm) == (False, "exact")
     assert (data.shuffle_buffer_size, data.data_parallelism) == (100_000, 64)
     assert (train.batch_size, train.num_towers, train.d_step, train.g_step) == (64, 4, 1, 1)
     assert (train.discriminator_learning_rate, train.generator_learning_rate) == (4e-4, 1e-4)
@@ -102,6 +103,11 @@ def test_attention_side(kind, size, resolution, expected):
             config.ModelConfig,
             {"gf_dim": 2, "generator_type": "test_64"},
             "--gf_dim=2: expected at least 4, so that the map of side 64 has the 8 channels",
+        ),
+        (
+            config.ModelConfig,
+            {"spectral_norm": "none"},
+            "--spectral_norm=none: expected one of exact, at_most_one",
         ),
         (
             config.ModelConfig,

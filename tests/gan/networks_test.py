@@ -1,12 +1,14 @@
 """The architecture, pinned: every variable's name and shape at the reference's own size."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from sagan_tf import config
-from sagan_tf.gan import discriminator, generator
+from sagan_tf.gan import discriminator, generator, ops
 from tests.testing import TINY_MODEL
 
 PAPER = config.ModelConfig()
@@ -153,3 +155,77 @@ def test_evaluation_changes_nothing():
     d(g(tf.ones([4, 8]), labels, training=False), labels, update_sn=False)
     for old, variable in zip(before, g.weights + d.weights):
         np.testing.assert_array_equal(old, variable)
+
+
+def test_every_weight_but_those_of_attention_stays_as_it_is_below_one():
+    settings = dataclasses.replace(TINY_MODEL, spectral_norm="at_most_one")
+    networks = generator.Generator(settings), discriminator.Discriminator(settings)
+    for network in networks:
+        network.build()
+        ops.settle_spectral_norms(network)
+        divided = []
+        for layer in network.spectral_norm_layers():
+            layer.weight.assign(layer.weight * (0.25 / layer.sigma()))
+            if np.array_equal(layer.normalized_weight(), layer.oriented_weight()):
+                assert layer.remaining_norm() == pytest.approx(0.25, rel=1e-3)
+            else:
+                assert layer.remaining_norm() == pytest.approx(1, rel=1e-3)
+                divided.append(layer)
+        assert divided == network.non_local.spectral_norm_layers()
+
+
+def test_options_of_the_networks_change_no_name_and_no_shape():
+    settings = dataclasses.replace(TINY_MODEL, relu_shortcut=True, spectral_norm="at_most_one")
+    for kind in (generator.Generator, discriminator.Discriminator):
+        found = []
+        for network in (kind(TINY_MODEL), kind(settings)):
+            network.build()
+            found.append(shapes(network))
+        assert found[0] == found[1]
+
+
+def convolved(x, layer):
+    """The convolution of a layer with W / sigma and its bias, place by place, by NumPy."""
+    kernel = layer.weight.numpy().astype(np.float64)
+    kernel /= np.linalg.svd(kernel.reshape(-1, kernel.shape[-1]))[1][0]
+    margin = len(kernel) // 2
+    padded = np.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
+    y = np.zeros((*x.shape[:3], kernel.shape[-1])) + layer.bias.numpy()
+    for row, column in np.ndindex(kernel.shape[:2]):
+        places = padded[:, row : row + x.shape[1], column : column + x.shape[2]]
+        y += places @ kernel[row, column]
+    return y
+
+
+def halved(x):
+    batch, height, width, channels = x.shape
+    return x.reshape(batch, height // 2, 2, width // 2, 2, channels).mean(axis=(2, 4))
+
+
+@pytest.mark.parametrize("optimizations", [{}, {"down_conv": 0, "shortcut": 0}])
+@pytest.mark.parametrize("relu_shortcut", [False, True])
+@pytest.mark.parametrize("kind", ["first", "down", "last"])
+def test_block_of_the_discriminator_by_hand(kind, relu_shortcut, optimizations):
+    random = np.random.default_rng(0)
+    x = random.normal(size=(2, 4, 4, 3))
+    block = discriminator.DiscriminatorBlock(
+        3, kind, relu_shortcut=relu_shortcut, optimizations=optimizations
+    )
+    block.build(x.shape)
+    for layer in block.spectral_norm_layers():
+        layer.bias.assign(random.normal(size=3))
+    ops.settle_spectral_norms(block)
+    found = block(tf.constant(x, tf.float32))
+
+    begun = x if kind == "first" else np.maximum(x, 0)
+    branch = convolved(np.maximum(convolved(begun, block.sn_conv1), 0), block.sn_conv2)
+    shortcut = begun if relu_shortcut else x
+    if kind != "last":
+        branch, shortcut = halved(branch), halved(convolved(shortcut, block.sn_conv3))
+    np.testing.assert_allclose(found, branch + shortcut, atol=1e-4)
+
+
+def test_discriminator_has_the_relu_in_every_block_but_the_first():
+    network = discriminator.Discriminator(dataclasses.replace(TINY_MODEL, relu_shortcut=True))
+    assert [block.relu_shortcut for block in network.blocks] == [True] * 4
+    assert [block.kind for block in network.blocks] == ["first", "down", "down", "last"]

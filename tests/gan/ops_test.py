@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sagan_tf.gan import discriminator, non_local, ops
+from sagan_tf.gan import discriminator, generator, non_local, ops
 from tests.testing import TINY_MODEL, relative_error
 
 SN_CASES = {
@@ -178,7 +178,10 @@ def test_initial_values():
         ops.SNConv2D(4, 3, resample="up"),
         ops.SNConv2D(4, 3, optimizations={"down_conv": 8}),
         ops.SNDense(4),
+        ops.SNDense(4, at_most_one=True),
         ops.SNEmbedding(3, 4),
+        discriminator.DiscriminatorBlock(8, "last", relu_shortcut=True, at_most_one=True),
+        generator.GeneratorBlock(8, 3, at_most_one=True),
         ops.ConditionalBatchNorm(3, 0.9, group_size=2),
         ops.BatchNorm(0.9),
         non_local.NonLocalBlock(),
@@ -199,3 +202,28 @@ def test_sigmas_are_the_largest_singular_values_once_u_has_settled():
     weight = network.non_local.g.weight.numpy()[0, 0]
     expected = np.linalg.svd(weight, compute_uv=False)[0]
     assert found["d_non_local/sn_conv_g"] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("size", [0.25, 4.0])
+@pytest.mark.parametrize("layer", [ops.SNConv2D, ops.SNDense, ops.SNEmbedding])
+def test_norms_of_at_most_one_on_both_sides_of_one(layer, size):
+    """W by its singular values; what is left of the norm is at most 1, and its own below."""
+    layer = layer(3, **({"units": 6} if layer is ops.SNEmbedding else {}), at_most_one=True)
+    layer.build((2, 6) if isinstance(layer, ops.SNDense) else (2, 4, 4, 6))
+    own = np.linalg.svd(np.reshape(layer.weight, (-1, layer.weight.shape[-1])))[1][0]
+    layer.weight.assign(layer.weight * (size / own))
+    layer.settle()
+    assert layer.sigma() == pytest.approx(size, rel=1e-4)
+    assert layer.remaining_norm() == pytest.approx(min(size, 1), rel=1e-4)
+    expected = layer.oriented_weight() / max(size, 1)
+    np.testing.assert_allclose(layer.normalized_weight(), expected, rtol=1e-4)
+
+
+def test_remaining_norm_above_one_means_that_u_lags():
+    """diag(4, 0.5) from the u of 0.5: sigma is taken for 0.5, and W stays as it is."""
+    layer = ops.SNDense(2, at_most_one=True)
+    layer.build((1, 2))
+    layer.weight.assign([[4.0, 0.0], [0.0, 0.5]])
+    layer.u.assign([[1e-4, 1.0]])
+    assert layer.sigma() == pytest.approx(0.5, rel=1e-3)
+    assert layer.remaining_norm() == pytest.approx(4, rel=1e-3)

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 
 import numpy as np
@@ -28,8 +29,11 @@ def test_reference_checkpoint_becomes_a_run_and_comes_back(tmp_path):
     reference_checkpoint.write(gan, source)
     expected = reference_checkpoint.variables(gan, optimizer=True)
 
-    assert conversion.import_run(source, TINY_MODEL, train_config=train) == 1234
-    assert conversion.export_run(back, train) == 1234
+    notes = []
+    how = {"train_config": train, "note": notes.append}
+    assert conversion.import_run(source, TINY_MODEL, **how) == 1234
+    assert conversion.export_run(back, **how) == 1234
+    assert not notes
 
     for variable in gan.state().values():
         variable.assign(tf.zeros_like(variable))
@@ -63,3 +67,20 @@ def test_export_of_a_run_without_a_checkpoint_is_one_line(tmp_path):
 def test_export_without_a_run_is_one_line(tmp_path):
     with pytest.raises(errors.UserError, match="no run there"):
         conversion.export_run("x", config.TrainConfig(checkpoint_dir=str(tmp_path)))
+
+
+def test_options_that_the_reference_has_not_are_a_line_each(tmp_path, monkeypatch):
+    model_config = dataclasses.replace(PLAIN_MODEL, relu_shortcut=True, spectral_norm="at_most_one")
+    train = config.TrainConfig(checkpoint_dir=str(tmp_path), batch_size=2, num_towers=1)
+    monkeypatch.setattr(reference_checkpoint, "read", lambda *_: None)
+    monkeypatch.setattr(reference_checkpoint, "write", lambda *_: None)
+    notes = []
+    conversion.import_run("a.ckpt", model_config, train_config=train, note=notes.append)
+    expected = [
+        f"--{option}: the reference has no such option, and computes other numbers with these "
+        "weights"
+        for option in ("relu_shortcut=True", "spectral_norm=at_most_one")
+    ]
+    assert notes == expected
+    conversion.export_run("b.ckpt", train, note=notes.append)
+    assert notes == 2 * expected

@@ -1,10 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from sagan_tf import model
-from sagan_tf.gan import ops, spectral_norm
+from sagan_tf.gan import generator, ops, spectral_norm
 from sagan_tf.runs import health
-from tests.testing import TINY_MODEL
+from tests.testing import PLAIN_MODEL, TINY_MODEL
 
 
 @pytest.fixture(name="health_check")
@@ -140,3 +142,29 @@ def test_largest_norm_is_the_largest_singular_value_of_a_normalised_weight(healt
     assert len(lines) == (norm > health.HIGH_NORM)
     ops.settle_spectral_norms(gan.generator)
     assert health.spectral_norms(gan.generator)[0] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_at_most_one_has_a_norm_of_at_most_one(health_check):
+    """Below 1 without attention, whose weights are divided in any case; a u that lags warns."""
+    check, lines = health_check
+    settings = dataclasses.replace(PLAIN_MODEL, spectral_norm="at_most_one")
+    network = generator.Generator(settings)
+    network.build()
+    ops.settle_spectral_norms(network)
+    for layer in network.spectral_norm_layers():
+        layer.weight.assign(layer.weight * (0.5 / layer.sigma()))
+    found = check.check_networks(7, generator=network)
+    assert found == {"health/generator_largest_norm": pytest.approx(0.5, rel=1e-3)}
+    assert not lines
+
+    last = network.snconv_last
+    weight = np.zeros(last.weight.shape)
+    weight[0, 0, :3] = np.diag([2, 0.5, 0.5])
+    last.weight.assign(weight)
+    last.u.assign([[1e-3, 1, 0]])
+    found = check.check_networks(8, generator=network)
+    assert found == {"health/generator_largest_norm": pytest.approx(2, rel=1e-3)}
+    assert lines == [
+        "warning: step 8: the normalised weight of generator/g_snconv_last has a singular value "
+        "of 2.00: one power iteration a step does not keep up"
+    ]

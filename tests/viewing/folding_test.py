@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -84,3 +86,24 @@ def test_mixed_classes_lie_between(folded):
     assert len(tables) == 12
     for table, new in zip(tables, found):
         np.testing.assert_allclose(new[1], 0.25 * table[0] + 0.75 * table[2], atol=1e-6)
+
+
+def test_weights_below_one_are_folded_as_they_are():
+    """Of a network whose weights have norms on both sides of 1, with a u that lags."""
+    live = generator.Generator(dataclasses.replace(TINY_MODEL, spectral_norm="at_most_one"))
+    live.build()
+    live.non_local.sigma_ratio.assign(0.5)
+    small, large = live.blocks[0].snconv1, live.blocks[1].snconv1
+    for layer, size in ((small, 0.3), (large, 3.0), (live.non_local.g, 0.3)):
+        layer.weight.assign(layer.weight * (size / layer.sigma()))
+    folded = folding.fold(live)
+    z, labels = inputs()
+    np.testing.assert_allclose(folded([z, labels]), live(z, labels), atol=1e-5)
+
+    def kernel(name):
+        return folded.get_layer(name).get_weights()[0]
+
+    np.testing.assert_array_equal(kernel("g_block1_snconv1"), small.weight)
+    np.testing.assert_allclose(kernel("g_block2_snconv1"), large.weight / 3, rtol=1e-5)
+    attention = live.non_local.g.weight / 0.3
+    np.testing.assert_allclose(kernel("g_non_local_sn_conv_g"), attention, rtol=1e-5)
