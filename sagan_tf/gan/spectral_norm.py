@@ -31,7 +31,7 @@ def spectral_normalize(
       at_most_one: whether to divide by max(1, sigma).
 
     Returns:
-      (w / sigma in the shape of w, u' of shape [1, out]).
+      (the divided w in its own shape, u' of shape [1, out]).
 
     Source: reference `ops.py:120-175`; Miyato et al., 2018, algorithm 1. `at_most_one`: TF-GAN,
     `spectral_normalization.py`, `equality_constrained=False`; it stops the gradient at u and v.
