@@ -39,6 +39,9 @@ def citation(scores: Scores, record: dict[str, Any]) -> str:
     if "checkpoint_sha256" in record:
         digest = _short("sha256:" + record["checkpoint_sha256"])
         name += f" ({digest})"
+    if "exported" in record:
+        digest = _short("sha256:" + record["exported"]["sha256"])
+        name += f", exported ({digest})"
 
     # Say the numbers.
     numbers = [
