@@ -32,7 +32,13 @@ from sagan_tf.config.fields import (
 from sagan_tf.config.help_text import Command
 from sagan_tf.config.model import ATTENTION_OF_TYPE, IMAGE_SIZES, ModelConfig
 from sagan_tf.config.optimization_names import OPTIMIZATIONS, optimizations
-from sagan_tf.config.protocols import FULL_SAMPLE, PROTOCOL_FIELDS, PROTOCOLS, protocol
+from sagan_tf.config.protocols import (
+    FULL_SAMPLE,
+    PROTOCOL_FIELDS,
+    PROTOCOLS,
+    protocol,
+    protocol_differences,
+)
 from sagan_tf.config.scoring import ScoringConfig
 from sagan_tf.config.training import (
     LOSS_TYPES,
@@ -105,5 +111,6 @@ __all__ = [
     "optimizations",
     "option",
     "protocol",
+    "protocol_differences",
     "run_directory",
 ]

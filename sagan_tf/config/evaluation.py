@@ -10,11 +10,12 @@ from sagan_tf.config import fields, model, scoring, truncation
 
 @dataclasses.dataclass(frozen=True)
 class EvalConfig(truncation.TruncationConfig, scoring.ScoringConfig):
-    """The evaluation of a run. The networks' settings come from the run's config.json."""
+    """The evaluation of a run or an exported model, which say the networks' settings."""
 
     run: str = fields.option(
         "",
-        "Directory of the run, in the place of --checkpoint_dir, --batch_size and --run_name.",
+        "Directory of the run, in the place of --checkpoint_dir, --batch_size and --run_name. Or "
+        "a model that export wrote: its directory, or the .keras file in it.",
         group="Run",
         meaning="the directory that these three flags name",
     )
@@ -40,7 +41,7 @@ class EvalConfig(truncation.TruncationConfig, scoring.ScoringConfig):
     data_dir: str = fields.option(
         "data",
         "Directory that holds the real images' *.tfrecords. Without this flag, the one that the "
-        "run was trained on.",
+        "run was trained on. An exported model needs it.",
         group="Real images",
         meaning="where the run does not say its own",
     )
@@ -54,7 +55,8 @@ class EvalConfig(truncation.TruncationConfig, scoring.ScoringConfig):
     )
     use_ema: bool = fields.option(
         False,
-        "Score the moving average of the generator, which training keeps with --ema_decay.",
+        "Score the moving average of the generator, which training keeps with --ema_decay. An "
+        "exported model is what it was exported as.",
         group="Run",
     )
     label_sampling: str = fields.option(
@@ -203,7 +205,7 @@ class EvalConfig(truncation.TruncationConfig, scoring.ScoringConfig):
 
     @property
     def eval_dir(self) -> str:
-        """Where the results go (reference `eval_imagenet.py:82-85`)."""
+        """Where the results of a run go (reference `eval_imagenet.py:82-85`)."""
         parent, name = os.path.split(self.run_dir)
         return os.path.join(parent, "eval", name)
 

@@ -20,10 +20,26 @@ PROTOCOLS = {
     "sngan_projection": {"is_splits": 10, "quantization": "truncate"},
     # evaluations/evaluator.py of guided-diffusion: the same, against the whole training set.
     "guided_diffusion": {"is_splits": 10, "quantization": "truncate", "real_sample_size": 0},
+    # FID and IS of mmgeneration (mmgen/core/evaluation/metrics.py; configs/sagan/README.md).
+    "mmgen": {"is_splits": 10, "quantization": "round", "real_sample_size": 0},
     # Per-class FID of 5,000 generated images against every training image of the class.
     "intra": {"real_sample_size": 0, "intra_images": 5000},
     # A tenth of the images, to watch a run by.
     "quick": {"eval_sample_size": 5000},
+}
+# What a named protocol's own program does otherwise than this one, whatever the flags are.
+_BIAS = "IS: {} leaves out the bias of the logits; here it is in"
+DIFFERENCES = {
+    "tfgan": ("classifier: TF-GAN's module resizes the images; here --resize says how",),
+    "guided_diffusion": (_BIAS.format("guided-diffusion"),),
+    "mmgen": (
+        "IS: mmgeneration resizes the images by Pillow (bicubic) to 299; here --resize says how",
+        _BIAS.format("mmgeneration"),
+        "classifier: mmgeneration takes NVlabs' TorchScript Inception of 2015-12-05; here "
+        "--inception names it",
+        "real images: mmgeneration crops and resizes them by Pillow; here they are as the records "
+        "of --data_dir have them",
+    ),
 }
 # Fields that a protocol consists of; the others say where things are and what to do with them.
 PROTOCOL_FIELDS = (
@@ -53,3 +69,8 @@ def protocol(name: str) -> dict[str, Any]:
         name in PROTOCOLS, "protocol", value=name, expected="one of " + ", ".join(PROTOCOLS)
     )
     return PROTOCOLS[name]
+
+
+def protocol_differences(name: str) -> tuple[str, ...]:
+    """What a protocol's own program does otherwise, a sentence each; () where nothing is known."""
+    return DIFFERENCES.get(name, ())

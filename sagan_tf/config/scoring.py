@@ -27,6 +27,7 @@ class ScoringConfig:
         "ten_splits: --is_splits=10.\n"
         "sngan_projection: --is_splits=10 --quantization=truncate.\n"
         "guided_diffusion: the same, with --real_sample_size=0.\n"
+        "mmgen: --is_splits=10 --quantization=round --real_sample_size=0.\n"
         "intra: --real_sample_size=0 --intra_images=5000, the FID of each class.\n"
         "quick: --eval_sample_size=5000.",
         choices=tuple(protocols.PROTOCOLS),

@@ -1,6 +1,7 @@
 """Settings of how images are drawn: truncation of z, and the statistics that go with it."""
 
 import dataclasses
+from typing import Any
 
 from sagan_tf.config import fields
 
@@ -45,6 +46,18 @@ class Sampling:
             f"standing statistics of {self.batches} batches of {self.batch_size} images "
             f"from seed {self.seed}"
         )
+
+    @property
+    def flags(self) -> dict[str, Any]:
+        """The fields of a `TruncationConfig` that ask for it; the batch size has none."""
+        gathers = bool(self.batches)
+        unused = STANDING_BATCHES if not self.truncation else 0
+        return {
+            "truncation": self.truncation,
+            "standing_statistics": gathers,
+            "standing_batches": self.batches or unused,
+            "standing_seed": self.seed,
+        }
 
 
 @dataclasses.dataclass(frozen=True)

@@ -284,9 +284,15 @@ def _intra_of(found: scores.Scores) -> Optional[dict[str, Any]]:
 
 
 def say_scores(console: Console, columns: Sequence[scores.Scores], *, row: dict[str, Any]) -> None:
-    """Prints the table of scores, the citation, and what they cost."""
+    """Prints the table of scores, the citation, how the protocol differs, and what they cost."""
+    # Print the scores, and what they depend on.
     console.say(tables.table(columns))
     console.say(row["citation"])
+    record = row["protocol"]
+    for difference in record.get("differs", ()):
+        console.say(f"protocol {record['name']}: {difference}")
+
+    # Print what they cost.
     costs = row["seconds_per_1000_images"].items()
     parts = ", ".join(f"{part} {seconds:.2f}" for part, seconds in costs)
     console.say(f"seconds per 1,000 images: {parts}; peak memory {row['peak_memory_mb']:.0f} MB")

@@ -1,4 +1,4 @@
-"""Evaluation of a run: from a run directory and real images to scores."""
+"""Evaluation of a run or an exported model: from its directory and real images to scores."""
 
 import contextlib
 import dataclasses
@@ -9,12 +9,12 @@ from typing import Any, Optional, TextIO
 
 import numpy as np
 
-from sagan_tf import errors
 from sagan_tf.config import EvalConfig, ModelConfig
 from sagan_tf.evaluation import (
     comparison,
     console,
     features,
+    generators,
     metrics,
     rows,
     scores,
@@ -22,16 +22,8 @@ from sagan_tf.evaluation import (
     tables,
 )
 from sagan_tf.images import grids, sets
-from sagan_tf.runs import checkpoints, directory, metric_writer, restore
+from sagan_tf.runs import checkpoints, metric_writer
 from sagan_tf.runtime import files
-
-# Flags that must agree with a run where they are given -> the run's own settings.
-_AGREEING = {
-    "generator_type": "generator_type",
-    "z_dim": "z_dim",
-    "gf_dim": "gf_dim",
-    "num_classes": "number_classes",
-}
 
 
 def evaluate(
@@ -67,7 +59,7 @@ def open_evaluation(
     step: Optional[int] = None,
     may_shrink: bool = False,
 ) -> "Evaluation":
-    """A run, real images and a classifier, ready to score any checkpoint of the run.
+    """A generator, real images and a classifier, ready to score any checkpoint of a run.
 
     Everything that may be missing is looked for before anything is generated.
 
@@ -83,21 +75,23 @@ def open_evaluation(
     output = console.Console(stream)
     stopwatch = features.Stopwatch()
 
-    # Open the run's settings and the real images.
-    model_config = read_model_config(config)
+    # Open the generator's settings and the real images.
+    network = generators.find(config, note=output.say)
+    config = network.config
+    model_config = network.model_config
     real = comparison.open_real(
         config, model_config.image_size, number_classes=model_config.number_classes
     )
     if may_shrink:
         config = comparison.fitting(config, real, console=output)
 
-    # Open the run.
+    # Open the generator.
     devices = comparison.make_devices(config)
     generated = sources.GeneratedImages(
-        config, model_config, devices=devices, stopwatch=stopwatch, console=output
+        config, network, devices=devices, stopwatch=stopwatch, console=output
     )
     if not config.watch:
-        generated.require_checkpoint()
+        network.require_weights()
     if step is not None:
         generated.load(step)
 
@@ -110,12 +104,7 @@ def open_evaluation(
         stopwatch=stopwatch,
         console=output,
     )
-    writer = metric_writer.MetricWriter(
-        config.eval_dir,
-        sys.maxsize,
-        # TensorBoard that was started on the run's directory shows the scores too.
-        copy_dir=os.path.join(config.run_dir, "eval"),
-    )
+    writer = metric_writer.MetricWriter(network.eval_dir, sys.maxsize, copy_dir=network.copy_dir)
     return Evaluation(
         config=config,
         generated=generated,
@@ -131,7 +120,7 @@ class Evaluation:
 
     Attributes:
       config: what to score, and how.
-      generated: the run's generator and checkpoints.
+      generated: the images of the generator.
       against: the real images and the classifier.
       writer: of rows and pictures.
       console: where to print.
@@ -145,13 +134,13 @@ class Evaluation:
 
     @property
     def model_config(self) -> ModelConfig:
-        """The settings of the run's networks."""
+        """The settings of the generator."""
         return self.generated.model_config
 
     @property
     def saved(self) -> checkpoints.Checkpoints:
         """The run's checkpoints."""
-        return self.generated.restored.checkpoints
+        return self.generated.network.restored.checkpoints
 
     def load(self, step: int = -1) -> int:
         """As `sources.GeneratedImages.load`."""
@@ -161,7 +150,7 @@ class Evaluation:
         """Scores the checkpoint that was loaded and writes what it finds."""
         # Score the checkpoint, beside the real images.
         config = self.config
-        step = self.generated.restored.step
+        step = self.generated.network.step
         self.console.say(
             f"scoring step {step} of {config.run_dir} on {config.eval_sample_size} images"
         )
@@ -233,20 +222,18 @@ class Evaluation:
             step, "eval_vis/generated_images_grid", image=grid, filename=f"samples-{step:08}.png"
         )
         if columns[0].intra_fids:
-            with files.writing(self.config.eval_dir):
+            folder = self.writer.directory
+            with files.writing(folder):
                 files.write_whole(
-                    os.path.join(self.config.eval_dir, f"intra_fid-{step:08}.csv"),
+                    os.path.join(folder, f"intra_fid-{step:08}.csv"),
                     tables.intra_table(columns[0], self.against.class_names),
                 )
 
         # Write the row.
-        record = {
-            **self.protocol(),
-            "checkpoint_step": step,
-            "checkpoint_sha256": self.generated.restored.sha256,
-        }
+        network = self.generated.network
+        record = {**self.protocol(), **network.record()}
         row = comparison.new_row(columns, record, stopwatch=self.against.stopwatch)
-        row["run"] = directory.run_id(self.config.run_dir)
+        row["run"] = network.run
         numbers = rows.labelled(columns[0].each())
         tagged = {rows.TAG + label: value for label, value in numbers.items()}
         self.writer.write_scalars(step, tagged, **row)
@@ -255,23 +242,3 @@ class Evaluation:
         comparison.say_scores(self.console, columns, row=row)
         self.console.say(f"samples: {path}")
         self.against.stopwatch.reset()
-
-
-def read_model_config(config: EvalConfig) -> ModelConfig:
-    """The settings of the run's networks.
-
-    Raises:
-      errors.UserError: there is no run, or a flag contradicts it.
-    """
-    stored = restore.read_model_config(
-        config.run_dir,
-        hint="; give its directory, or name it with --checkpoint_dir and --batch_size",
-    )
-    for flag, field in _AGREEING.items():
-        given = getattr(config, flag)
-        trained = getattr(stored, field)
-        if given is not None and given != trained:
-            raise errors.UserError(
-                f"--{flag}={given}: the run in {config.run_dir} was trained with {trained}"
-            )
-    return stored

@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterable
 from typing import Any, Optional
 
-from sagan_tf.config import PROTOCOL_FIELDS, ScoringConfig
+from sagan_tf.config import PROTOCOL_FIELDS, ScoringConfig, protocol_differences
 from sagan_tf.evaluation import inception, real_statistics
 from sagan_tf.runtime import environment
 
 # What a record says without deciding the scores.
-_NOT_DECIDING = ("versions", "checkpoint_step", "checkpoint_sha256")
+_NOT_DECIDING = ("versions", "checkpoint_step", "checkpoint_sha256", "exported", "differs")
 
 
 def own_scores(
@@ -75,10 +75,15 @@ def protocol(
         "dtype": "float32",
     }
 
+    # Say what no flag can make as the protocol's own program has it.
+    differences = list(protocol_differences(config.protocol))
+    differs = {"differs": differences} if differences else {}
+
     # Put all together.
     return {
         "name": config.protocol,
         "departures": config.departures(count),
+        **differs,
         **flags,
         "eval_sample_size": count,
         "real": real_side,

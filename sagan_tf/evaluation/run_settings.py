@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 from sagan_tf import errors
 from sagan_tf.config import DataConfig, EvalConfig
-from sagan_tf.runs import directory
+from sagan_tf.runs import directory, exported
 from sagan_tf.runtime import files
 
 
@@ -18,13 +18,19 @@ def complete(config: EvalConfig, is_given: Callable[[str], bool]) -> EvalConfig:
       config: from the flags. Where `config.run` names a directory with one run inside, that is it.
       is_given: whether a flag was given.
     Raises:
-      errors.UserError: `config.run` names no run, or several.
+      errors.UserError: `config.run` names neither run nor exported model, or several runs; or it
+        is an exported model, and no flag names the real images.
     """
-    # Find the run.
+    # Find the run, or the exported model.
     changes: dict[str, Any] = {}
+    is_exported = exported.is_exported(config.run_dir)
     if config.run:
-        changes["run"] = _absolute_if_dots(directory.find_run(config.run))
+        found = config.run if is_exported else directory.find_run(config.run)
+        changes["run"] = _absolute_if_dots(found)
         config = dataclasses.replace(config, **changes)
+    if is_exported:
+        _require_real_images(config, is_given)
+        return config
 
     # Take its data.
     data_config = _data_of(config.run_dir)
@@ -34,16 +40,28 @@ def complete(config: EvalConfig, is_given: Callable[[str], bool]) -> EvalConfig:
 
 
 def is_there(config: EvalConfig) -> bool:
-    """Whether the run has begun.
+    """Whether the run has begun, or an exported model is there.
 
     Raises:
       errors.UserError: the path names several runs, so that waiting does not help.
     """
+    if exported.is_exported(config.run_dir):
+        return True
     try:
         directory.find_run(config.run_dir)
     except directory.NoRun:
         return False
     return True
+
+
+def _require_real_images(config: EvalConfig, is_given: Callable[[str], bool]) -> None:
+    """Raises errors.UserError where no flag names the real images."""
+    of_their_own = config.real_split == "validation" and config.validation_dir
+    if not (is_given("data_dir") or of_their_own or config.real_stats):
+        raise errors.UserError(
+            f"--data_dir: expected the directory of the real images' records; {config.run_dir} is "
+            "an exported model and does not name it"
+        )
 
 
 def _absolute_if_dots(path: str) -> str:

@@ -34,12 +34,6 @@ def citation(scores: Scores, record: dict[str, Any]) -> str:
       scores: the numbers.
       record: what `protocol` gave, JSON or not.
     """
-    # Say whose the scores are.
-    name = scores.name
-    if "checkpoint_sha256" in record:
-        digest = _short("sha256:" + record["checkpoint_sha256"])
-        name += f" ({digest})"
-
     # Say the numbers.
     numbers = [
         _cited(score, scores)
@@ -56,8 +50,24 @@ def citation(scores: Scores, record: dict[str, Any]) -> str:
         f"seed {record['seed']}",
         ", ".join(versions),
     ]
+    name = _of_which_model(scores.name, record)
     title = protocol.protocol_title(record)
     return f"{name}: {', '.join(numbers)}; {title}: {'; '.join(details)}"
+
+
+def _of_which_model(name: str, record: dict[str, Any]) -> str:
+    """Whose the scores are, with the digests of the files that the weights are from."""
+    # Name the checkpoint.
+    digest = record.get("checkpoint_sha256")
+    if digest:
+        name += f" ({_of_sha256(digest)})"
+
+    # Name the exported model, which has a file of its own.
+    model = record.get("exported")
+    if model:
+        digest = model["sha256"]
+        name += f", exported ({_of_sha256(digest)})"
+    return name
 
 
 def _cited(score: rows.Score, scores: Scores) -> str:
@@ -125,11 +135,17 @@ def _real_side(real: dict[str, Any]) -> str:
 
 def _classifier(classifier: dict[str, Any]) -> str:
     """The classifier in a few words."""
-    digest = _short("sha256:" + classifier["sha256"])
+    digest = _of_sha256(classifier["sha256"])
     size = classifier["input_size"]
     resize = classifier["resize"]
     dtype = classifier["dtype"]
     return f"classifier {digest} at {size} px, {resize} resize, {dtype}"
+
+
+def _of_sha256(digest: str) -> str:
+    """The first digits of a SHA-256."""
+    fingerprint = f"sha256:{digest}"
+    return _short(fingerprint)
 
 
 def _short(fingerprint: Optional[str]) -> str:

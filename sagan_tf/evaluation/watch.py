@@ -16,6 +16,7 @@ from sagan_tf.evaluation import (
     console,
     curves,
     evaluate,
+    generators,
     protocol,
     rows,
     run_settings,
@@ -53,7 +54,7 @@ def score_all(
     """
     # Find the run; nothing is written where no run is.
     output = console.Console(stream)
-    evaluate.read_model_config(config)
+    generators.find(config)
     with files.writing(config.eval_dir):
         tf.io.gfile.makedirs(config.eval_dir)
 

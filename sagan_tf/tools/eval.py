@@ -1,13 +1,14 @@
-"""Command that scores a run."""
+"""Command that scores a run or an exported model."""
 
 import functools
 
 from sagan_tf import cli, config
 
 COMMAND = config.Command(
-    about="Scores the images that a run generates: Inception Score, FID, KID, precision, recall "
-    "and more. It scores one checkpoint, every checkpoint (--all), or every checkpoint as training "
-    "writes it (--watch). The results go into CHECKPOINT_DIR/eval.",
+    about="Scores the images that a run or an exported model generates: Inception Score, FID, KID, "
+    "precision, recall and more. It scores one checkpoint, every checkpoint (--all), or every "
+    "checkpoint as training writes it (--watch). The results go into CHECKPOINT_DIR/eval, or into "
+    "eval in the exported model.",
     example="checkpoint/imagenet_64",
     kinds=(config.EvalConfig,),
     argument="run",

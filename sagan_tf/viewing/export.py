@@ -14,9 +14,9 @@ from sagan_tf import errors
 from sagan_tf.config import ExportConfig, Sampling
 from sagan_tf.gan import generator, noise
 from sagan_tf.runs import directory
+from sagan_tf.runs.card import CARD_FILE
 from sagan_tf.runtime import files
 from sagan_tf.viewing import folding, trained, words
-from sagan_tf.viewing.card import CARD_FILE
 
 # What is read back gives images that differ by at most this from what was written, in [-1, 1].
 TOLERANCE = 1e-5

@@ -1,6 +1,5 @@
 """A trained generator, from a run's checkpoint or an exported model."""
 
-import os
 import zipfile
 from collections.abc import Callable, Sequence
 from typing import Optional
@@ -10,28 +9,19 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from sagan_tf import config, errors
+from sagan_tf import config
 from sagan_tf.data import class_names
 from sagan_tf.gan import discriminator, generator, noise, standing_statistics
-from sagan_tf.runs import directory, restore
-from sagan_tf.runtime import distribution, files, memory
-from sagan_tf.viewing import exported_sampling, folding
-from sagan_tf.viewing.card import CARD_FILE, Card, card_from_json
+from sagan_tf.runs import directory, exported, restore
+from sagan_tf.runs.card import CARD_FILE, Card
+from sagan_tf.runtime import distribution, memory
+from sagan_tf.viewing import folding
 
-KERAS_FILE = "generator.keras"
+# As `runs.exported` has them.
+KERAS_FILE = exported.KERAS_FILE
+is_exported = exported.is_exported
 _BATCH = 100  # images at a time
 _AS_TRAINED = config.Sampling()
-
-# What reading a file raises that is not an exported model.
-_READ_ERRORS = (
-    OSError,
-    KeyError,
-    ValueError,
-    TypeError,
-    zipfile.BadZipFile,
-    EOFError,
-    errors.UserError,
-)
 
 
 def to_uint8(images: tf.Tensor) -> tf.Tensor:
@@ -190,15 +180,6 @@ def open_model(
     return Trained(folding.fold(network), card, source=run_dir, batch_size=batch_size)
 
 
-def is_exported(path: str) -> bool:
-    """Whether a path is what `export.export` wrote, or the `.keras` file in it."""
-    return tf.io.gfile.exists(_keras_file(path))
-
-
-def _keras_file(path: str) -> str:
-    return path if path.endswith(".keras") else os.path.join(path, KERAS_FILE)
-
-
 def open_generator(
     run_dir: str,
     step: int = -1,
@@ -270,25 +251,11 @@ def _open_exported(
 ) -> Trained:
     _prepare_device()
 
-    # Read the model and the card in it.
-    file = _keras_file(path)
-    try:
-        with zipfile.ZipFile(file) as archive:
-            card = card_from_json(archive.read(CARD_FILE).decode())
-        network = keras.saving.load_model(file, compile=False)
-    except _READ_ERRORS as error:
-        raise errors.UserError(
-            f"--run={path}: expected a model that export wrote ({files.first_line(error)}); export "
-            "it again"
-        ) from error
-
     # Refuse what the model does not hold.
-    if step not in (-1, card.step):
-        raise errors.UserError(f"--step={step}: {path} holds only step {card.step}")
-    if use_ema and not card.use_ema:
-        raise errors.UserError(f"--use_ema: {path} was exported without --use_ema")
-    card = exported_sampling.fitting(card, sampling, path=path, note=note)
-    return Trained(network, card, source=path, batch_size=batch_size)
+    card = exported.fitting(
+        exported.read_card(path), step, use_ema=use_ema, sampling=sampling, path=path, note=note
+    )
+    return Trained(exported.load(path), card, source=path, batch_size=batch_size)
 
 
 def write_keras(network: Trained, path: str) -> None:

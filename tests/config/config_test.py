@@ -196,6 +196,24 @@ def test_protocols_set_flags_that_exist_and_belong_to_a_protocol():
         assert set(config.protocol(name)) <= set(config.PROTOCOL_FIELDS)
 
 
+def test_protocol_of_mmgeneration_is_what_its_metrics_do():
+    """mmgen/core/evaluation/metrics.py: ten splits, uint8, all training images."""
+    mmgen = {**config.protocol("mmgen"), "protocol": "mmgen"}
+    settings = config.EvalConfig(**mmgen)
+    assert (settings.is_splits, settings.quantization) == (10, "round")
+    assert (settings.real_sample_size, settings.real_split) == (0, "train")
+    assert (settings.eval_sample_size, settings.label_sampling) == (50_000, "uniform")
+    assert settings.departures(50_000) == {}
+
+
+def test_what_a_protocol_cannot_have_is_said_of_protocols_alone():
+    assert config.protocol_differences("reference") == ()
+    assert set(config.protocols.DIFFERENCES) <= set(config.PROTOCOLS)
+    said = " ".join(config.protocol_differences("mmgen"))
+    for word in ("Pillow (bicubic) to 299", "bias of the logits", "NVlabs' TorchScript"):
+        assert word in said
+
+
 def test_reference_protocol_is_the_default_and_departures_from_a_protocol_are_named():
     assert config.EvalConfig().protocol == "reference"
     assert config.EvalConfig().departures(50_000) == {}

@@ -25,6 +25,22 @@ def test_flags_ask_for_truncation_and_statistics(kind, needed):
     assert asked == config.Sampling(0.0, 9, seed=4)
 
 
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        config.Sampling(),
+        config.Sampling(0.7),
+        config.Sampling(0.7, 16),
+        config.Sampling(0.7, 9, seed=3),
+        config.Sampling(0.0, 16),
+        config.Sampling(0.0, 9, seed=4),
+    ],
+)
+def test_flags_of_a_sampling_ask_for_it(sampling):
+    assert config.EvalConfig(**sampling.flags).sampling == sampling
+    assert config.EvalConfig(**config.Sampling().flags) == config.EvalConfig()
+
+
 @pytest.mark.parametrize(("kind", "needed"), KINDS)
 @pytest.mark.parametrize(
     ("flags", "message"),

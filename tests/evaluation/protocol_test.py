@@ -31,6 +31,8 @@ def test_records_of_other_places_and_versions_compare_and_others_do_not():
         versions={"tensorflow": "2.22.0"},
         checkpoint_step=5,
         checkpoint_sha256="a",
+        exported={"model": "M"},
+        differs=["IS: ..."],
         real={**record()["real"], "source": "elsewhere"},
         classifier={**record()["classifier"], "handle": "b"},
     )

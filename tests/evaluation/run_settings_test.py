@@ -41,6 +41,30 @@ def test_run_says_where_its_data_are(tmp_path):
     assert "Without this flag, the one that the run was trained on." in field.metadata["help"]
 
 
+def test_exported_model_needs_a_flag_that_names_the_real_images(tmp_path):
+    (tmp_path / "M").mkdir()
+    (tmp_path / "M" / "generator.keras").write_bytes(b"")
+    model = str(tmp_path / "M")
+    line = f"--data_dir: expected the directory of the real images' records; {model} is an exported"
+    for settings in (
+        config.EvalConfig(run=model),
+        config.EvalConfig(checkpoint_dir=str(tmp_path), run_name="M"),
+        config.EvalConfig(run=model, real_split="validation"),
+    ):
+        with pytest.raises(errors.UserError, match=line):
+            run_settings.complete(settings, none_given)
+
+    # Each of these names them.
+    named = config.EvalConfig(run=model + "/", data_dir="other")
+    found = run_settings.complete(named, lambda name: name == "data_dir")
+    assert (found.run, found.data_dir) == (model, "other")
+    for settings in (
+        config.EvalConfig(run=model + "/generator.keras", real_stats="a.npz"),
+        config.EvalConfig(run=model, real_split="validation", validation_dir="v"),
+    ):
+        assert run_settings.complete(settings, none_given) == settings
+
+
 def test_directory_without_a_run_is_refused(tmp_path):
     with pytest.raises(errors.UserError, match="no run there"):
         run_settings.complete(config.EvalConfig(run=str(tmp_path)), none_given)

@@ -6,7 +6,15 @@ import pytest
 import tensorflow as tf
 
 from sagan_tf import config
-from sagan_tf.evaluation import comparison, console, evaluate, features, protocol, sources
+from sagan_tf.evaluation import (
+    comparison,
+    console,
+    evaluate,
+    features,
+    generators,
+    protocol,
+    sources,
+)
 from sagan_tf.gan import generator, noise, ops, standing_statistics
 from sagan_tf.runs import checkpoints
 from sagan_tf.runs import directory as runs_directory
@@ -18,9 +26,10 @@ SAMPLING = config.Sampling(0.7, 3, 4, seed=1)
 
 
 def open_source(eval_config):
+    network = generators.find(eval_config)
     return sources.GeneratedImages(
-        eval_config,
-        evaluate.read_model_config(eval_config),
+        network.config,
+        network,
         devices=comparison.make_devices(eval_config),
         stopwatch=features.Stopwatch(),
         console=console.Console(io.StringIO()),

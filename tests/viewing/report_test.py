@@ -14,11 +14,11 @@ from PIL import Image
 
 from sagan_tf import config, errors, model
 from sagan_tf.data import class_names
-from sagan_tf.runs import checkpoints
+from sagan_tf.runs import card, checkpoints
 from sagan_tf.runs import directory as runs_directory
 from sagan_tf.runtime import files
-from sagan_tf.viewing import card, report_pictures, trained
 from sagan_tf.viewing import report as viewing_report
+from sagan_tf.viewing import report_pictures, trained
 from tests.testing import TINY_MODEL
 
 MODEL = config.ModelConfig(

@@ -15,8 +15,8 @@ from sagan_tf import config, errors
 from sagan_tf.config import Sampling
 from sagan_tf.gan import generator, noise, standing_statistics
 from sagan_tf.images import pixels
-from sagan_tf.runs import checkpoints
-from sagan_tf.viewing import card, export, interpolate, sample, trained
+from sagan_tf.runs import card, checkpoints
+from sagan_tf.viewing import export, interpolate, sample, trained
 from tests.testing import PLAIN_MODEL
 
 # The run has two images in a tower.

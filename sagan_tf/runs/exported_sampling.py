@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 
 from sagan_tf import config, errors
-from sagan_tf.viewing.card import Card
+from sagan_tf.runs.card import Card
 
 
 def fitting(card: Card, asked: config.Sampling, *, path: str, note: Callable[[str], None]) -> Card:

@@ -2,7 +2,7 @@ import pytest
 
 from sagan_tf import config, errors
 from sagan_tf.data import class_names
-from sagan_tf.viewing import card, exported_sampling
+from sagan_tf.runs import card, exported_sampling
 from tests.testing import TINY_MODEL
 
 PLAIN = config.Sampling()
