@@ -41,6 +41,8 @@ def define(*kinds: type) -> None:
     for kind in kinds:
         for field in dataclasses.fields(kind):
             define_flag = _DEFINE[help_text.value_type(kind, field.name)]
+            if help_text.is_repeated(kind, field.name):
+                define_flag = flags.DEFINE_multi_string
             define_flag(field.name, field.default, field.metadata["help"])
 
 
@@ -72,6 +74,8 @@ def make(kind: type, known: Optional[Mapping[str, Any]] = None) -> Any:
     for field in dataclasses.fields(kind):
         if known and field.name in known and not given(field.name):
             values[field.name] = known[field.name]
+        elif help_text.is_repeated(kind, field.name):
+            values[field.name] = tuple(value(field.name))
         else:
             values[field.name] = value(field.name)
     return kind(**values)

@@ -30,6 +30,7 @@ from sagan_tf.config.fields import (
     run_directory,
 )
 from sagan_tf.config.help_text import Command
+from sagan_tf.config.imports import ImportConfig
 from sagan_tf.config.model import ATTENTION_OF_TYPE, IMAGE_SIZES, ModelConfig
 from sagan_tf.config.optimization_names import OPTIMIZATIONS, optimizations
 from sagan_tf.config.protocols import (
@@ -92,6 +93,7 @@ __all__ = [
     "EvalConfig",
     "ExportConfig",
     "GpuSuiteConfig",
+    "ImportConfig",
     "Interrupted",
     "ModelConfig",
     "PrepareConfig",

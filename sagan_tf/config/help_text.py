@@ -12,6 +12,7 @@ WIDTH = 80
 # The headings of flags, in the order in which a help text has them.
 GROUPS = (
     "Measurement",
+    "Import",
     "Conversion",
     "Run",
     "Model",
@@ -163,6 +164,11 @@ def value_type(kind: type, name: str) -> type:
     return types[0] if types else hint
 
 
+def is_repeated(kind: type, name: str) -> bool:
+    """Whether a field takes several values, a flag for each: a tuple."""
+    return typing.get_origin(typing.get_type_hints(kind)[name]) is tuple
+
+
 def _usage(field: dataclasses.Field, kind: type) -> str:
     """How a flag is written: `--name=N`."""
     if kind is bool:
@@ -198,7 +204,7 @@ def _default(field: dataclasses.Field) -> str:
 
 def _value(default: Any) -> str:
     """A default as it is written on a command line; empty where there is none."""
-    if default is None:
+    if default is None or default == ():
         return ""
     if isinstance(default, bool):
         return "on" if default else "off"

@@ -331,11 +331,12 @@ def sigmas(network: keras.layers.Layer) -> dict[str, float]:
 
     Names are the reference's scopes ("g_block1/snconv1").
     """
-    found = {}
-    for layer in network.spectral_norm_layers():
-        scope = layer.weight.path.split("/", 1)[1].rsplit("/", 1)[0]
-        found[scope] = layer.sigma()
-    return found
+    return {scope_of(layer): layer.sigma() for layer in network.spectral_norm_layers()}
+
+
+def scope_of(layer: SpectralNormLayer) -> str:
+    """The reference's scope of a layer of a network ("g_block1/snconv1")."""
+    return layer.weight.path.split("/", 1)[1].rsplit("/", 1)[0]
 
 
 def remaining_norms(network: keras.layers.Layer) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from typing import Optional
+from typing import Any, Optional
 
 from sagan_tf import config
 from sagan_tf.data import class_names
@@ -26,6 +26,8 @@ class Card:
       made_with: name of a library -> version.
       sampling: truncation of z, and the statistics of batch norm. (Cards of 0.2.0 and before say
         neither: z is not truncated, and statistics are moving ones.)
+      origin: of weights of another project: "project", "url", "licence", "files" and more; empty
+        where they were trained here.
     """
 
     model_config: config.ModelConfig
@@ -37,6 +39,7 @@ class Card:
     checkpoint_sha256: Optional[str] = None
     made_with: dict[str, str] = dataclasses.field(default_factory=dict)
     sampling: config.Sampling = dataclasses.field(default_factory=config.Sampling)
+    origin: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> str:
         """The card as text, with what a user of the weights has to know in words."""
@@ -62,6 +65,7 @@ def card_from_json(text: str) -> Card:
 
     # Make the parts that are objects of their own.
     content.setdefault("sampling", {})
+    content.setdefault("origin", {})
     values = {field.name: content[field.name] for field in dataclasses.fields(Card)}
     values["sampling"] = config.Sampling(**values["sampling"])
     values["model_config"] = config.ModelConfig(**values["model_config"])

@@ -1,10 +1,17 @@
-"""Conversion of a run from and to the reference's checkpoints."""
+"""Conversion of a run from and to the reference's checkpoints, and to weights for PyTorch."""
 
+import os
 from collections.abc import Callable
 
+import numpy as np
+import tensorflow as tf
+
 from sagan_tf import errors, model, reference_checkpoint
-from sagan_tf.config import DataConfig, ModelConfig, TrainConfig
+from sagan_tf.bridges import exports, torch_file
+from sagan_tf.config import ConvertConfig, DataConfig, ModelConfig, TrainConfig
+from sagan_tf.gan import discriminator, generator
 from sagan_tf.runs import checkpoints, directory, restore
+from sagan_tf.runtime import files
 
 # Options of the networks that change no weight's name or shape, and that the reference has not.
 _NOT_IN_THE_REFERENCE = ("relu_shortcut", "spectral_norm")
@@ -87,3 +94,95 @@ def _note_options(model_config: ModelConfig, note: Callable[[str], None]) -> Non
                 f"--{name}={value}: the reference has no such option, and computes other numbers "
                 "with these weights"
             )
+
+
+def export_state_dicts(
+    options: ConvertConfig, run_dir: str, *, note: Callable[[str], None] = lambda _: None
+) -> list[str]:
+    """Writes the networks of a run for PyTorch: G, its moving average if there is one, and D.
+
+    Args:
+      options: names, path and step.
+      run_dir: directory of the run.
+      note: told of damaged checkpoints that were skipped, and of where the other project computes
+        other numbers.
+    Returns:
+      A line for each file that was written.
+    Raises:
+      errors.UserError: there is no run, or no such checkpoint; the other project cannot have such
+        networks; or the output is in the way, or cannot be written.
+    """
+    # Refuse what cannot be written before the run is read.
+    model_config = restore.read_model_config(run_dir)
+    exports.require_fit(model_config, options.names)
+    _require_output(options)
+
+    # Read the run, and name its arrays.
+    step, networks = read_networks(run_dir, options.checkpoint_step, note=note)
+    contents = exports.contents(
+        options.path, networks, names=options.names, model_config=model_config, step=step
+    )
+    for line in exports.notes(model_config, options.names):
+        note(line)
+
+    # Write.
+    lines = []
+    for path, content in contents.items():
+        with files.writing(f"--path={options.path}"):
+            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+            torch_file.write(path, content)
+        lines.append(f"step {step}: {run_dir} -> {path}")
+    return lines
+
+
+def _require_output(options: ConvertConfig) -> None:
+    """Raises errors.UserError unless the output can be written."""
+    path = options.path
+    if options.names == "studiogan":
+        if os.path.exists(path) and (not os.path.isdir(path) or os.listdir(path)):
+            raise errors.UserError(f"--path={path}: expected a new or empty directory")
+        path = os.path.join(path, "G.pth")
+    files.require_writable_output("path", path)
+
+
+def read_networks(
+    run_dir: str, step: int = -1, *, note: Callable[[str], None] = lambda _: None
+) -> tuple[int, dict[str, dict[str, np.ndarray]]]:
+    """The weights of a checkpoint of a run.
+
+    Args:
+      run_dir: directory of the run.
+      step: of the checkpoint; -1: the newest that can be read.
+      note: told of damaged checkpoints that were skipped.
+    Returns:
+      The step, and float32 arrays by the reference's names without "model/", of "generator",
+      "averaged" (where the checkpoint has an average) and "discriminator".
+    Raises:
+      errors.UserError: there is no run, or no such checkpoint, or it is of another model.
+    """
+    # Make the networks.
+    model_config = restore.read_model_config(run_dir)
+    made = {
+        "generator": generator.Generator(model_config),
+        "averaged": generator.Generator(model_config),
+        "discriminator": discriminator.Discriminator(model_config),
+    }
+    state = {}
+    for name, network in made.items():
+        network.build()
+        prefix = model.AVERAGE if name == "averaged" else ""
+        state.update({prefix + weight.path: weight.value for weight in network.weights})
+
+    # Read them from one checkpoint.
+    saved = checkpoints.Checkpoints(run_dir, state, optional=model.OPTIONAL_STATE)
+    found = saved.restore(step, complete=False, note=note)
+    if found is None:
+        raise errors.UserError(f"{run_dir}: holds no checkpoint")
+    if saved.missing:
+        del made["averaged"]
+    return found, {name: _arrays(network) for name, network in made.items()}
+
+
+def _arrays(network: tf.Module) -> dict[str, np.ndarray]:
+    """The weights of a network by the reference's names."""
+    return {weight.path.split("/", 1)[1]: weight.numpy() for weight in network.weights}

@@ -19,7 +19,7 @@ HEADINGS = {
     "Data": ("make-emoji", "prepare-data", "check-data"),
     "Training and scores": ("train", "eval", "score-images", "make-classifier"),
     "A trained run": ("sample", "attention-maps", "report"),
-    "Other programs": ("export", "convert-checkpoint"),
+    "Other programs": ("export", "import-weights", "convert-checkpoint"),
     "Speed": ("benchmark",),
 }
 COMMANDS = tuple(name for names in HEADINGS.values() for name in names)

@@ -56,7 +56,7 @@ def export(config: ExportConfig, stream: Optional[TextIO] = None) -> str:
         raise errors.UserError(f"--run={config.run}: it is an exported model; expected a run")
     run_dir = directory.find_run(config.run)
     with files.writing(f"--out={out}"):
-        _require_free(out)
+        require_free(out)
         os.makedirs(os.path.dirname(out) or ".", exist_ok=True)
 
     # Load the generator and fold it.
@@ -66,16 +66,28 @@ def export(config: ExportConfig, stream: Optional[TextIO] = None) -> str:
     network = trained.Trained(folding.fold(original), card, source=run_dir)
     folding_difference = check_folding(network, original)
 
-    # Write the model, and read it back before it takes its name.
-    with files.writing(f"--out={out}"), files.replaced(out) as written:
-        os.mkdir(written)
-        _write(network, written)
-        difference, seconds = check_export(network, written)
-
-    # Say what has been written.
+    # Write the model, and say what has been written.
+    difference, seconds = write(network, out)
     difference = max(difference, folding_difference)
     _report(network, out, difference=difference, seconds=seconds, say=say)
     return out
+
+
+def write(network: trained.Trained, out: str) -> tuple[float, float]:
+    """Writes a model, and reads it back before it takes its name.
+
+    Args:
+      network: the model.
+      out: a new or empty directory.
+    Returns:
+      As `check_export`.
+    Raises:
+      errors.UserError: the directory cannot be written.
+    """
+    with files.writing(f"--out={out}"), files.replaced(out) as written:
+        os.mkdir(written)
+        _write(network, written)
+        return check_export(network, written)
 
 
 def _report(
@@ -107,7 +119,8 @@ def _report(
     )
 
 
-def _require_free(out: str) -> None:
+def require_free(out: str) -> None:
+    """Raises errors.UserError unless a directory is new or empty."""
     if os.path.exists(out) and (not os.path.isdir(out) or os.listdir(out)):
         raise errors.UserError(f"--out={out}: expected a new or empty directory")
 

@@ -7,6 +7,7 @@ and loads without this project's code.
 `generator.Generator` defines the topology; another factory makes the layers.
 """
 
+from collections.abc import Mapping
 from typing import Optional
 
 import keras
@@ -22,10 +23,15 @@ _SCALE = "_scale"
 _SHIFT = "_shift"
 
 
-def fold(generator: Generator) -> keras.Model:
+def fold(generator: Generator, sigmas: Optional[Mapping[str, float]] = None) -> keras.Model:
     """A folded copy of a generator as it stands, in float32.
 
     u is left as it stands, so this is what the generator computes with moving statistics.
+
+    Args:
+      generator: the generator.
+      sigmas: what to divide each weight by, by the names of `ops.sigmas`; None: what it is
+        divided by as u stands.
 
     Returns:
       A functional model of (z float32 [n, z_dim], labels int32 [n]) to float32 images
@@ -38,11 +44,14 @@ def fold(generator: Generator) -> keras.Model:
     folded = keras.Model([z, labels], plain.call(z, labels), name="generator")
 
     # Fold the weights into them.
-    for layer, live in zip(_layers(plain), _layers(generator)):
+    for layer, live in zip(plain.spectral_norm_layers(), generator.spectral_norm_layers()):
+        layer.take(live, _normalized_weight(live, sigmas))
+    for layer, live in zip(plain.batch_norm_layers(), generator.batch_norm_layers()):
         layer.take(live)
     if generator.non_local is not None:
         ratio = generator.non_local.sigma_ratio.numpy()
-        plain.non_local.attn.take(generator.non_local.attn, factor=ratio)
+        live = generator.non_local.attn
+        plain.non_local.attn.take(live, ratio * _normalized_weight(live, sigmas))
     folded.trainable = False
     return folded
 
@@ -88,9 +97,14 @@ def _mix(shares: np.ndarray, table: np.ndarray) -> np.ndarray:
     return mixed.astype(np.float32)
 
 
-def _layers(generator: Generator) -> list:
-    """All layers with weights, in an order that does not depend on the factory."""
-    return [*generator.spectral_norm_layers(), *generator.batch_norm_layers()]
+def _normalized_weight(
+    live: ops.SpectralNormLayer, sigmas: Optional[Mapping[str, float]]
+) -> np.ndarray:
+    """A weight over its sigma, float32: over the one that is given, or as u stands."""
+    if sigmas is None:
+        return live.normalized_weight().numpy().astype(np.float32)
+    weight = live.weight.numpy().astype(np.float64)
+    return (weight / sigmas[ops.scope_of(live)]).astype(np.float32)
 
 
 class _PlainLayer:
@@ -129,9 +143,9 @@ class _Conv(_PlainLayer):
         # A 1x1 convolution commutes with the upsampling, and costs a quarter before it.
         return double(self.conv(x)) if self.kernel_size == 1 else self.conv(double(x))
 
-    def take(self, live: ops.SNConv2D, factor: Optional[np.ndarray] = None) -> None:
-        """Takes over the normalised weight, times `factor` if there is one."""
-        _set_normalized(self.conv, live, factor)
+    def take(self, live: ops.SNConv2D, kernel: np.ndarray) -> None:
+        """Takes over a kernel, and the bias of `live`."""
+        _set_weights(self.conv, live, kernel)
 
 
 class _Dense(_PlainLayer):
@@ -143,9 +157,9 @@ class _Dense(_PlainLayer):
     def __call__(self, x, **_):
         return self.dense(x)
 
-    def take(self, live: ops.SNDense) -> None:
-        """Takes over the normalised weight."""
-        _set_normalized(self.dense, live)
+    def take(self, live: ops.SNDense, kernel: np.ndarray) -> None:
+        """Takes over a matrix, and the bias of `live`."""
+        _set_weights(self.dense, live, kernel)
 
 
 class _ConditionalBatchNorm(_PlainLayer):
@@ -263,10 +277,9 @@ def _places(x):
     return keras.layers.Reshape((height * width, channels))(x)
 
 
-def _set_normalized(layer, live, factor: Optional[np.ndarray] = None) -> None:
-    """Gives a layer the normalised weight of another, times `factor`, and its bias."""
-    kernel = live.normalized_weight().numpy().astype(np.float32)
-    weights = [kernel if factor is None else factor * kernel]
+def _set_weights(layer, live: ops.SpectralNormLayer, kernel: np.ndarray) -> None:
+    """Gives a layer a kernel, and the bias of another layer."""
+    weights = [kernel]
     if live.use_bias:
         weights.append(live.bias.numpy())
     layer.set_weights(weights)

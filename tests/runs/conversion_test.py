@@ -6,8 +6,20 @@ import pytest
 import tensorflow as tf
 
 from sagan_tf import config, errors, model, reference_checkpoint
-from sagan_tf.runs import conversion, directory
-from tests.testing import PLAIN_MODEL, TINY_MODEL
+from sagan_tf.bridges import imports
+from sagan_tf.runs import checkpoints, conversion, directory, imported_run, restore
+from sagan_tf.viewing import folding
+from tests.testing import PLAIN_MODEL, TINY_MODEL, make_run
+
+# The smallest that has the channels of other projects' networks.
+LARGE_MODEL = config.ModelConfig(
+    generator_type="test_64",
+    discriminator_type="test_64",
+    z_dim=4,
+    gf_dim=8,
+    df_dim=8,
+    number_classes=3,
+)
 
 
 def fill(gan):
@@ -84,3 +96,98 @@ def test_options_that_the_reference_has_not_are_a_line_each(tmp_path, monkeypatc
     assert notes == expected
     conversion.export_run("b.ckpt", train, note=notes.append)
     assert notes == 2 * expected
+
+
+def to_torch(path, names="mmgen", **options):
+    """Settings of --to=torch-state-dict."""
+    return config.ConvertConfig(to="torch-state-dict", path=str(path), names=names, **options)
+
+
+@pytest.fixture(scope="module", name="large_run")
+def fixture_large_run(tmp_path_factory):
+    """A run at 128 px in which no number is at its initial value."""
+    run_dir = make_run(tmp_path_factory.mktemp("large"), LARGE_MODEL)
+    gan = model.SAGAN(LARGE_MODEL, config.TrainConfig(ema_decay=0.9))
+    saved = checkpoints.Checkpoints(run_dir, gan.state())
+    saved.restore()
+    rng = np.random.default_rng(1)
+    for network in (gan.generator, gan.averaged, gan.discriminator):
+        for weight in network.weights:
+            factors = rng.uniform(0.9, 1.1, weight.shape)
+            weight.assign(weight * factors)
+            if weight.path.endswith(("/bias", "/biases")):
+                weight.assign(0.01 * rng.normal(size=weight.shape))
+    for network in (gan.generator, gan.averaged):
+        network.bn.gamma.assign(network.bn.gamma / 50)  # No colour is -1 or 1.
+    saved.save(5)
+    return run_dir
+
+
+def arrays_of(run_dir):
+    """Every variable of the newest checkpoint that is no optimizer's, by name."""
+    _, networks = conversion.read_networks(run_dir)
+    return {
+        (network, name): values
+        for network, arrays in networks.items()
+        for name, values in arrays.items()
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("names", ["mmgen", "studiogan"])
+def test_run_comes_back_from_a_state_dict(large_run, tmp_path, names):
+    lines = conversion.export_state_dicts(to_torch(tmp_path / "out", names), large_run)
+    files = tuple(line.rpartition(" -> ")[2] for line in lines)
+    assert len(files) == {"mmgen": 1, "studiogan": 3}[names]
+    assert lines[0] == f"step 5: {large_run} -> {files[0]}"
+
+    # A run, to the last bit.
+    imported = imports.read(config.ImportConfig(source=names, path=files, out="out"))
+    back = str(tmp_path / "back")
+    imported_run.write(imported, back, source=names, step=imported.step)
+    expected = arrays_of(large_run)
+    found = arrays_of(back)
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values, err_msg=str(name))
+
+    # What an exported model is made of gives the images of the run.
+    average = restore.open_generator(large_run, use_ema=True).network
+    sigmas = imported.sampled(live=False).sigmas
+    z = np.float32(np.random.default_rng(2).normal(size=(2, 4)))
+    labels = np.array([0, 2])
+    expected = folding.fold(average)([z, labels]).numpy()
+    found = folding.fold(average, sigmas)([z, labels]).numpy()
+    assert expected.std() > 0.01
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_state_dict_of_a_run_without_an_average_has_none(tmp_path):
+    run_dir = make_run(tmp_path, LARGE_MODEL, average=False)
+    _, networks = conversion.read_networks(run_dir)
+    assert list(networks) == ["generator", "discriminator"]
+
+
+def test_state_dict_is_refused_before_the_run_is_read(tiny_run, tmp_path):
+    with pytest.raises(errors.UserError, match="^--names=mmgen: this run makes images of 32 px"):
+        conversion.export_state_dicts(to_torch(tmp_path / "a.pth"), tiny_run)
+    with pytest.raises(errors.UserError, match="no run there"):
+        conversion.export_state_dicts(to_torch(tmp_path / "a.pth"), str(tmp_path))
+
+
+def test_state_dicts_of_studiogan_need_an_empty_directory(tmp_path):
+    run_dir = str(tmp_path / "run")
+    directory.write_config(run_dir, model=LARGE_MODEL)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text("")
+    with pytest.raises(errors.UserError, match="full: expected a new or empty directory$"):
+        conversion.export_state_dicts(to_torch(tmp_path / "full", "studiogan"), run_dir)
+    with pytest.raises(errors.UserError, match="run: holds no checkpoint$"):
+        conversion.export_state_dicts(to_torch(tmp_path / "new", "studiogan"), run_dir)
+
+
+def test_direction_import_has_no_state_dict():
+    assert to_torch("a").to_torch
+    with pytest.raises(errors.UserError, match="^--direction=import: expected export with --to="):
+        to_torch("a", direction="import")

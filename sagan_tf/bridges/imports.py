@@ -1,0 +1,277 @@
+"""Networks of other projects, read from their files into our names."""
+
+import dataclasses
+import glob
+import hashlib
+import os
+import re
+import types
+from collections.abc import Mapping
+from typing import Optional
+
+import numpy as np
+
+from sagan_tf import errors
+from sagan_tf.bridges import mapping, mmgen, spectral, studiogan, tfgan, torch_layers
+from sagan_tf.bridges.mapping import Network, Norm, Shapes, Table, Tensors
+from sagan_tf.bridges.structure import Opened, Traits, settings
+from sagan_tf.config import ImportConfig, ModelConfig
+from sagan_tf.gan import discriminator, generator
+
+_PROJECTS = {"mmgen": mmgen, "studiogan": studiogan, "tfgan": tfgan}
+# How each stores the vectors of the power iteration.
+_VECTORS = {"mmgen": torch_layers, "studiogan": torch_layers, "tfgan": tfgan}
+_HASH_IN_NAME = re.compile(r"-([0-9a-f]{8})\.pth$")
+# Relative difference of sigmas that float32 may make.
+_SAME_SIGMA = 1e-6
+_NETWORKS = {
+    "generator": generator.Generator,
+    "averaged": generator.Generator,
+    "discriminator": discriminator.Discriminator,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Imported:
+    """What the files of another project hold.
+
+    Attributes:
+      model_config: settings of our networks that hold the weights.
+      networks: "generator", and "averaged" and "discriminator" where they are there.
+      traits: what shapes do not show.
+      normalized: whether the generator is spectrally normalised there.
+      step: iterations that they were trained; None where no file says so.
+      files: SHA-256 of each file, by path.
+    """
+
+    model_config: ModelConfig
+    networks: dict[str, Network]
+    traits: Traits
+    normalized: bool
+    step: Optional[int]
+    files: dict[str, str]
+
+    def sampled(self, *, live: bool) -> Network:
+        """The generator that makes images: the average where there is one, unless `live`."""
+        if live:
+            return self.networks["generator"]
+        return self.networks.get("averaged", self.networks["generator"])
+
+
+def read(options: ImportConfig) -> Imported:
+    """Reads the files that `options.path` names.
+
+    Raises:
+      errors.UserError: a file cannot be read, is of another project or structure, or its name
+        contradicts its content. All missing, unexpected and misshapen arrays are named.
+    """
+    # Read the files.
+    project = _PROJECTS[options.source]
+    digests = {file: _checked_digest(file) for path in options.path for file in _files(path)}
+    opened = project.opened(options.path)
+    traits = _with_options(opened.traits, options)
+
+    # See what the networks are, and how their arrays become ours.
+    where = ", ".join(options.path)
+    model_config, tables = _described(project, opened, traits=traits, where=where)
+    shapes = {network: _our_shapes(network, model_config) for network in opened.networks}
+    vectors = _VECTORS[options.source]
+    _refuse_faults(tables, opened, shapes=shapes, vectors=vectors, where=where)
+
+    # Take them over.
+    networks = {}
+    for network, tensors in opened.networks.items():
+        networks[network] = _converted(
+            tables[network],
+            tensors,
+            vectors=vectors,
+            settled=options.sigma == "settled",
+            shapes=shapes[network],
+            fits_u=options.source == "tfgan" or network == "averaged",
+            at_most_one=model_config.norms_at_most_one,
+        )
+    return Imported(
+        model_config=model_config,
+        networks=networks,
+        traits=traits,
+        normalized=any(norm.scope == "g_snh0" for norm in tables["generator"].norms),
+        step=opened.step,
+        files=digests,
+    )
+
+
+def _with_options(traits: Traits, options: ImportConfig) -> Traits:
+    """What is known of the networks, and what the flags say instead."""
+    changes = {}
+    if options.epsilon:
+        changes["epsilon"] = options.epsilon
+    if options.channel_order != "auto":
+        changes["bgr"] = options.channel_order == "bgr"
+    if options.shortcut != "auto":
+        changes["relu_shortcut"] = options.shortcut == "relu"
+    return dataclasses.replace(traits, **changes)
+
+
+def _described(
+    project: types.ModuleType, opened: Opened, *, traits: Traits, where: str
+) -> tuple[ModelConfig, dict[str, Table]]:
+    """The settings that the networks fit, and the table of each."""
+    # The generator.
+    names = _shapes(opened.networks["generator"])
+    blocks = project.generator_blocks(names)
+    dimensions = project.generator_dimensions(names, source=where)
+    dimensions["df_dim"] = dimensions["gf_dim"]
+
+    # The discriminator.
+    critic_blocks = None
+    critic = opened.networks.get("discriminator")
+    if critic is not None:
+        critic_names = _shapes(critic)
+        critic_blocks = project.discriminator_blocks(critic_names)
+        dimensions["df_dim"] = project.discriminator_width(critic_names, source=where)
+
+    # Settings.
+    model_config = settings(
+        blocks,
+        critic_blocks,
+        source=where,
+        relu_shortcut=traits.relu_shortcut,
+        spectral_norm=traits.spectral_norm,
+        **dimensions,
+    )
+
+    # Tables.
+    tables = {"generator": project.generator_table(names, blocks, traits=traits)}
+    tables["averaged"] = tables["generator"]
+    if critic is not None:
+        tables["discriminator"] = project.discriminator_table(
+            critic_names, critic_blocks, traits=traits
+        )
+    return model_config, tables
+
+
+def _refuse_faults(
+    tables: Mapping[str, Table],
+    opened: Opened,
+    *,
+    shapes: Mapping[str, dict[str, tuple]],
+    vectors: types.ModuleType,
+    where: str,
+) -> None:
+    """Raises errors.UserError with all that is missing, unexpected or misshapen."""
+    found = []
+    for network, tensors in opened.networks.items():
+        table = tables[network]
+        expected = mapping.shapes_in_theirs(table, shapes[network])
+        expected.update(vectors.vector_shapes(table, expected))
+        faults = mapping.faults(expected, tensors, ignored=torch_layers.IGNORED)
+        found += [f"{network}: {fault}" for fault in faults]
+    if found:
+        raise errors.UserError(
+            f"--path={where}: {len(found)} of its arrays are not those of such networks: "
+            + "; ".join(found)
+        )
+
+
+def _converted(
+    table: Table,
+    tensors: Tensors,
+    *,
+    vectors: types.ModuleType,
+    settled: bool,
+    shapes: Shapes,
+    fits_u: bool,
+    at_most_one: bool,
+) -> Network:
+    """A network in our names.
+
+    Args:
+      table: of the network.
+      tensors: theirs.
+      vectors: how the project stores the vectors of the power iteration.
+      settled: whether sigma is the largest singular value rather than what the vectors give.
+      shapes: of our arrays.
+      fits_u: whether our u is to give the same sigma; otherwise it is their u. Their u stays where
+        it gives that sigma already, as in files that this project has written.
+      at_most_one: whether our layers divide by max(1, sigma).
+    """
+
+    def sigma_of(norm: Norm) -> float:
+        if settled:
+            return spectral.largest_singular_value(vectors.matrix(tensors, norm))
+        return vectors.stored_sigma(tensors, norm)
+
+    # Arrays, and what the tables of classes are divided by.
+    arrays = mapping.to_ours(table, tensors, sigma=sigma_of)
+
+    # What the weights of our layers are divided by, and u.
+    parts = {part.theirs: part for part in table.parts}
+    sigmas = {}
+    for norm in table.norms:
+        if norm.scope is None:
+            continue
+        sigma = sigma_of(norm)
+        sigmas[norm.scope] = max(1.0, sigma) if norm.at_most_one else sigma
+        if fits_u:
+            matrix = vectors.matrix(tensors, norm)
+            u = vectors.right_vector(tensors, norm)
+            part = parts.get(norm.u)
+            ours = spectral.divisor_of_ours(matrix, u, scope=norm.scope, at_most_one=at_most_one)
+            if part is not None and abs(ours - sigma) <= _SAME_SIGMA * sigma:
+                continue
+            u = spectral.u_with_sigma(matrix, u, sigma)
+            u = u[None] if part is None else part.transform.to_ours(u)
+            arrays[f"{norm.scope}/u"] = np.float32(u)
+
+    # Layers that are not normalised there.
+    for name, shape in shapes.items():
+        if name not in arrays:
+            arrays[name] = np.full(shape, shape[-1] ** -0.5, np.float32)
+            sigmas[name.rsplit("/", 1)[0]] = 1.0
+    return Network(arrays, sigmas)
+
+
+def _shapes(tensors: Tensors) -> dict[str, tuple]:
+    return {name: np.shape(tensor) for name, tensor in tensors.items()}
+
+
+def _our_shapes(network: str, model_config: ModelConfig) -> dict[str, tuple]:
+    """The shapes of our arrays."""
+    ours = _NETWORKS[network](model_config)
+    ours.build()
+    return {weight.path.split("/", 1)[1]: tuple(weight.shape) for weight in ours.weights}
+
+
+def _files(path: str) -> list[str]:
+    """A file, or the files of a TensorFlow checkpoint.
+
+    Raises:
+      errors.UserError: there are none.
+    """
+    if os.path.isfile(path) and not path.endswith(".index"):
+        return [path]
+    prefix = tfgan.prefix_of(path)
+    found = sorted(glob.glob(glob.escape(prefix) + ".index"))
+    found += sorted(glob.glob(glob.escape(prefix) + ".data-*"))
+    if not found:
+        raise errors.UserError(f"--path={path}: there is no such file")
+    return found
+
+
+def _checked_digest(file: str) -> str:
+    """SHA-256 of a file, which the name's eight digits must agree with, if it has them."""
+    # Digest it.
+    try:
+        with open(file, "rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise errors.UserError(f"--path={file}: cannot be read ({error.strerror})") from error
+
+    # Compare.
+    named = _HASH_IN_NAME.search(file)
+    if named and not digest.startswith(named[1]):
+        raise errors.UserError(
+            f"--path={file}: its SHA-256 begins with {digest[:8]}, its name says {named[1]}; "
+            "download it again"
+        )
+    return digest

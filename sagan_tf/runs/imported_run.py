@@ -1,0 +1,73 @@
+"""A run to train on, made from the networks of another project."""
+
+import dataclasses
+import os
+from typing import Any
+
+from sagan_tf import errors, model, reference_checkpoint
+from sagan_tf.bridges import published
+from sagan_tf.bridges.imports import Imported
+from sagan_tf.config import DataConfig, ModelConfig, TrainConfig
+from sagan_tf.runs import checkpoints, directory
+
+
+def write(imported: Imported, out: str, *, source: str, step: int) -> list[str]:
+    """Writes a run: both networks, the moving average if there is one, and u.
+
+    Adam's moments are 0, because no file has them.
+
+    Args:
+      imported: the networks.
+      out: directory of the run, new or empty.
+      source: the project, as of `config.ImportConfig`.
+      step: of the run.
+    Returns:
+      The flags that training goes on with.
+    Raises:
+      errors.UserError: the networks cannot be trained here, or the directory cannot be written.
+    """
+    # Refuse what cannot be trained.
+    if "discriminator" not in imported.networks:
+        raise errors.UserError("--to=run: the files hold no discriminator; give its file too")
+    if not imported.normalized:
+        raise errors.UserError(
+            "--to=run: the generator is not spectrally normalised, which training needs; "
+            "--to=model takes it"
+        )
+
+    # Settings.
+    has_average = "averaged" in imported.networks
+    model_config = dataclasses.replace(imported.model_config, **published.DECAYS[source])
+    training = dict(published.TRAINING[source])
+    if not has_average:
+        training.pop("ema_decay", None)
+    folder, name = os.path.split(os.path.abspath(out))
+    train_config = TrainConfig(checkpoint_dir=folder, run_name=name, **training)
+
+    # Set the networks.
+    gan = model.SAGAN(model_config, train_config)
+    arrays = {}
+    for network in ("generator", "discriminator"):
+        for path, values in imported.networks[network].arrays.items():
+            arrays[f"model/{path}"] = values
+    reference_checkpoint.assign(gan, arrays)
+    if has_average:
+        for weight in gan.averaged.weights:
+            weight.assign(imported.networks["averaged"].arrays[weight.path.split("/", 1)[1]])
+    gan.step.assign(step)
+
+    # Write the run.
+    directory.write_config(out, model=model_config, data=DataConfig(), train=train_config)
+    checkpoints.Checkpoints(out, gan.state(), keep=train_config.keep_checkpoints).save(step)
+    return _flags(model_config, train_config)
+
+
+def _flags(model_config: ModelConfig, train_config: TrainConfig) -> list[str]:
+    """The flags whose values are not the defaults."""
+    found = []
+    for config in (train_config, model_config):
+        usual: dict[str, Any] = dataclasses.asdict(type(config)())
+        for name, value in dataclasses.asdict(config).items():
+            if value != usual[name]:
+                found.append(f"--{name}" if value is True else f"--{name}={value}")
+    return found
