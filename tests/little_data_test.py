@@ -23,7 +23,7 @@ def fixture_programs(monkeypatch):
 
 def row_of(**changes):
     values = {"fid": 1.0, "recall": 0.5, "coverage": 0.25, "nearest": 0.9, "copies": 0.012}
-    numbers = {"share": 1.0, "seed": 0, "steps": 2600, "images": 1797}
+    numbers = {"share": 1.0, "seed": 0, "steps": 2600, "settings": "a1", "images": 1797}
     given = {key: value for key, value in changes.items() if key not in values}
     values |= {key: value for key, value in changes.items() if key in values}
     return {"recipe": "digits", "augmentation": "none", **numbers, **given, "values": values}
@@ -39,12 +39,40 @@ def test_table_has_mean_least_and_largest(programs, tmp_path, capsys, monkeypatc
     monkeypatch.setattr("sys.argv", ["table.py", str(path)])
     programs("table").main()
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "digits, 2,600 steps:"
+    assert lines[0] == "digits, 2,600 steps, flagfile a1:"
     assert lines[-2].split(" | ")[:5] == ["| 90", "ada", "1", "5.00", "0.50"]
     assert lines[-1] == (
         "| 1,797 | none | 3 | 5.67 (2.00 to 9.00) | 0.50 (0.50 to 0.50) | 0.25 (0.25 to 0.25) | "
         "0.90 (0.90 to 0.90) | 1.2 (1.2 to 1.2) |"
     )
+
+
+def test_results_of_another_flagfile_do_not_count(programs, tmp_path):
+    """Nor do those of before, which do not say theirs; each flagfile has a table of its own."""
+    run = programs("run")
+    old = row_of(seed=0, steps=20)
+    del old["settings"]
+    rows = [old, row_of(seed=0, steps=20, settings="other"), row_of(seed=1, steps=20)]
+    path = tmp_path / "results.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    runs = [run.Run("digits", 1.0, "none", seed, 20, "a1") for seed in range(2)]
+    played = Played(run.Failed)
+    assert run.measure_all(runs, tmp_path, jobs=1, finish=played) == []
+    assert {name for name, _ in played.commands} == {"digits-100-none-20-a1-0"}
+    lines = programs("table").tables(list(programs("results").read(path).values()))
+    headings = [line for line in lines if line.startswith("digits")]
+    assert headings == [
+        f"digits, 20 steps, flagfile {name}:" for name in ("not known", "other", "a1")
+    ]
+
+
+def test_digest_is_that_of_the_settings_alone(programs):
+    """The first digits of SHA-256, by sha256sum, of the flags in order with a line feed between."""
+    digest = programs("results").digest
+    assert digest(["--b=1", "--a"]) == digest(["# a comment", " --a ", "", "--b=1"])
+    assert digest(["--a", "--b=1"]) == "88f02fc9"
+    assert digest(["--a", "--b=2"]) != "88f02fc9"
+    assert programs("run").settings_of("digits") != programs("run").settings_of("emoji")
 
 
 class Played:
@@ -82,12 +110,12 @@ class Played:
 
 def test_finished_runs_are_left_out(programs, tmp_path):
     run = programs("run")
-    runs = [run.Run("digits", 1.0, "none", seed, 20) for seed in range(3)]
+    runs = [run.Run("digits", 1.0, "none", seed, 20, "a1") for seed in range(3)]
 
     # One of three fails; the others have their results.
     first = Played(run.Failed, broken=runs[1].name)
     failures = run.measure_all(runs, tmp_path, jobs=1, finish=first)
-    assert failures == ["digits-100-none-20-1: broken"]
+    assert failures == ["digits-100-none-20-a1-1: broken"]
     assert len(first.commands) == 3 + 1 + 3
 
     # The next start makes that one alone.
@@ -103,7 +131,7 @@ def test_finished_runs_are_left_out(programs, tmp_path):
 
 def test_commands_name_files_that_are_there(programs, tmp_path):
     run = programs("run")
-    ada = run.Run("digits", 0.05, "ada", 1, 2600)
+    ada = run.Run("digits", 0.05, "ada", 1, 2600, "a1")
     train, evaluate, nearest = run.commands(ada, tmp_path)
 
     # 2,600 steps of 16 images are 41.6 thousand; a quarter of them is 10.4.
@@ -177,3 +205,29 @@ def test_bad_input_is_one_line(programs, tmp_path, monkeypatch, capsys, name, fl
     assert error.startswith("error: ")
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_costs_are_medians_of_processor_time_in_turns(programs, monkeypatch):
+    """Two workloads of two steps a measurement take 1 and 1.5 s of a clock; one round is slow."""
+    costs = programs("costs")
+    clock = [0.0]
+    order = []
+
+    class Steps:
+        iterations = 2
+
+        def __init__(self, name, taken):
+            self.name, self.taken = name, iter(taken)
+
+        def seconds(self):
+            order.append(self.name)
+            clock[0] += next(self.taken)
+
+    monkeypatch.setattr(costs.time, "process_time", lambda: clock[0])
+    found = costs.measure([Steps("a", (1, 8, 1)), Steps("b", (1.5, 12, 1.5))], 3)
+    assert order == ["a", "b"] * 3
+    assert found == [[0.5, 4, 0.5], [0.75, 6, 0.75]]
+    assert costs.lines_of(["a", "b"], found) == [
+        "a: 500.0 ms, ratio 1.000",
+        "b: 750.0 ms, ratio 1.500",
+    ]

@@ -1,17 +1,19 @@
 """What the programs of this folder share: the file of results, and one-line errors.
 
 The file has one JSON line for each run: what decides it (`recipe`, `share`, `augmentation`, `seed`,
-`steps`), the number of its training images (`images`), and its `values`. It needs nothing but
-Python.
+`steps`, `settings`), the number of its training images (`images`), and its `values`. `settings` is
+a digest of the recipe's flagfile: results of another flagfile are other results. It needs nothing
+but Python.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import sys
 
 # What decides a run.
-KEY = ("recipe", "share", "augmentation", "seed", "steps")
+KEY = ("recipe", "share", "augmentation", "seed", "steps", "settings")
 
 
 class Parser(argparse.ArgumentParser):
@@ -35,6 +37,16 @@ def share(text):
     return value
 
 
+def digest(lines):
+    """Eight hexadecimal digits of the settings in the lines of a flagfile.
+
+    Comments, empty lines and the order of flags do not count.
+    """
+    stripped = (line.strip() for line in lines)
+    settings = sorted(line for line in stripped if line and not line.startswith("#"))
+    return hashlib.sha256("\n".join(settings).encode()).hexdigest()[:8]
+
+
 def read(path):
     """The lines of a file of results, by what decides a run; of two lines the later one.
 
@@ -50,7 +62,7 @@ def read(path):
     with open(path, encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             try:
-                row = json.loads(line)
+                row = {"settings": "", **json.loads(line)}  # Old lines do not say it.
                 found[tuple(row[name] for name in KEY)] = row
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(

@@ -9,7 +9,8 @@ against all real images, and distances to the images that it was trained on. Wha
 into OUT/NAME.log. Its result is one line of OUT/results.jsonl.
 
 Stopped, the same command goes on where it was: a run with a line there is not made again, and
-training continues from its last checkpoint.
+training continues from its last checkpoint. Where the recipe's flagfile has other settings by then,
+its runs are made anew.
 """
 
 import argparse
@@ -85,6 +86,7 @@ class Run:
     augmentation: str
     seed: int
     steps: int
+    settings: str
 
     @property
     def key(self):
@@ -92,12 +94,19 @@ class Run:
 
     @property
     def name(self):
-        """The name of its directory, as digits-5-ada-5000-0."""
-        return f"{self.recipe}-{100 * self.share:g}-{self.augmentation}-{self.steps}-{self.seed}"
+        """The name of its directory, as digits-5-ada-5000-1f2e3d4c-0."""
+        what = f"{self.recipe}-{100 * self.share:g}-{self.augmentation}"
+        return f"{what}-{self.steps}-{self.settings}-{self.seed}"
 
 
 class Failed(Exception):
     """A command has ended with an error."""
+
+
+def settings_of(recipe):
+    """The digest of a recipe's flagfile."""
+    text = (ROOT / RECIPES[recipe].flagfile).read_text(encoding="utf-8")
+    return results.digest(text.splitlines())
 
 
 def data_of(recipe, share, out):
@@ -310,8 +319,10 @@ def runs_of(args):
     shares = args.shares or recipe.shares
     steps = args.max_steps or recipe.steps
 
+    settings = settings_of(args.recipe)
+
     return [
-        Run(args.recipe, share, augmentation, seed, steps)
+        Run(args.recipe, share, augmentation, seed, steps, settings)
         for seed in range(args.seeds)
         for share in shares
         for augmentation in args.augmentations

@@ -36,15 +36,15 @@ def grouped(rows, names):
 
 
 def tables(rows):
-    """A Markdown table for each recipe and number of steps, as lines of text.
+    """A Markdown table for each recipe, number of steps and flagfile, as lines of text.
 
     Args:
       rows: of the file of results, in any order.
     """
     lines = []
-    for (recipe, steps), own in grouped(rows, ("recipe", "steps")).items():
+    for (recipe, steps, settings), own in grouped(rows, ("recipe", "steps", "settings")).items():
         # Say what it is a table of.
-        lines += ["", f"{recipe}, {steps:,} steps:", ""]
+        lines += ["", f"{recipe}, {steps:,} steps, flagfile {settings or 'not known'}:", ""]
         headings = ["images", "augmentation", "seeds", *(heading for heading, *_ in COLUMNS)]
         lines += [line_of(headings), line_of(["---"] * len(headings))]
 

@@ -1,4 +1,4 @@
-"""Names of the augmentations' policies, and the parser of --augment_policy."""
+"""Names of the augmentations' policies, the parser of --augment_policy, and ADA's defaults."""
 
 from sagan_tf.config import fields
 
@@ -39,6 +39,8 @@ GROUPS = {
     },
 }
 ALL = "all"
+# The settings of ADA, which nothing else takes -> what they are where no flag is given.
+ADA_DEFAULTS = {"ada_target": 0.6, "ada_kimg": 500.0, "ada_start": 0.0}
 
 
 def policies(method: str, text: str) -> tuple[str, ...]:

@@ -224,29 +224,30 @@ class TrainConfig:
     )
     augment_policy: str = fields.option(
         augmentation_names.ALL,
-        "Transformations of --augment, separated by commas, in the order given.\n"
-        "diffaugment: color, translation, cutout.\n"
-        "ada: blit (xflip, rotate90, xint), geom (scale, rotate, aniso, xfrac), color (brightness, "
-        "contrast, lumaflip, hue, saturation), bg, bgc, or single ones.",
+        "Transformations of --augment, separated by commas.\n"
+        "diffaugment: color, translation, cutout, in the order given.\n"
+        "ada, always in this order: blit (xflip, rotate90, xint), geom (scale, rotate, aniso, "
+        "xfrac), color (brightness, contrast, lumaflip, hue, saturation), bg, bgc, or single "
+        "ones.",
         group="Augmentation",
         meaning="those of the paper",
     )
     ada_target: float = fields.option(
-        0.6,
+        augmentation_names.ADA_DEFAULTS["ada_target"],
         "With --augment=ada: the mean sign of D(real) that the probability aims at.",
         minimum=-1,
         maximum=1,
         group="Augmentation",
     )
     ada_kimg: float = fields.option(
-        500.0,
+        augmentation_names.ADA_DEFAULTS["ada_kimg"],
         "With --augment=ada: thousands of real images in which the probability can go from 0 to 1. "
         "With 0 it stays at --ada_start.",
         minimum=0,
         group="Augmentation",
     )
     ada_start: float = fields.option(
-        0.0,
+        augmentation_names.ADA_DEFAULTS["ada_start"],
         "With --augment=ada: the probability that the run begins with.",
         minimum=0,
         maximum=1,
@@ -336,7 +337,7 @@ class TrainConfig:
     health_every: int = fields.option(
         1000,
         "Iterations between two checks of spectral normalisation and of the variety of the "
-        "samples; 0 makes none. Before the first of them there are nine more.",
+        "samples; 0 makes none. Before the first of them there are up to nine more.",
         minimum=0,
         group="Faults and health",
     )
@@ -345,6 +346,12 @@ class TrainConfig:
         fields.check(self)
         optimization_names.optimizations(self.optimizations, "CPU")
         augmentation_names.policies(self.augment, self.augment_policy)
+
+        # Check the flags of adaptive augmentation.
+        is_ada = self.augment == augmentation_names.ADA
+        for name, default in augmentation_names.ADA_DEFAULTS.items():
+            holds = is_ada or getattr(self, name) == default
+            fields.require_field(self, name, holds=holds, expected="--augment=ada with it")
 
         # Check what must fit together.
         towers = self.bn_group / self.batch_size

@@ -38,6 +38,11 @@ class Sampling:
         return f"z truncated at {self.truncation:g}" if self.truncation else ""
 
     @property
+    def suffix(self) -> str:
+        """What names of files and tags end with; empty where z is not truncated."""
+        return f"-truncation-{self.truncation:g}" if self.truncation else ""
+
+    @property
     def statistics(self) -> str:
         """The statistics in words."""
         if not self.batches:
@@ -96,8 +101,11 @@ class TruncationConfig:
 
     def check_sampling(self) -> None:
         """Checks what bounds cannot say; raises errors.UserError."""
+        # Without standing statistics their settings say nothing.
         gathers = self.standing_statistics or self.truncation != 0
         with_it = "--standing_statistics or --truncation with it"
+
+        # Compare the flags with each other.
         fields.require_all(
             self,
             (
@@ -112,6 +120,11 @@ class TruncationConfig:
             ),
             ("standing_batches", gathers or self.standing_batches == STANDING_BATCHES, with_it),
             ("standing_seed", gathers or self.standing_seed == 0, with_it),
+            (
+                "standing_seed",
+                bool(self.standing_batches) or self.standing_seed == 0,
+                "--standing_batches of 1 or more with it",
+            ),
         )
 
     @property

@@ -218,25 +218,29 @@ class Evaluation:
     def _write(self, step: int, columns: list[scores.Scores], grid: np.ndarray) -> None:
         """TensorBoard, a row of `metrics.jsonl`, a grid, a table of classes; prints the scores."""
         # Write the pictures and the table of classes.
+        network = self.generated.network
+        part = network.sampling.suffix
         path = self.writer.write_image(
-            step, "eval_vis/generated_images_grid", image=grid, filename=f"samples-{step:08}.png"
+            step,
+            f"eval_vis/generated_images_grid{part}",
+            image=grid,
+            filename=f"samples-{step:08}{part}.png",
         )
         if columns[0].intra_fids:
             folder = self.writer.directory
             with files.writing(folder):
                 files.write_whole(
-                    os.path.join(folder, f"intra_fid-{step:08}.csv"),
+                    os.path.join(folder, f"intra_fid-{step:08}{part}.csv"),
                     tables.intra_table(columns[0], self.against.class_names),
                 )
 
         # Write the row.
-        network = self.generated.network
         record = {**self.protocol(), **network.record()}
         row = comparison.new_row(columns, record, stopwatch=self.against.stopwatch)
         row["run"] = network.run
         numbers = rows.labelled(columns[0].each())
         tagged = {rows.TAG + label: value for label, value in numbers.items()}
-        self.writer.write_scalars(step, tagged, **row)
+        self.writer.write_scalars(step, tagged, tag_suffix=part, **row)
 
         # Print the scores.
         comparison.say_scores(self.console, columns, row=row)

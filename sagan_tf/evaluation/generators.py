@@ -90,6 +90,11 @@ class RunGenerator:
             self._network.build()
         self._untrained = self._network.get_weights() if config.compare_untrained else None
 
+        # Say where statistics do not fit.
+        lag = restore.lag_of_statistics(self.sampling, use_ema=config.use_ema)
+        if lag:
+            console.say(lag)
+
         # Find the checkpoints.
         self.restored = restore.RestoredNetwork(
             config.run_dir,

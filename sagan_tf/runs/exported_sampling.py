@@ -24,19 +24,20 @@ def fitting(card: Card, asked: config.Sampling, *, path: str, note: Callable[[st
     """
     has = card.sampling
     _check_statistics(has, asked, path=path)
-    if asked.truncation in (0.0, has.truncation):
+    if not asked.truncation:
         return card
 
     # Refuse another truncation.
     flag = f"--truncation={asked.truncation:g}"
-    if has.truncation:
+    is_own = asked.truncation == has.truncation
+    if has.truncation and not is_own:
         raise errors.UserError(
             f"{flag}: {path} was exported for z truncated at {has.truncation:g}; export the run "
             f"again with {flag}"
         )
 
     # Say what is wrong, unless the user has asked for it.
-    if asked.batches:
+    if asked.batches and not (is_own and has.batches):
         note(
             f"{flag}: batch norm's statistics in {path} are those of z that are not truncated; "
             f"export the run again with {flag}, or give --standing_batches=0 to leave out this line"
@@ -47,15 +48,18 @@ def fitting(card: Card, asked: config.Sampling, *, path: str, note: Callable[[st
 
 def _check_statistics(has: config.Sampling, asked: config.Sampling, *, path: str) -> None:
     """Raises errors.UserError where other statistics are asked for than a model has."""
-    # The flag alone asks for standing statistics of any kind.
-    if asked.batches and not asked.truncation and not has.batches:
-        raise errors.UserError(
-            f"--standing_statistics: {path} was exported with moving statistics; export the run "
-            "again with --standing_statistics"
-        )
+    # A model with moving statistics has no others. Truncation alone is remarked on later.
+    if not has.batches:
+        flag = _flag_of_statistics(asked)
+        if flag:
+            raise errors.UserError(
+                f"{flag}: {path} was exported with moving statistics; leave out the flag, or "
+                "export the run again with it"
+            )
+        return
 
     # Other flags ask for some in particular.
-    if asked == config.Sampling() or not has.batches:
+    if asked == config.Sampling():
         return
     for name, default in (("batches", config.STANDING_BATCHES), ("seed", 0)):
         value = getattr(asked, name)
@@ -65,3 +69,14 @@ def _check_statistics(has: config.Sampling, asked: config.Sampling, *, path: str
                 f"{flag}: {path} was exported with {has.statistics}; leave out the flag, or export "
                 "the run again with it"
             )
+
+
+def _flag_of_statistics(asked: config.Sampling) -> str:
+    """The flag that asks for standing statistics; empty where none or --truncation alone does."""
+    if not asked.batches:
+        return ""
+    if asked.batches != config.STANDING_BATCHES:
+        return f"--standing_batches={asked.batches}"
+    if asked.seed:
+        return f"--standing_seed={asked.seed}"
+    return "" if asked.truncation else "--standing_statistics"

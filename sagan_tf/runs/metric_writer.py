@@ -59,8 +59,17 @@ class MetricWriter:
         self._copy_dir = copy_dir
         self._copy = _open_if_allowed(copy_dir) if copy_dir else None
 
-    def write_scalars(self, step: int, scalars: Mapping[str, float], **record) -> None:
-        """Writes scalars to TensorBoard and, with the facts of `record`, to `metrics.jsonl`."""
+    def write_scalars(
+        self, step: int, scalars: Mapping[str, float], *, tag_suffix: str = "", **record
+    ) -> None:
+        """Writes scalars to TensorBoard and, with the facts of `record`, to `metrics.jsonl`.
+
+        Args:
+          step: of the numbers.
+          scalars: by name.
+          tag_suffix: what the names end with in TensorBoard.
+          record: what else the row says.
+        """
         # Add a row.
         numbers = {name: float(value) for name, value in scalars.items()}
         row = {"step": step, **numbers, **record}
@@ -68,13 +77,14 @@ class MetricWriter:
             files.append_line(self._rows, json.dumps(row))
 
         # Add an event for each scalar.
+        tagged = {name + tag_suffix: value for name, value in scalars.items()}
         with self._writing(self._summary_dir):
-            _write_scalars(self._open_events(), step, scalars)
+            _write_scalars(self._open_events(), step, tagged)
 
         # Add a copy of each.
         if self._copy is not None:
             with contextlib.suppress(errors.UserError), files.writing(self._copy_dir):
-                _write_scalars(self._copy, step, scalars)
+                _write_scalars(self._copy, step, tagged)
 
     def write_image(
         self, step: int, tag: str, *, image: np.ndarray, filename: Optional[str] = None

@@ -42,6 +42,19 @@ def sampling_of_run(sampling: Sampling, run_dir: str) -> Sampling:
     return dataclasses.replace(sampling, batch_size=train.group_size)
 
 
+def lag_of_statistics(sampling: Sampling, *, use_ema: bool) -> str:
+    """A line for users where the moving average comes with moving statistics; else empty.
+
+    Where z is truncated, `--standing_batches=0` has asked for them.
+    """
+    if not use_ema or sampling.batches or sampling.truncation:
+        return ""
+    return (
+        "--use_ema: the average's moving statistics lag behind it; --standing_statistics gathers "
+        "its own"
+    )
+
+
 class RestoredNetwork:
     """A network of a run, ready to take the weights of any of the run's checkpoints.
 

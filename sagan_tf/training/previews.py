@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from sagan_tf import model
-from sagan_tf.config import Sampling
+from sagan_tf.config import Sampling, TrainConfig
 from sagan_tf.data import dataset, faults
 from sagan_tf.data.class_names import Classes
 from sagan_tf.data.records import Records
@@ -15,6 +15,8 @@ from sagan_tf.gan import noise, standing_statistics
 from sagan_tf.images import attention_figure, grids, pixels
 
 REAL_IMAGES = 64
+# Rows of a grid of samples: classes, at most.
+GRID_CLASSES = 10
 ATTENTION_CLASSES = 3
 ATTENTION_QUERIES = 4
 # Batches of the standing statistics that pictures of the moving average are made with.
@@ -64,15 +66,21 @@ def statistics_of_pictures(gan: model.SAGAN) -> Callable[[], contextlib.Abstract
     The moving average of the generator gets standing statistics there: its own are averages of
     those of many generators, and lag behind. Nothing stays changed.
     """
-    config = gan.train_config
-    if not config.use_ema:
+    sampling = sampling_of_pictures(gan.train_config)
+    if not sampling.batches:
         return contextlib.nullcontext
-    sampling = Sampling(batches=STANDING_BATCHES, batch_size=config.group_size, seed=config.seed)
     statistics = standing_statistics.StandingStatistics(gan.averaged, sampling)
     return statistics.in_place
 
 
-def class_samples(gan: model.SAGAN, *, rows: int = 10, columns: int = 10) -> np.ndarray:
+def sampling_of_pictures(config: TrainConfig) -> Sampling:
+    """The statistics that a run's pictures are drawn with: standing ones where `use_ema` is on."""
+    if not config.use_ema:
+        return Sampling()
+    return Sampling(batches=STANDING_BATCHES, batch_size=config.group_size, seed=config.seed)
+
+
+def class_samples(gan: model.SAGAN, *, rows: int = GRID_CLASSES, columns: int = 10) -> np.ndarray:
     """Samples of fixed z, one class a row (at most `rows`, spread evenly over the classes).
 
     They come from the average where `train_config.use_ema` says so.

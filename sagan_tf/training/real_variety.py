@@ -11,13 +11,14 @@ import tensorflow as tf
 from sagan_tf import errors
 from sagan_tf.data import dataset, faults
 from sagan_tf.data.records import Records, to_float
+from sagan_tf.gan import noise
 from sagan_tf.runs import health
 from sagan_tf.runtime import files
+from sagan_tf.training import previews
 
 FILENAME = "real_variety.json"
-# Most real images that are looked at, and most of their classes.
+# Most real images that are looked at.
 IMAGES = 5000
-CLASSES = 100
 _BATCH = 64
 _SEED = 0
 
@@ -51,12 +52,17 @@ def of_run(run_dir: str, records: Records, note: Callable[[str], None]) -> Optio
 
 
 def compute(records: Records) -> Optional[float]:
-    """The same, computed from up to `IMAGES` images of up to `CLASSES` classes."""
-    variances = health.Variances(CLASSES)
+    """The same, computed from those of up to `IMAGES` images whose class is sampled."""
+    variances = health.Variances(_classes(records))
     batches = dataset.evaluation_batches(records, IMAGES, batch_size=_BATCH, seed=_SEED)
     for images, labels in batches:
         variances.add(to_float(images).numpy(), labels.numpy())
     return variances.within()
+
+
+def _classes(records: Records) -> list[int]:
+    """Labels of the classes that a grid of samples shows, which are compared with these images."""
+    return noise.spread_classes(records.number_classes, previews.GRID_CLASSES).tolist()
 
 
 def _facts(records: Records) -> dict[str, Any]:
@@ -67,7 +73,7 @@ def _facts(records: Records) -> dict[str, Any]:
         "bytes": int(np.sum(index.sizes)),
         "fingerprint": records.info.fingerprint if records.info is not None else "",
         "images": IMAGES,
-        "classes": CLASSES,
+        "classes": _classes(records),
     }
 
 

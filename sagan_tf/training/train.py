@@ -207,8 +207,12 @@ def _make_chief(
         run_dir = gan.train_config.run_dir
         within_class = real_variety.of_run(run_dir, records, progress.note)
     health_check = health.HealthCheck(
-        events.warn, _variety(real_images), real_within_class=within_class
+        events.warn,
+        _variety(real_images),
+        real_within_class=within_class,
+        noise_until=health.steps_of_noise(gan.train_config),
     )
+    health_check.take_up(metric_writer.read_rows(gan.train_config.run_dir))
     return ChiefRun(
         gan,
         saved=saved,

@@ -80,6 +80,12 @@ def summary_lines(
         f"{100 * found.copies:.1f} % of the generated images (new images: about 1 %)",
     ]
 
+    if found.twins:
+        lines[1] += (
+            f"; left out: {found.twins:,} of {found.real_images:,} training images that are there "
+            "twice"
+        )
+
     # Name the nearest ones, so that a user can look at them.
     named = []
     for seed, label, distance in compared.nearest:

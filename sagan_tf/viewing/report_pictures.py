@@ -13,6 +13,7 @@ from sagan_tf.data import class_names
 from sagan_tf.gan import noise
 from sagan_tf.images import attention_figure, pixels
 from sagan_tf.images.grids import labelled_sheet
+from sagan_tf.training import previews
 from sagan_tf.viewing import html, run_summary, trained, words
 
 _SHEET_CLASSES = 10
@@ -102,7 +103,12 @@ def sections_of_model(
       Anchor, title and parts of each section.
     """
     try:
-        network = trained.open_model(run.directory, use_ema=run.train.use_ema, note=note)
+        network = trained.open_model(
+            run.directory,
+            use_ema=run.train.use_ema,
+            sampling=previews.sampling_of_pictures(run.train),
+            note=note,
+        )
     except errors.UserError as error:
         missing = [html.paragraph(f"No picture: {error}")]
         return [("classes", "Classes", missing), ("attention", "Attention", missing)]
@@ -132,7 +138,8 @@ def _class_sheet(network: trained.Trained) -> list[str]:
     picture = html.picture(_encode(sheet, *_SHEET_SIZE), "samples by class and seed", kind="wide")
     return [
         html.paragraph(
-            f"Checkpoint of step {card.step:,}: a class a row, a seed (one z) a column."
+            f"Checkpoint of step {card.step:,}: a class a row, a seed (one z) a column; "
+            f"{card.sampling.statistics}."
         ),
         html.box(picture, "class sheet"),
     ]

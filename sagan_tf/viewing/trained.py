@@ -199,6 +199,11 @@ def open_generator(
     restored = restore.open_generator(run_dir, step, use_ema=use_ema, note=note)
     network = restored.network
 
+    # Say where statistics do not fit.
+    lag = restore.lag_of_statistics(sampling, use_ema=use_ema)
+    if lag:
+        note(lag)
+
     # Gather the statistics.
     sampling = restore.sampling_of_run(sampling, run_dir)
     if sampling.batches:

@@ -79,6 +79,21 @@ def test_attention_side(kind, size, resolution, expected):
             "--augment_policy=color: expected an --augment other than none",
         ),
         (
+            config.TrainConfig,
+            {"ada_kimg": 25.0},
+            "--ada_kimg=25.0: expected --augment=ada with it",
+        ),
+        (
+            config.TrainConfig,
+            {"augment": "diffaugment", "ada_start": 0.3},
+            "--ada_start=0.3: expected --augment=ada with it",
+        ),
+        (
+            config.TrainConfig,
+            {"ada_target": 0.5},
+            "--ada_target=0.5: expected --augment=ada with it",
+        ),
+        (
             config.ModelConfig,
             {"image_size": 100},
             "--image_size=100: expected one of 32, 64, 128, 256",

@@ -55,6 +55,10 @@ def test_flags_of_a_sampling_ask_for_it(sampling):
         ),
         ({"standing_batches": 9}, "--standing_batches=9: expected --standing_statistics or --tr"),
         ({"standing_seed": 9}, "--standing_seed=9: expected --standing_statistics or --trunc"),
+        (
+            {"standing_seed": 9, "truncation": 0.7, "standing_batches": 0},
+            "--standing_seed=9: expected --standing_batches of 1 or more with it",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line(kind, needed, flags, message):
@@ -66,6 +70,7 @@ def test_what_is_wrong_is_one_line(kind, needed, flags, message):
 def test_words_say_what_is_used():
     assert config.Sampling().z == ""
     assert config.Sampling().limit == math.inf
+    assert (config.Sampling().suffix, config.Sampling(0.7, 9).suffix) == ("", "-truncation-0.7")
     assert config.Sampling().statistics == "moving statistics"
     sampling = config.Sampling(0.7, 50, 64, seed=3)
     assert sampling.z == "z truncated at 0.7"

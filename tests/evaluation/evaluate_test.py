@@ -3,6 +3,7 @@ import pathlib
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from tensorboard.backend.event_processing import event_accumulator
 
 from sagan_tf import config, errors, model
@@ -146,6 +147,34 @@ def test_intra_images_are_generated_for_each_class(settings, first):
 
 
 @pytest.mark.slow
+def test_truncated_evaluation_overwrites_nothing_of_another_one(tmp_path, settings, digits_gan):
+    """Files and tags carry the truncation; the keys of the row do not, because the row says it."""
+    run = make_run(tmp_path, digits_gan)
+    plain = settings(checkpoint_dir=str(run))
+    truncated = settings(checkpoint_dir=str(run), truncation=0.7, standing_batches=0)
+    evaluate(plain)
+    folder = run / "eval/imagenet_64"
+    names = ("samples-00000005{}.png", "intra_fid-00000005{}.csv")
+    before = [(folder / name.format("")).read_bytes() for name in names]
+    _, printed = evaluate(truncated)
+    assert [(folder / name.format("")).read_bytes() for name in names] == before
+    for name, content in zip(names, before):
+        assert (folder / name.format("-truncation-0.7")).read_bytes() != content
+    assert printed.splitlines()[-1] == f"samples: {folder}/samples-00000005-truncation-0.7.png"
+    rows = processes.rows(folder)
+    assert [row["protocol"]["departures"].get("truncation") for row in rows] == [None, 0.7]
+    assert "eval/fid120" in rows[1]
+
+    # TensorBoard, also beside the training.
+    for place in (folder, run / "imagenet_64/eval"):
+        events = event_accumulator.EventAccumulator(str(place)).Reload()
+        for tag, row in zip(("eval/fid120", "eval/fid120-truncation-0.7"), rows):
+            (event,) = events.Tensors(tag)
+            value = float(tf.make_ndarray(event.tensor_proto))
+            assert value == pytest.approx(row["eval/fid120"], rel=1e-6)
+
+
+@pytest.mark.slow
 def test_average_is_scored_if_asked_for(tmp_path, settings, digits_gan):
     """The average of one run is the generator of another: the same scores."""
     gan = digits_gan
@@ -157,9 +186,11 @@ def test_average_is_scored_if_asked_for(tmp_path, settings, digits_gan):
         run_dir = config.run_directory(str(tmp_path / name), 64)
         runs_directory.write_config(run_dir, model=DIGITS_MODEL)
         checkpoints.Checkpoints(run_dir, one.state()).save(7)
-    (average, *_), _ = evaluate(settings(checkpoint_dir=str(tmp_path / "with"), use_ema=True))
-    (expected, *_), _ = evaluate(settings(checkpoint_dir=str(tmp_path / "other")))
+    (average, *_), said = evaluate(settings(checkpoint_dir=str(tmp_path / "with"), use_ema=True))
+    assert said.count("--use_ema: the average's moving statistics lag behind it;") == 1
+    (expected, *_), said_of_other = evaluate(settings(checkpoint_dir=str(tmp_path / "other")))
     (itself, *_), _ = evaluate(settings(checkpoint_dir=str(tmp_path / "with")))
+    assert "--use_ema" not in said_of_other
     assert average.fid == expected.fid
     assert average.inception_score == expected.inception_score
     assert not np.isclose(average.fid, itself.fid, rtol=1e-3)

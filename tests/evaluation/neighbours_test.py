@@ -65,6 +65,7 @@ def test_closeness_is_that_of_the_quantiles():
     assert found == neighbours.Closeness(
         images=5,
         real_images=101,
+        twins=0,
         median=2.0,
         real_median=51.0,
         real_low=6.0,
@@ -81,3 +82,23 @@ def test_new_images_of_the_same_kind_have_ratio_one():
     found = neighbours.closeness(neighbours.nearest(new, pool, k=1).distances[:, 0], real)
     assert found.ratio == pytest.approx(1.0, abs=0.03)
     assert found.copies == pytest.approx(0.01, abs=0.007)
+
+
+def test_copies_show_where_training_images_are_there_twice():
+    """1,000 vectors, 20 of them twice: 40 have a twin, and a generator copies every vector."""
+    pool = features_of(5, 980)
+    pool = np.concatenate([pool, pool[:20]])
+    real = neighbours.to_nearest_other(pool)
+    copied = neighbours.nearest(pool, pool, k=1).distances[:, 0]
+    found = neighbours.closeness(copied, real)
+    assert (found.twins, found.real_images) == (40, 1000)
+    assert found.copies == 1.0
+    assert found.real_least == np.quantile(real[20:980], 0.01) > 0
+
+    # Rounding between two batches makes no other picture of a twin.
+    found = neighbours.closeness(copied, np.where(real == 0, 1e-5, real))
+    assert (found.twins, found.copies) == (40, 1.0)
+
+    # New vectors are no copies.
+    new = neighbours.nearest(features_of(6, 1000), pool, k=1).distances[:, 0]
+    assert neighbours.closeness(new, real).copies == pytest.approx(0.01, abs=0.01)

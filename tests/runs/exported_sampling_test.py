@@ -48,6 +48,10 @@ def test_truncation_of_a_model_without_it_is_taken_and_remarked_on():
     assert noted[0].startswith("--truncation=0.5: batch norm's statistics in M are those of z that")
     assert "export the run again with --truncation=0.5" in noted[0]
     assert fitting(PLAIN, truncation=0.5, standing_batches=0) == (found, [])
+    found, noted = fitting(MOVING, truncation=0.7)
+    assert found == MOVING
+    assert len(noted) == 1
+    assert noted[0].startswith("--truncation=0.7: batch norm's statistics in M are those of z that")
     assert fitting(STANDING, truncation=0.5)[0] == config.Sampling(0.5, 80, 64, seed=3)
 
 
@@ -58,6 +62,16 @@ def test_truncation_of_a_model_without_it_is_taken_and_remarked_on():
         (MOVING, {"truncation": 0.5}, "--truncation=0.5: M was exported for z truncated at 0.7"),
         (PLAIN, {"standing_statistics": True}, "--standing_statistics: M was exported with moving"),
         (MOVING, {"standing_statistics": True}, "--standing_statistics: M was exported with mov"),
+        (
+            MOVING,
+            {"truncation": 0.7, "standing_batches": 9},
+            "--standing_batches=9: M was exported with moving statistics; leave out the flag",
+        ),
+        (
+            PLAIN,
+            {"truncation": 0.5, "standing_seed": 3},
+            "--standing_seed=3: M was exported with moving statistics; leave out the flag",
+        ),
         (
             TRUNCATED,
             {"truncation": 0.7, "standing_batches": 80},

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sagan_tf import model
+from sagan_tf import config, model
 from sagan_tf.gan import generator, ops, spectral_norm
 from sagan_tf.runs import health
 from tests.testing import PLAIN_MODEL, TINY_MODEL
@@ -66,7 +66,17 @@ def test_warns_of_a_large_sigma_ratio(health_check):
 def test_checks_are_ten_times_as_frequent_at_first():
     due = [step for step in range(1, 3200) if health.is_due(step, 1000)]
     assert due == [*range(100, 1000, 100), 1000, 2000, 3000]
-    assert [step for step in range(1, 40) if health.is_due(step, 15)] == [*range(1, 16), 30]
+    assert [step for step in range(1, 40) if health.is_due(step, 15)] == [*range(2, 15, 2), 15, 30]
+    assert [step for step in range(1, 20) if health.is_due(step, 7)] == [*range(1, 8), 14]
+
+
+@pytest.mark.parametrize("every", [1, 7, 10, 15, 99, 100, 101, 1005])
+def test_at_most_nine_checks_come_before_the_first_that_is_asked_for(every):
+    assert sum(health.is_due(step, every) for step in range(1, every)) <= 9
+    assert health.is_due(every, every)
+
+
+def test_never_is_never_due():
     assert not any(health.is_due(step, 0) for step in range(100))
 
 
@@ -100,6 +110,57 @@ def test_warns_when_samples_of_a_class_become_alike(health_check):
     assert len(late) == 1
 
 
+def test_noise_is_no_variety():
+    """A sound set whose average is grey for a while is not warned of; a later collapse is."""
+    lines = []
+    check = health.HealthCheck(lines.append, 2.0, real_within_class=1.0, noise_until=300)
+    varied = np.random.default_rng(0).normal(size=(3, 10, 4))
+    alike = np.zeros([3, 10, 4])
+    for step, samples in ((1, varied), (299, varied), (400, alike), (500, varied)):
+        check.check_samples(step, samples)
+    assert lines == []
+    check.check_samples(600, alike)
+    assert len(lines) == 1
+    assert lines[0].startswith("warning: step 600: samples of one class vary by 0.0%")
+
+
+def test_old_recipe_of_the_digits_is_warned_of_before_step_1000():
+    """Ratios of the demo that lost its variety, seed 0, of samples with these variances."""
+    found = [(100, 0.29), (200, 1.50), (300, 1.52), (400, 1.10), (500, 0.72), (600, 0.61)]
+    lines = []
+    noise_until = health.steps_of_noise(config.TrainConfig(ema_decay=0.99, use_ema=True))
+    check = health.HealthCheck(lines.append, 1.0, real_within_class=1.0, noise_until=noise_until)
+    for step, ratio in (*found, (700, 0.42), (800, 0.32), (900, 0.32)):
+        side = np.sqrt(ratio / 2)  # -side and side have the variance ratio / 2 * 2 / 1, unbiased.
+        numbers = check.check_samples(step, np.array([[[-side], [side]]]))
+        assert numbers["health/variety_ratio"] == pytest.approx(ratio)
+    assert len(lines) == 1
+    assert lines[0].startswith("warning: step 800: samples of one class vary by 32.0%")
+
+
+def test_noise_lasts_as_long_as_the_average_remembers_it():
+    """1 / (1 - decay) steps: 0.999^1000 = 0.37 of an average over 1,000 steps was there before."""
+
+    def steps(**settings):
+        return health.steps_of_noise(config.TrainConfig(**settings))
+
+    assert steps() == steps(ema_decay=0.999) == 300
+    assert steps(ema_decay=0.99, use_ema=True) == 300
+    assert steps(ema_decay=0.999, use_ema=True) == 1000
+
+
+def test_run_that_continues_remembers_its_variety():
+    alike = np.zeros([3, 10, 4])
+    early = {"step": 200, "health/variety_ratio": 1.1}
+    late = {"step": 400, "health/variety_ratio": 0.9}
+    for rows, warnings in (([], 0), ([early], 0), ([early, late, {"step": 500}], 1)):
+        lines = []
+        check = health.HealthCheck(lines.append, 1.0, real_within_class=1.0, noise_until=300)
+        check.take_up(rows)
+        check.check_samples(600, alike)
+        assert len(lines) == warnings
+
+
 def test_ratio_is_that_of_unbiased_variances():
     """0 and 2 have the variance 2 without bias; a class of real images has 4."""
     check = health.HealthCheck(print, real_variety=5.0, real_within_class=4.0)
@@ -110,19 +171,36 @@ def test_ratio_is_that_of_unbiased_variances():
 
 
 def test_variance_within_classes_by_hand():
-    """Deviations 1 + 1 of the pair, 4 + 0 + 4 of the three; 1 + 2 degrees; one alone has none."""
+    """2 of the pair 1, 3 and 4 of the three 10, 12, 14, unbiased; one image alone has none."""
     values = np.array([1.0, 10.0, 3.0, 12.0, 14.0, 50.0])
     labels = np.array([0, 1, 0, 1, 1, 2])
-    variances = health.Variances(3)
+    variances = health.Variances(range(3))
     for part in (slice(0, 2), slice(2, 6)):
         variances.add(values[part, None].astype(np.float32), labels[part])
-    assert variances.within() == pytest.approx((2 + 8) / 3)
-    alone = health.Variances(1)
-    alone.add(values[:, None], labels)
-    assert alone.within() == pytest.approx(2.0)
-    alone = health.Variances(1)
-    alone.add(values[:1, None], labels)
-    assert alone.within() is None
+    assert variances.within() == pytest.approx((2 + 4) / 2)
+    one = health.Variances([1])
+    one.add(values[:, None], labels)
+    assert one.within() == pytest.approx(4.0)
+    one = health.Variances([1])
+    one.add(values[:2, None], labels[:2])
+    assert one.within() is None
+
+
+def test_real_images_against_themselves_have_ratio_one():
+    """90 images of a class that varies little, 10 of one that varies much; samples have 10 each."""
+    rng = np.random.default_rng(0)
+    images = np.concatenate([rng.normal(size=(90, 6)), 3 * rng.normal(size=(10, 6))])
+    labels = np.repeat([0, 1], [90, 10])
+    variances = health.Variances([0, 1])
+    variances.add(images, labels)
+    check = health.HealthCheck(print, 1.0, real_within_class=variances.within())
+
+    # Any ten of the first class in turn have its variance on average.
+    ratios = []
+    for start in range(0, 90, 10):
+        samples = np.stack([images[start : start + 10], images[90:]])
+        ratios.append(check.check_samples(0, samples)["health/variety_ratio"])
+    assert np.mean(ratios) == pytest.approx(1.0, abs=0.02)
 
 
 def test_largest_norm_is_the_largest_singular_value_of_a_normalised_weight(health_check):

@@ -25,6 +25,16 @@ def test_rows_and_events_hold_what_was_written(tmp_path):
     assert (event.step, float(tf.make_ndarray(event.tensor_proto))) == (200, 1.5)
 
 
+def test_names_in_tensorboard_may_end_otherwise_than_those_of_the_row(tmp_path):
+    writer = metric_writer.MetricWriter(str(tmp_path / "a"), copy_dir=str(tmp_path / "b"))
+    writer.write_scalars(3, {"eval/fid5k": 2.5}, tag_suffix="-x")
+    (row,) = metric_writer.read_rows(str(tmp_path / "a"))
+    assert row == {"step": 3, "eval/fid5k": 2.5}
+    for name in ("a", "b"):
+        events = event_accumulator.EventAccumulator(str(tmp_path / name)).Reload()
+        assert events.Tags()["tensors"] == ["eval/fid5k-x"]
+
+
 def test_rows_after_the_restored_step_and_torn_rows_are_dropped(tmp_path):
     rows = tmp_path / "metrics.jsonl"
     rows.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"ste')

@@ -10,7 +10,7 @@ from tensorboard.compat.proto import event_pb2
 
 from sagan_tf import config, errors, model
 from sagan_tf.data import class_names, prepare
-from sagan_tf.runs import checkpoints, directory, history
+from sagan_tf.runs import checkpoints, directory, health, history
 from sagan_tf.training import steps as training_steps
 from tests.testing import PLAIN_MODEL, TINY_MODEL, make_data, make_pictures, make_run
 from tests.training import small_runs
@@ -281,3 +281,19 @@ def test_sigma_ratios_by_reference_name():
         "model/d_non_local/sigma_ratio": 0.0,
     }
     assert np.isfinite(list(model.sigma_ratios(gan).values())).all()
+
+
+@pytest.mark.slow
+def test_health_check_learns_from_the_rows_that_are_there(tmp_path, data, monkeypatch):
+    steps = small_runs.stand_in(small_runs.quick_steps)
+    monkeypatch.setattr(training_steps, "make_train_steps", steps)
+    train_config = settings(tmp_path, max_steps=1, sample_every=0)
+    seen = []
+    monkeypatch.setattr(health.HealthCheck, "take_up", lambda _, found: seen.extend(found))
+
+    # A run begins at step 0: rows after it go.
+    run = pathlib.Path(train_config.run_dir)
+    run.mkdir(parents=True)
+    (run / "metrics.jsonl").write_text('{"step": 0, "x": 1}\n{"step": 1, "x": 2}\n')
+    train(data, train_config, PLAIN_MODEL)
+    assert seen == [{"step": 0, "x": 1}]

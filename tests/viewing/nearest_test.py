@@ -10,6 +10,7 @@ from PIL import Image
 
 from sagan_tf import config, errors
 from sagan_tf.data import dataset, prepare
+from sagan_tf.evaluation import neighbours
 from sagan_tf.images import grids
 from sagan_tf.viewing import nearest, nearest_picture, sample, trained
 from tests.processes import run
@@ -144,6 +145,20 @@ def test_generator_that_copies_is_found_out(draw, place, training, monkeypatch):
     assert numbers["summary"]["ratio"] == 0.0
     assert numbers["summary"]["copies"] == 1.0
     assert "100.0 % of the generated images (new images: about 1 %)" in said
+
+
+def test_training_images_that_are_there_twice_are_counted():
+    """Of distances 0, 0, 1, 1, 1 two are those of a pair."""
+    training = nearest_picture.Training("", None, np.zeros((5, 2)), "")
+    for real, end in (
+        ([0, 0, 1, 1, 1], "; left out: 2 of 5 training images that are there twice"),
+        ([1, 1, 1, 1, 1], "50.0 % of the generated images (new images: about 1 %)"),
+    ):
+        summary = neighbours.closeness(np.array([0.5, 1.5]), np.array(real, float))
+        compared = nearest_picture.Comparison(None, None, summary, [])
+        lines = nearest_picture.summary_lines(compared, None, training=training)
+        assert lines[1].startswith("nearer than 1, as 1 % of the training images are to another: 5")
+        assert lines[1].endswith(end)
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from sagan_tf.data import class_names
 from sagan_tf.runs import card, checkpoints
 from sagan_tf.runs import directory as runs_directory
 from sagan_tf.runtime import files
+from sagan_tf.training import previews
 from sagan_tf.viewing import report as viewing_report
 from sagan_tf.viewing import report_pictures, trained
 from tests.testing import TINY_MODEL
@@ -506,6 +507,36 @@ def test_attention_that_is_not_used_is_said_to_be(tmp_path, monkeypatch):
     text = words(write(run_dir))
     assert "has no attention block" in text
     assert "not used yet" not in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, config.Sampling()),
+        ({"ema_decay": 0.9}, config.Sampling()),
+        ({"ema_decay": 0.9, "use_ema": True, "seed": 7}, config.Sampling(0.0, 4, 16, seed=7)),
+    ],
+)
+def test_class_sheet_has_the_statistics_of_the_run_s_grids(
+    tmp_path, monkeypatch, settings, expected
+):
+    """A grid of the average takes 4 batches of its tower's size, drawn by the run's seed."""
+    train = config.TrainConfig(max_steps=1000, batch_size=16, num_towers=1, **settings)
+    run_dir = make_run(tmp_path, numbers=False)
+    runs_directory.write_config(
+        str(run_dir), model=MODEL, data=config.DataConfig(data_dir=HOSTILE), train=train
+    )
+    asked = []
+
+    def open_model(run_dir, **options):
+        asked.append((options["use_ema"], options["sampling"]))
+        return Stub(run_dir, 600)
+
+    monkeypatch.setattr(trained, "open_model", open_model)
+    text = words(write(run_dir))
+    assert asked == [(train.use_ema, expected)]
+    assert previews.sampling_of_pictures(train) == expected
+    assert "a seed (one z) a column; moving statistics." in text  # Those of the stub.
 
 
 @pytest.fixture(name="fresh_run", scope="module")

@@ -95,6 +95,26 @@ def test_statistics_of_training_stay_where_the_user_wants_them(plain_run):
 
 
 @pytest.mark.slow
+def test_moving_statistics_of_the_average_are_remarked_on(plain_run, exported, tmp_path):
+    """In one line, unless the user has asked for them; not of an exported model."""
+    remark = (
+        "--use_ema: the average's moving statistics lag behind it; --standing_statistics gathers "
+        "its own\n"
+    )
+    _, said = sampled(plain_run, tmp_path / "a.npz", use_ema=True)
+    assert said.startswith(remark)
+    assert said.count("\n") == 2
+    for source, flags in (
+        (plain_run, {}),
+        (plain_run, {"use_ema": True, **FLAGS}),
+        (plain_run, {"use_ema": True, "truncation": 0.7, "standing_batches": 0}),
+        (exported[0], {}),
+    ):
+        _, said = sampled(source, tmp_path / "a.npz", **flags)
+        assert said.count("\n") == 1
+
+
+@pytest.mark.slow
 def test_interpolation_ends_at_the_truncated_pictures(network):
     frames = interpolate.interpolate(network, [0, 2], seeds=[4, 9], frames=3).astype(int)
     z, _ = network.draw([4, 9])
