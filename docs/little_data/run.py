@@ -62,8 +62,8 @@ RECIPES = {
         flagfile="configs/digits.flags",
         data="data/digits",
         classifier="data/digits_classifier",
-        batch=16,
-        steps=5000,
+        batch=12,
+        steps=6500,
         shares=(0.05, 0.2, 1.0),
     ),
     "emoji": Recipe(

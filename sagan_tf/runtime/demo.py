@@ -13,7 +13,7 @@ from sagan_tf import config, errors
 
 _PACKAGE = pathlib.Path(__file__).parent.parent
 # The run's name below --checkpoint_dir, by the batch size in configs/digits.flags.
-_RUN = "imagenet_16"
+_RUN = "imagenet_12"
 # The generator that the demo scores: the moving average, with statistics of its own.
 _AVERAGE = "--use_ema --standing_statistics"
 # Measured on two CPU cores: starting and scoring, and one iteration.
