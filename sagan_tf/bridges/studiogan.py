@@ -81,6 +81,7 @@ def _traits(own: Mapping[str, Any]) -> Traits:
         epsilon=EPSILON,
         relu_shortcut=bool(own.get("relu_shortcut", True)),
         spectral_norm=str(own.get("spectral_norm", "exact")),
+        ours=bool(own),
     )
 
 

@@ -98,6 +98,23 @@ def test_settled_sigmas_are_singular_values():
         np.testing.assert_allclose(network.sigmas[scope], values[0], rtol=1e-5)
 
 
+def test_settled_sigmas_of_at_most_one(tmp_path):
+    """A file of ours with that option: weights whose norm is below 1 are divided by 1."""
+    content = sources.content("mmgen_biggan_schedule.pth")
+    own = {"config": "spectral_norm = 'at_most_one'", "iter": 1}
+    state = dict(content["state_dict"])
+    for name in ("conv_blocks.0.conv_1.conv", "conv_blocks.4.theta.conv"):
+        state[f"generator.{name}.weight_orig"] = 0.01 * state[f"generator.{name}.weight_orig"]
+    path = written(tmp_path, {"meta": own, "state_dict": state})
+    found = imports.read(sources.options("mmgen", [path], sigma="settled"))
+    network = found.networks["generator"]
+    assert network.sigmas["g_block1/snconv1"] == 1
+    weight = network.arrays["g_non_local/sn_conv_theta/w"]
+    values = np.linalg.svd(weight[0, 0], compute_uv=False)
+    assert values[0] < 1
+    np.testing.assert_allclose(network.sigmas["g_non_local/sn_conv_theta"], values[0], rtol=1e-5)
+
+
 # Files of other settings of the same projects, made from the ones that are here.
 
 
