@@ -104,7 +104,8 @@ def test_settled_sigmas_of_at_most_one(tmp_path):
     own = {"config": "spectral_norm = 'at_most_one'", "iter": 1}
     state = dict(content["state_dict"])
     for name in ("conv_blocks.0.conv_1.conv", "conv_blocks.4.theta.conv"):
-        state[f"generator.{name}.weight_orig"] = 0.01 * state[f"generator.{name}.weight_orig"]
+        full = f"generator_ema.{name}.weight_orig"
+        state[full] = 0.01 * state[full]
     path = written(tmp_path, {"meta": own, "state_dict": state})
     found = imports.read(sources.options("mmgen", [path], sigma="settled"))
     network = found.networks["generator"]
@@ -207,7 +208,7 @@ def test_traits_of_mmgenerations_files(name, configuration, expected, tmp_path):
 def test_flags_go_before_what_the_file_says():
     changed = {"channel_order": "rgb", "shortcut": "relu", "epsilon": 1e-3}
     found = imports.read(sources.options("mmgen", **changed))
-    assert dataclasses.astuple(found.traits) == (1e-3, False, True, "exact")
+    assert dataclasses.astuple(found.traits) == (1e-3, False, True, "exact", False)
     assert found.model_config.relu_shortcut
 
 

@@ -127,6 +127,7 @@ def test_average_alone(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_licence_of_a_file_of_ours(tmp_path):
     """Another project's licence does not hold for weights that were trained here."""
     content = sources.content("mmgen_biggan_schedule.pth")
@@ -142,6 +143,7 @@ def test_licence_of_a_file_of_ours(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_digest_in_the_card_is_of_the_weights():
     options = sources.options("tfgan")
     network = import_weights.folded_generator(imports.read(options), options)
@@ -149,6 +151,7 @@ def test_digest_in_the_card_is_of_the_weights():
     assert network.card.checkpoint_sha256 == files["acgan.ckpt.data-00000-of-00001"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("own", "name"), [(0, "tench"), (1000, "0")])
 def test_thousand_classes_are_imagenets(own, name):
     """Unless they are said to be one's own."""
@@ -192,6 +195,7 @@ def test_hostile_file_is_one_line_and_nothing_is_executed(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_steps_go_on_after_the_default_end(tmp_path):
     """TF-GAN's best one was trained for longer than --max_steps is by default."""
     found = imports.read(sources.options("tfgan"))
