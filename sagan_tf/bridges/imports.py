@@ -41,7 +41,7 @@ class Imported:
       traits: what shapes do not show.
       normalized: whether the generator is spectrally normalised there.
       step: iterations that they were trained; None where no file says so.
-      files: SHA-256 of each file, by path; the first holds weights.
+      files: SHA-256 of each file, by path; the first holds the generator that makes images.
       only_average: whether the files hold the generator's moving average alone; it is
         "generator" too then.
     """
@@ -106,7 +106,7 @@ def read(options: ImportConfig) -> Imported:
         traits=traits,
         normalized=any(norm.scope == "g_snh0" for norm in tables["generator"].norms),
         step=opened.step,
-        files=digests,
+        files=_generator_first(digests, opened.path),
         only_average=opened.only_average,
     )
 
@@ -267,6 +267,12 @@ def _files(path: str) -> list[str]:
     if not found:
         raise errors.UserError(f"--path={path}: there is no such file")
     return found
+
+
+def _generator_first(digests: dict[str, str], path: str) -> dict[str, str]:
+    """The same with the file of this path at the beginning; a checkpoint's begin with data."""
+    first = {path: digests[path]} if path in digests else {}
+    return {**first, **digests}
 
 
 def _checked_digest(file: str) -> str:

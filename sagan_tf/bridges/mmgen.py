@@ -100,7 +100,7 @@ def opened(paths: Sequence[str]) -> Opened:
     meta = meta if isinstance(meta, dict) else {}
     traits = _traits(networks["generator"], path=path, configuration=str(meta.get("config", "")))
     step = meta.get("iter")
-    return Opened(networks, traits, step if isinstance(step, int) else None)
+    return Opened(networks, traits, step if isinstance(step, int) else None, path)
 
 
 def _traits(names: Mapping[str, Any], *, path: str, configuration: str) -> Traits:

@@ -55,11 +55,13 @@ class Opened:
         two only where they are there.
       traits: what is known of them.
       step: iterations that they were trained; None where no file says so.
+      path: of the file that holds the generator that makes images, or of the checkpoint.
     """
 
     networks: dict[str, dict[str, np.ndarray]]
     traits: Traits
     step: Optional[int]
+    path: str
 
     @property
     def only_average(self) -> bool:

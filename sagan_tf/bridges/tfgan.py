@@ -69,7 +69,7 @@ def opened(paths: Sequence[str]) -> Opened:
     # See what else is known of them.
     traits = Traits(epsilon=EPSILON, spectral_norm="at_most_one")
     step = tensors.get("global_step")
-    return Opened(networks, traits, None if step is None else int(step))
+    return Opened(networks, traits, None if step is None else int(step), path)
 
 
 def prefix_of(path: str) -> str:

@@ -144,11 +144,17 @@ def test_licence_of_a_file_of_ours(tmp_path):
 
 
 @pytest.mark.slow
-def test_digest_in_the_card_is_of_the_weights():
-    options = sources.options("tfgan")
-    network = import_weights.folded_generator(imports.read(options), options)
-    files = network.card.origin["files"]
-    assert network.card.checkpoint_sha256 == files["acgan.ckpt.data-00000-of-00001"]
+@pytest.mark.parametrize(
+    ("source", "names", "expected"),
+    [
+        ("tfgan", ["acgan.ckpt"], "acgan.ckpt.data-00000-of-00001"),
+        ("studiogan", ["studio_2021_D.pth", "studio_2021_G.pth"], "studio_2021_G.pth"),
+    ],
+)
+def test_digest_in_the_card_is_of_the_generator(source, names, expected):
+    options = sources.options(source, [sources.WEIGHTS / name for name in names])
+    card = import_weights.folded_generator(imports.read(options), options).card
+    assert card.checkpoint_sha256 == card.origin["files"][expected]
 
 
 @pytest.mark.slow
