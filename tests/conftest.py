@@ -26,6 +26,7 @@ _LONG = (
     "loop_test",
     "steps_test",
     "resume_test",
+    "imported_run_test",
     "report_test",
     "beside_training_test",
     "check_test",

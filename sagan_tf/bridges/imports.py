@@ -41,7 +41,9 @@ class Imported:
       traits: what shapes do not show.
       normalized: whether the generator is spectrally normalised there.
       step: iterations that they were trained; None where no file says so.
-      files: SHA-256 of each file, by path.
+      files: SHA-256 of each file, by path; the first holds the generator that makes images.
+      only_average: whether the files hold the generator's moving average alone; it is
+        "generator" too then.
     """
 
     model_config: ModelConfig
@@ -50,6 +52,7 @@ class Imported:
     normalized: bool
     step: Optional[int]
     files: dict[str, str]
+    only_average: bool
 
     def sampled(self, *, live: bool) -> Network:
         """The generator that makes images: the average where there is one, unless `live`."""
@@ -65,11 +68,18 @@ def read(options: ImportConfig) -> Imported:
       errors.UserError: a file cannot be read, is of another project or structure, or its name
         contradicts its content. All missing, unexpected and misshapen arrays are named.
     """
-    # Read the files.
+    # Read the files, and find out whose they are.
     project = _PROJECTS[options.source]
     digests = {file: _checked_digest(file) for path in options.path for file in _files(path)}
     opened = project.opened(options.path)
     traits = _with_options(opened.traits, options)
+
+    # Refuse to take a generator that is not there.
+    if options.live and opened.only_average:
+        raise errors.UserError(
+            f"--live: {', '.join(options.path)} holds the generator's moving average alone; leave "
+            "out the flag"
+        )
 
     # See what the networks are, and how their arrays become ours.
     where = ", ".join(options.path)
@@ -96,7 +106,8 @@ def read(options: ImportConfig) -> Imported:
         traits=traits,
         normalized=any(norm.scope == "g_snh0" for norm in tables["generator"].norms),
         step=opened.step,
-        files=digests,
+        files=_generator_first(digests, opened.path),
+        only_average=opened.only_average,
     )
 
 
@@ -211,7 +222,7 @@ def _converted(
         if norm.scope is None:
             continue
         sigma = sigma_of(norm)
-        sigmas[norm.scope] = max(1.0, sigma) if norm.at_most_one else sigma
+        sigmas[norm.scope] = spectral.divisor(sigma, scope=norm.scope, at_most_one=at_most_one)
         if fits_u:
             matrix = vectors.matrix(tensors, norm)
             u = vectors.right_vector(tensors, norm)
@@ -243,7 +254,7 @@ def _our_shapes(network: str, model_config: ModelConfig) -> dict[str, tuple]:
 
 
 def _files(path: str) -> list[str]:
-    """A file, or the files of a TensorFlow checkpoint.
+    """A file, or the files of a TensorFlow checkpoint, those of data first.
 
     Raises:
       errors.UserError: there are none.
@@ -251,11 +262,17 @@ def _files(path: str) -> list[str]:
     if os.path.isfile(path) and not path.endswith(".index"):
         return [path]
     prefix = tfgan.prefix_of(path)
-    found = sorted(glob.glob(glob.escape(prefix) + ".index"))
-    found += sorted(glob.glob(glob.escape(prefix) + ".data-*"))
+    found = sorted(glob.glob(glob.escape(prefix) + ".data-*"))
+    found += sorted(glob.glob(glob.escape(prefix) + ".index"))
     if not found:
         raise errors.UserError(f"--path={path}: there is no such file")
     return found
+
+
+def _generator_first(digests: dict[str, str], path: str) -> dict[str, str]:
+    """The same with the file of this path at the beginning; a checkpoint's begin with data."""
+    first = {path: digests[path]} if path in digests else {}
+    return {**first, **digests}
 
 
 def _checked_digest(file: str) -> str:

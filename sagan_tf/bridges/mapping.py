@@ -44,14 +44,12 @@ class Norm:
       v: name of the other one, where it is stored too.
       scope: our layer that has this weight; None: a table of classes, which ours does not
         normalise.
-      at_most_one: whether it is divided by max(1, sigma).
     """
 
     weight: str
     u: str
     v: Optional[str] = None
     scope: Optional[str] = None
-    at_most_one: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -100,7 +100,7 @@ def opened(paths: Sequence[str]) -> Opened:
     meta = meta if isinstance(meta, dict) else {}
     traits = _traits(networks["generator"], path=path, configuration=str(meta.get("config", "")))
     step = meta.get("iter")
-    return Opened(networks, traits, step if isinstance(step, int) else None)
+    return Opened(networks, traits, step if isinstance(step, int) else None, path)
 
 
 def _traits(names: Mapping[str, Any], *, path: str, configuration: str) -> Traits:
@@ -119,12 +119,13 @@ def _traits(names: Mapping[str, Any], *, path: str, configuration: str) -> Trait
     in_place = re.search(r"inplace\W*[=:]\s*True", configuration) is not None
 
     # What only files that this project has written say.
-    at_most_one = re.search(r"spectral_norm\W*=\W*at_most_one", configuration)
+    own = re.search(r"spectral_norm\W*=\W*(exact|at_most_one)", configuration)
     return Traits(
         epsilon=epsilon,
         bgr=not converted,
         relu_shortcut=bool(converted) or in_place or "_wReLUinplace" in name,
-        spectral_norm="at_most_one" if at_most_one else "exact",
+        spectral_norm=own[1] if own else "exact",
+        ours=own is not None,
     )
 
 
@@ -264,6 +265,7 @@ def written_traits(model_config: ModelConfig) -> Traits:
         bgr=True,
         relu_shortcut=model_config.relu_shortcut,
         spectral_norm=model_config.spectral_norm,
+        ours=True,
     )
 
 

@@ -287,9 +287,12 @@ def commands(one: Published) -> list[str]:
         found.append("(download the folder in a browser)")
 
     # Import, look and score.
-    paths = " ".join(f"--path='{name}'" for name in one.names[:1]) or _unnamed(one)
+    words = ["python -m sagan_tf.tools.import_weights", f"--source={one.source}"]
+    if one.source == "studiogan":
+        words.append("--sigma=settled")  # As its own evaluation, whose scores these are.
+    words += [f"--path='{name}'" for name in one.names[:1]] or [_unnamed(one)]
     found += [
-        f"python -m sagan_tf.tools.import_weights --source={one.source} {paths} --out=imported",
+        " ".join([*words, "--out=imported"]),
         "python -m sagan_tf.tools.sample imported --classes=goldfish,beagle --seeds=0-7",
         f"python eval_imagenet.py imported --data_dir=./data --protocol={_PROTOCOL[one.source]}",
     ]

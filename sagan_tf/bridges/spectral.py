@@ -21,14 +21,23 @@ def sigma_of_ours(matrix: np.ndarray, u: np.ndarray) -> float:
 
 
 def divisor_of_ours(matrix: np.ndarray, u: np.ndarray, *, scope: str, at_most_one: bool) -> float:
-    """What a layer of ours divides its weight by: sigma, or max(1, sigma) outside of attention.
+    """What a layer of ours divides its weight by.
 
     Args:
       matrix, u: its weight and vector.
-      scope: its name.
+      scope, at_most_one: as of `divisor`.
+    """
+    return divisor(sigma_of_ours(matrix, u), scope=scope, at_most_one=at_most_one)
+
+
+def divisor(sigma: float, *, scope: str, at_most_one: bool) -> float:
+    """What a weight is divided by: sigma, or max(1, sigma) outside of attention.
+
+    Args:
+      sigma: its spectral norm.
+      scope: the name of our layer.
       at_most_one: whether `ModelConfig.spectral_norm` says so.
     """
-    sigma = sigma_of_ours(matrix, u)
     return max(1.0, sigma) if at_most_one and "_non_local/" not in scope else sigma
 
 

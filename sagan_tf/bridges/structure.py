@@ -36,12 +36,14 @@ class Traits:
       bgr: whether channels of images are blue, green, red.
       relu_shortcut: as `ModelConfig.relu_shortcut`.
       spectral_norm: as `ModelConfig.spectral_norm`.
+      ours: whether this project has written the files, in the names of the other.
     """
 
     epsilon: float
     bgr: bool = False
     relu_shortcut: bool = False
     spectral_norm: str = "exact"
+    ours: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,11 +55,18 @@ class Opened:
         two only where they are there.
       traits: what is known of them.
       step: iterations that they were trained; None where no file says so.
+      path: of the file that holds the generator that makes images, or of the checkpoint.
     """
 
     networks: dict[str, dict[str, np.ndarray]]
     traits: Traits
     step: Optional[int]
+    path: str
+
+    @property
+    def only_average(self) -> bool:
+        """Whether the generator itself is not there: "generator" is its average then."""
+        return self.networks["generator"] is self.networks.get("averaged")
 
 
 def settings(

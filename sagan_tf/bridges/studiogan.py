@@ -45,6 +45,7 @@ def opened(paths: Sequence[str]) -> Opened:
       errors.UserError: one cannot be read, or they are not these networks.
     """
     networks: dict[str, dict[str, np.ndarray]] = {}
+    found_in = {}
     step = None
     own: dict = {}
     for path in paths:
@@ -64,6 +65,7 @@ def opened(paths: Sequence[str]) -> Opened:
 
         # Take its network, the generator's step, and what files of this project say.
         networks[network] = state
+        found_in[network] = path
         if network != "discriminator" and isinstance(content.get("step"), int):
             step = content["step"]
         if isinstance(content.get(_OWN), dict):
@@ -72,7 +74,8 @@ def opened(paths: Sequence[str]) -> Opened:
     if not networks.keys() & {"generator", "averaged"}:
         raise errors.UserError(f"--path={paths[0]}: is a discriminator; give the generator's too")
     networks.setdefault("generator", networks.get("averaged", {}))
-    return Opened(networks, _traits(own), step)
+    sampled = found_in.get("averaged") or found_in["generator"]
+    return Opened(networks, _traits(own), step, sampled)
 
 
 def _traits(own: Mapping[str, Any]) -> Traits:
@@ -81,6 +84,7 @@ def _traits(own: Mapping[str, Any]) -> Traits:
         epsilon=EPSILON,
         relu_shortcut=bool(own.get("relu_shortcut", True)),
         spectral_norm=str(own.get("spectral_norm", "exact")),
+        ours=bool(own),
     )
 
 

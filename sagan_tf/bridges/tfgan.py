@@ -69,7 +69,7 @@ def opened(paths: Sequence[str]) -> Opened:
     # See what else is known of them.
     traits = Traits(epsilon=EPSILON, spectral_norm="at_most_one")
     step = tensors.get("global_step")
-    return Opened(networks, traits, None if step is None else int(step))
+    return Opened(networks, traits, None if step is None else int(step), path)
 
 
 def prefix_of(path: str) -> str:
@@ -178,16 +178,15 @@ class _Layers:
             weight=layer.name_of("embedding_map"),
             u=layer.name_of(_U),
             scope=ours,
-            at_most_one=True,
         )
         self.table.norms.append(norm)
 
     def attention(self, theirs: str, ours: str) -> None:
-        """The attention block, whose weights are divided by sigma in any case."""
+        """The attention block."""
         for name in _ATTENTION:
             layer = Layer(self.table, f"{theirs}/{name}", f"{ours}/{name}")
             layer.add("weights", "w", mapping.AS_IS)
-            self._normalize(layer, "weights", at_most_one=False)
+            self._normalize(layer, "weights")
         block = Layer(self.table, theirs, ours)
         block.add("sigma_ratio", "sigma_ratio", mapping.AS_IS)
 
@@ -207,14 +206,13 @@ class _Layers:
         layer.add("moving_mean", "moving_mean", mapping.AS_IS)
         layer.add("moving_variance", "moving_variance", self._shift)
 
-    def _normalize(self, layer: Layer, weight: str, *, at_most_one: bool = True) -> None:
+    def _normalize(self, layer: Layer, weight: str) -> None:
         """Says that a weight is normalised; its u has the weight's full name inside its scope."""
         full_name = layer.name_of(weight)
         norm = Norm(
             weight=full_name,
             u=layer.name_of(f"{full_name}/{_U}"),
             scope=layer.ours,
-            at_most_one=at_most_one,
         )
         self.table.norms.append(norm)
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shlex
 from typing import Any
 
 from sagan_tf import errors, model, reference_checkpoint
@@ -22,7 +23,7 @@ def write(imported: Imported, out: str, *, source: str, step: int) -> list[str]:
       source: the project, as of `config.ImportConfig`.
       step: of the run.
     Returns:
-      The flags that training goes on with.
+      The flags that training goes on with, quoted for a shell.
     Raises:
       errors.UserError: the networks cannot be trained here, or the directory cannot be written.
     """
@@ -41,6 +42,8 @@ def write(imported: Imported, out: str, *, source: str, step: int) -> list[str]:
     training = dict(published.TRAINING[source])
     if not has_average:
         training.pop("ema_decay", None)
+    if step >= TrainConfig.max_steps:
+        training["max_steps"] = step + TrainConfig.max_steps
     folder, name = os.path.split(os.path.abspath(out))
     train_config = TrainConfig(checkpoint_dir=folder, run_name=name, **training)
 
@@ -69,5 +72,6 @@ def _flags(model_config: ModelConfig, train_config: TrainConfig) -> list[str]:
         usual: dict[str, Any] = dataclasses.asdict(type(config)())
         for name, value in dataclasses.asdict(config).items():
             if value != usual[name]:
-                found.append(f"--{name}" if value is True else f"--{name}={value}")
+                flag = f"--{name}" if value is True else f"--{name}={value}"
+                found.append(shlex.quote(flag))
     return found

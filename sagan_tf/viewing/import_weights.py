@@ -49,8 +49,10 @@ def import_weights(options: ImportConfig, stream: Optional[TextIO] = None) -> No
     _describe(imported, options, say)
 
     # Change the classes.
-    if options.number_classes:
-        imported = with_classes(imported, options.number_classes)
+    number = options.number_classes
+    if number:
+        imported = with_classes(imported, number)
+        say(f"{number} classes of your own, each the mean of the source's; steps begin at 0")
 
     # Write them.
     network = folded_generator(imported, options)
@@ -106,9 +108,11 @@ def folded_generator(imported: Imported, options: ImportConfig) -> trained.Train
     folded = folding.fold(live, network.sigmas)
     block = live.non_local
     digest = next(iter(imported.files.values()))
+    count = imported.model_config.number_classes
+    names = [str(label) for label in range(options.number_classes)]
     card = Card(
         model_config=imported.model_config,
-        classes=class_names.make(None, None, count=imported.model_config.number_classes),
+        classes=class_names.make(names, None, count=count),
         step=imported.step or 0,
         use_ema="averaged" in imported.networks and not options.live,
         sigma_ratio=None if block is None else float(block.sigma_ratio.numpy()),
@@ -123,9 +127,10 @@ def folded_generator(imported: Imported, options: ImportConfig) -> trained.Train
 def _origin(imported: Imported, options: ImportConfig) -> dict:
     """Where the weights are from, for the card."""
     known = published.find(imported.files)
+    project = published.PROJECTS[options.source]
     return {
-        "project": published.PROJECTS[options.source],
-        "licence": published.LICENCES[options.source],
+        "project": f"sagan_tf, in names of {project}" if imported.traits.ours else project,
+        "licence": _licence(imported, options),
         "url": known.url if known else "",
         "published": known.scores if known else "",
         "files": {os.path.basename(path): sha for path, sha in imported.files.items()},
@@ -133,6 +138,13 @@ def _origin(imported: Imported, options: ImportConfig) -> dict:
         "epsilon": imported.traits.epsilon,
         "channel_order": "bgr" if imported.traits.bgr else "rgb",
     }
+
+
+def _licence(imported: Imported, options: ImportConfig) -> str:
+    """That of the project; of a file that this one has written, none is known."""
+    if imported.traits.ours:
+        return "that of the run that this project wrote the file from"
+    return published.LICENCES[options.source]
 
 
 def _describe(imported: Imported, options: ImportConfig, say: _Say) -> None:
@@ -143,7 +155,7 @@ def _describe(imported: Imported, options: ImportConfig, say: _Say) -> None:
     known = published.find(imported.files)
     if known:
         say(f"published: {known.title}; {known.scores}")
-    say(f"licence: {published.LICENCES[options.source]}")
+    say(f"licence: {_licence(imported, options)}")
 
     # The networks.
     config = imported.model_config
@@ -153,7 +165,10 @@ def _describe(imported: Imported, options: ImportConfig, say: _Say) -> None:
         f"{config.gf_dim} and {config.df_dim}, attention on {_attention(imported)}, {step}"
     )
     for name, network in imported.networks.items():
-        say(f"{name}: {_parameters(network):,} parameters{_sigmas(imported, network)}")
+        if name == "generator" and imported.only_average:
+            say("generator: not in the file, which has its average alone")
+        else:
+            say(f"{name}: {_parameters(network):,} parameters{_sigmas(imported, network)}")
 
 
 def _attention(imported: Imported) -> str:

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple, Optional, TextIO
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf import plurals
+from sagan_tf import errors, plurals
 from sagan_tf.config import ReportConfig
 from sagan_tf.evaluation import protocol
 from sagan_tf.evaluation import rows as score_rows
-from sagan_tf.runs import directory, history
+from sagan_tf.runs import directory, exported, history
 from sagan_tf.runtime import files
 from sagan_tf.viewing import html, report_charts, report_pictures, run_summary, words
 
@@ -40,10 +40,13 @@ def write(config: ReportConfig, stream: Optional[TextIO] = None) -> str:
     Returns:
       The path of the report.
     Raises:
-      errors.UserError: there is no run, its config.json is damaged, or the report cannot be
-        written.
+      errors.UserError: it is no run, its config.json is damaged, or the report cannot be written.
     """
     say = words.printer(stream)
+    if exported.is_exported(config.run):
+        raise errors.UserError(
+            f"--run={config.run}: it is an exported model, which has no history; expected a run"
+        )
 
     # Find out whether the file can be written before the work is done.
     run_dir = directory.find_run(config.run)

@@ -98,6 +98,24 @@ def test_settled_sigmas_are_singular_values():
         np.testing.assert_allclose(network.sigmas[scope], values[0], rtol=1e-5)
 
 
+def test_settled_sigmas_of_at_most_one(tmp_path):
+    """A file of ours with that option: weights whose norm is below 1 are divided by 1."""
+    content = sources.content("mmgen_biggan_schedule.pth")
+    own = {"config": "spectral_norm = 'at_most_one'", "iter": 1}
+    state = dict(content["state_dict"])
+    for name in ("conv_blocks.0.conv_1.conv", "conv_blocks.4.theta.conv"):
+        full = f"generator_ema.{name}.weight_orig"
+        state[full] = 0.01 * state[full]
+    path = written(tmp_path, {"meta": own, "state_dict": state})
+    found = imports.read(sources.options("mmgen", [path], sigma="settled"))
+    network = found.networks["generator"]
+    assert network.sigmas["g_block1/snconv1"] == 1
+    weight = network.arrays["g_non_local/sn_conv_theta/w"]
+    values = np.linalg.svd(weight[0, 0], compute_uv=False)
+    assert values[0] < 1
+    np.testing.assert_allclose(network.sigmas["g_non_local/sn_conv_theta"], values[0], rtol=1e-5)
+
+
 # Files of other settings of the same projects, made from the ones that are here.
 
 
@@ -190,7 +208,7 @@ def test_traits_of_mmgenerations_files(name, configuration, expected, tmp_path):
 def test_flags_go_before_what_the_file_says():
     changed = {"channel_order": "rgb", "shortcut": "relu", "epsilon": 1e-3}
     found = imports.read(sources.options("mmgen", **changed))
-    assert dataclasses.astuple(found.traits) == (1e-3, False, True, "exact")
+    assert dataclasses.astuple(found.traits) == (1e-3, False, True, "exact", False)
     assert found.model_config.relu_shortcut
 
 

@@ -1,14 +1,17 @@
 import io
 import json
+import zipfile
 
 import numpy as np
 import pytest
 
 from sagan_tf import errors
 from sagan_tf.bridges import imports, torch_file
+from sagan_tf.runs import imported_run as runs_imported
 from sagan_tf.runs import restore
 from sagan_tf.viewing import import_weights, trained
 from tests.bridges import sources
+from tests.processes import error_line, run
 
 
 def imported(out, source="mmgen", **changes):
@@ -27,8 +30,8 @@ def fixture_model(tmp_path_factory):
     return str(out), imported(out)
 
 
-@pytest.fixture(name="run", scope="module")
-def fixture_run(tmp_path_factory):
+@pytest.fixture(name="imported_run", scope="module")
+def fixture_imported_run(tmp_path_factory):
     """(directory, what was printed) of a run."""
     out = tmp_path_factory.mktemp("imported") / "run"
     return str(out), imported(out, to="run")
@@ -66,19 +69,19 @@ def test_what_is_printed(model):
 
 
 @pytest.mark.slow
-def test_run_has_both_networks_and_the_average(run):
+def test_run_has_both_networks_and_the_average(imported_run):
     expected = sources.computed("mmgen")
-    averaged = trained.open_model(run[0], use_ema=True)
+    averaged = trained.open_model(imported_run[0], use_ema=True)
     images = averaged.generate(expected["z"], expected["labels"])
     np.testing.assert_allclose(images, expected["generated"], rtol=0, atol=5e-6)
-    critic = restore.open_discriminator(run[0]).network
+    critic = restore.open_discriminator(imported_run[0]).network
     logits = critic(expected["images"], expected["labels"], update_sn=False)
     np.testing.assert_allclose(logits, expected["logits"], rtol=0, atol=5e-6)
     assert averaged.card.step == 826_000
 
 
-def test_run_prints_the_flags_that_fit(run):
-    command = run[1].splitlines()[-1]
+def test_run_prints_the_flags_that_fit(imported_run):
+    command = imported_run[1].splitlines()[-1]
     assert command.startswith("python train_imagenet.py --data_dir=./data --checkpoint_dir=")
     flags = dict(word[2:].split("=") for word in command.split()[2:])
     assert flags["generator_type"] == flags["discriminator_type"] == "test_64"
@@ -104,6 +107,66 @@ def test_live_generator(tmp_path):
     assert means[True] - means[False] == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.slow
+def test_average_alone(tmp_path):
+    """Published files may lack the generator itself."""
+    content = sources.content("mmgen_biggan_schedule.pth")
+    state = {
+        name: value
+        for name, value in content["state_dict"].items()
+        if name.startswith("generator_ema.")
+    }
+    path = str(tmp_path / "average.pth")
+    torch_file.write(path, {**content, "state_dict": state})
+    text = imported(tmp_path / "model", path=(path,))
+    assert "generator: not in the file, which has its average alone" in text
+    with pytest.raises(errors.UserError) as raised:
+        imported(tmp_path / "live", path=(path,), live=True)
+    assert str(raised.value) == (
+        f"--live: {path} holds the generator's moving average alone; leave out the flag"
+    )
+
+
+@pytest.mark.slow
+def test_licence_of_a_file_of_ours(tmp_path):
+    """Another project's licence does not hold for weights that were trained here."""
+    content = sources.content("mmgen_biggan_schedule.pth")
+    text = content["meta"]["config"]
+    ours = {**content, "meta": {"config": f"spectral_norm = 'exact'\n{text}"}}
+    path = tmp_path / "ours.pth"
+    torch_file.write(str(path), ours)
+    options = sources.options("mmgen", [path])
+    network = import_weights.folded_generator(imports.read(options), options)
+    assert network.card.origin["project"] == "sagan_tf, in names of mmgeneration"
+    assert network.card.origin["licence"] == (
+        "that of the run that this project wrote the file from"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "names", "expected"),
+    [
+        ("tfgan", ["acgan.ckpt"], "acgan.ckpt.data-00000-of-00001"),
+        ("studiogan", ["studio_2021_D.pth", "studio_2021_G.pth"], "studio_2021_G.pth"),
+    ],
+)
+def test_digest_in_the_card_is_of_the_generator(source, names, expected):
+    options = sources.options(source, [sources.WEIGHTS / name for name in names])
+    card = import_weights.folded_generator(imports.read(options), options).card
+    assert card.checkpoint_sha256 == card.origin["files"][expected]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("own", "name"), [(0, "tench"), (1000, "0")])
+def test_thousand_classes_are_imagenets(own, name):
+    """Unless they are said to be one's own."""
+    options = sources.options("tfgan", number_classes=own)
+    found = import_weights.with_classes(imports.read(options), 1000)
+    card = import_weights.folded_generator(found, options).card
+    assert card.classes.name(0) == name
+
+
 def test_classes_of_ones_own():
     """Each begins as the mean of scales and shifts, and makes the same images."""
     options = sources.options("tfgan", number_classes=2)
@@ -120,6 +183,31 @@ def test_classes_of_ones_own():
     table = table.get_layer("g_block1_cbn_0_scale").get_weights()[0]
     mean = network.network.get_layer("g_block1_cbn_0_scale").get_weights()[0]
     np.testing.assert_allclose(mean, [table.mean(axis=0)] * 2, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_hostile_file_is_one_line_and_nothing_is_executed(tmp_path):
+    """A pickle that calls a program, as `torch.load` of old would have let it."""
+    touched = tmp_path / "executed"
+    call = f"cposix\nsystem\n(Vtouch {touched}\ntR.".encode()
+    path = tmp_path / "hostile.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x/data.pkl", b"\x80\x02" + call)
+    flags = ("--source=mmgen", f"--path={path}", f"--out={tmp_path}/out")
+    line = error_line(run("-m", "sagan_tf.tools.import_weights", *flags))
+    assert line.startswith(f"error: {path}: its pickle calls posix.system; nothing of it was run;")
+    assert not touched.exists()
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_steps_go_on_after_the_default_end(tmp_path):
+    """TF-GAN's best one was trained for longer than --max_steps is by default."""
+    found = imports.read(sources.options("tfgan"))
+    flags = runs_imported.write(found, str(tmp_path / "a run"), source="tfgan", step=1_130_000)
+    assert "--max_steps=2130000" in flags
+    assert "'--run_name=a run'" in flags
 
 
 def test_without_a_path_it_lists_what_is_published():

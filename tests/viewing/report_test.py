@@ -624,3 +624,10 @@ def test_names_that_are_not_utf8_do_not_stop_it(tmp_path):
     page = write(run_dir)
     assert r"records-\udcff.tfrecords" in page
     assert "at an unknown time" in page
+
+
+def test_exported_model_has_no_report(tmp_path):
+    """What tells an exported model from a run is its file."""
+    (tmp_path / "generator.keras").write_bytes(b"")
+    with pytest.raises(errors.UserError, match="is an exported model, which has no history"):
+        viewing_report.write(config.ReportConfig(run=str(tmp_path)))
