@@ -63,7 +63,7 @@ RECIPES = {
         data="data/digits",
         classifier="data/digits_classifier",
         batch=12,
-        steps=6500,
+        steps=6000,
         shares=(0.05, 0.2, 1.0),
     ),
     "emoji": Recipe(

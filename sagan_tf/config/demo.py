@@ -15,7 +15,7 @@ class DemoConfig:
         group="Output",
     )
     max_steps: int = fields.option(
-        6500,
+        6000,
         "Iteration to stop at. Fewer take less time, and give worse digits.",
         above=0,
         group="Run",

@@ -123,8 +123,8 @@ class TrainConfig:
     )
     deterministic: bool = fields.option(
         False,
-        "Use deterministic kernels only. They are slower; a repeated run gives the same bits on "
-        "the same machine.",
+        "Use deterministic kernels only, and no graph optimizer. The kernels are slower; a "
+        "repeated run gives the same bits on the same machine.",
         group="Speed and memory",
     )
     graph_optimizer: bool = fields.option(
@@ -133,6 +133,14 @@ class TrainConfig:
         "starts some seconds sooner, is as fast, and takes 6 to 9 % more memory. It was not tried "
         "on a GPU.",
         group="Speed and memory",
+    )
+    threads_per_op: int = fields.option(
+        0,
+        "Threads of one operation on a CPU. With 1 each takes one core, and several run at once, "
+        "which is faster for small networks.",
+        minimum=0,
+        group="Speed and memory",
+        meaning="all cores",
     )
     d_step: int = fields.option(
         1,

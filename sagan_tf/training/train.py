@@ -81,15 +81,33 @@ def train(
 
 
 def set_tensorflow_options(config: TrainConfig) -> None:
-    """Sets what TensorFlow keeps for the whole process."""
+    """Sets what TensorFlow keeps for the whole process.
+
+    Raises:
+      errors.UserError: the devices are in use already, with another number of threads.
+    """
+    if config.threads_per_op:
+        _limit_threads(config.threads_per_op)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     tf.config.experimental.enable_tensor_float_32_execution(config.tensor_float_32)
-    # With oneDNN's kernels on a CPU the remapper stumbles over this graph (seen in TensorFlow 2.21)
-    # and says so in an error of its own.
+    # The graph optimizer may sum in another order in another process. With oneDNN's kernels on a
+    # CPU its remapper stumbles over this graph (seen in TensorFlow 2.21) and says so in an error.
+    optimizes = config.graph_optimizer and not config.deterministic
     tf.config.optimizer.set_experimental_options(
-        {"disable_meta_optimizer": not config.graph_optimizer, "remapping": False}
+        {"disable_meta_optimizer": not optimizes, "remapping": False}
     )
+
+
+def _limit_threads(threads: int) -> None:
+    """Sets the threads of one operation."""
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+    except RuntimeError as error:
+        raise errors.UserError(
+            f"--threads_per_op={threads}: TensorFlow runs with another number in this process; "
+            "start a process for each number"
+        ) from error
 
 
 def _make_networks(

@@ -12,6 +12,7 @@ from sagan_tf import config, errors, model
 from sagan_tf.data import class_names, prepare
 from sagan_tf.runs import checkpoints, directory, health, history
 from sagan_tf.training import steps as training_steps
+from sagan_tf.training import train as training
 from tests.testing import PLAIN_MODEL, TINY_MODEL, make_data, make_pictures, make_run
 from tests.training import small_runs
 from tests.training.small_runs import rows, settings, stored, train
@@ -297,3 +298,16 @@ def test_health_check_learns_from_the_rows_that_are_there(tmp_path, data, monkey
     (run / "metrics.jsonl").write_text('{"step": 0, "x": 1}\n{"step": 1, "x": 2}\n')
     train(data, train_config, PLAIN_MODEL)
     assert seen == [{"step": 0, "x": 1}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "off"),
+    [({}, False), ({"graph_optimizer": False}, True), ({"deterministic": True}, True)],
+)
+def test_deterministic_run_has_no_graph_optimizer(changes, off, monkeypatch):
+    """It sums in another order in another process."""
+    asked = {}
+    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)
+    monkeypatch.setattr(tf.config.optimizer, "set_experimental_options", asked.update)
+    training.set_tensorflow_options(config.TrainConfig(**changes))
+    assert asked["disable_meta_optimizer"] is off
