@@ -134,11 +134,11 @@ def test_commands_name_files_that_are_there(programs, tmp_path):
     ada = run.Run("digits", 0.05, "ada", 1, 2600, "a1")
     train, evaluate, nearest = run.commands(ada, tmp_path)
 
-    # 2,600 steps of 16 images are 41.6 thousand; a quarter of them is 10.4.
+    # 2,600 steps of 12 images are 31.2 thousand; a quarter of them is 7.8.
     subset = tmp_path / "digits-5"
     (made,) = run.subsets([ada, ada], tmp_path)
     assert made[1:] == ["data/digits", str(subset), "--share=0.05"]
-    assert {f"--data_dir={subset}", "--augment=ada", "--ada_kimg=10.4", "--seed=1"} <= set(train)
+    assert {f"--data_dir={subset}", "--augment=ada", "--ada_kimg=7.8", "--seed=1"} <= set(train)
     assert "--data_dir=data/digits" in evaluate
     assert not any(word.startswith("--data_dir") for word in nearest)
     for word in (*train, *evaluate):

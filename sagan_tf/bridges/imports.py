@@ -12,7 +12,7 @@ from typing import Optional
 import numpy as np
 
 from sagan_tf import errors
-from sagan_tf.bridges import mapping, mmgen, spectral, studiogan, tfgan, torch_layers
+from sagan_tf.bridges import checks, mapping, mmgen, spectral, studiogan, tfgan, torch_layers
 from sagan_tf.bridges.mapping import Network, Norm, Shapes, Table, Tensors
 from sagan_tf.bridges.structure import Opened, Traits, settings
 from sagan_tf.config import ImportConfig, ModelConfig
@@ -21,7 +21,8 @@ from sagan_tf.gan import discriminator, generator
 _PROJECTS = {"mmgen": mmgen, "studiogan": studiogan, "tfgan": tfgan}
 # How each stores the vectors of the power iteration.
 _VECTORS = {"mmgen": torch_layers, "studiogan": torch_layers, "tfgan": tfgan}
-_HASH_IN_NAME = re.compile(r"-([0-9a-f]{8})\.pth$")
+# mmgeneration's names end with date, time and the beginning of SHA-256.
+_HASH_IN_NAME = re.compile(r"_\d{8}_\d{6}-([0-9a-f]{8})\.pth$")
 # Relative difference of sigmas that float32 may make.
 _SAME_SIGMA = 1e-6
 _NETWORKS = {
@@ -44,6 +45,7 @@ class Imported:
       files: SHA-256 of each file, by path; the first holds the generator that makes images.
       only_average: whether the files hold the generator's moving average alone; it is
         "generator" too then.
+      left_out: what was not taken over, and why; empty where all was.
     """
 
     model_config: ModelConfig
@@ -53,6 +55,7 @@ class Imported:
     step: Optional[int]
     files: dict[str, str]
     only_average: bool
+    left_out: str = ""
 
     def sampled(self, *, live: bool) -> Network:
         """The generator that makes images: the average where there is one, unless `live`."""
@@ -81,9 +84,26 @@ def read(options: ImportConfig) -> Imported:
             "out the flag"
         )
 
+    # Take them over. A model does without a discriminator that is not ours.
+    try:
+        return _taken_over(opened, options, traits=traits, digests=digests)
+    except errors.UserError as error:
+        if options.to != "model" or "discriminator" not in opened.networks:
+            raise
+        del opened.networks["discriminator"]
+        imported = _taken_over(opened, options, traits=traits, digests=digests)
+        return dataclasses.replace(imported, left_out=f"discriminator: left out ({error})")
+
+
+def _taken_over(
+    opened: Opened, options: ImportConfig, *, traits: Traits, digests: dict[str, str]
+) -> Imported:
+    """What the files hold, in our names. Raises errors.UserError as `read`."""
     # See what the networks are, and how their arrays become ours.
+    project = _PROJECTS[options.source]
     where = ", ".join(options.path)
     model_config, tables = _described(project, opened, traits=traits, where=where)
+    _refuse_widths(project, opened, model_config=model_config, where=where)
     shapes = {network: _our_shapes(network, model_config) for network in opened.networks}
     vectors = _VECTORS[options.source]
     _refuse_faults(tables, opened, shapes=shapes, vectors=vectors, where=where)
@@ -161,6 +181,18 @@ def _described(
     return model_config, tables
 
 
+def _refuse_widths(
+    project: types.ModuleType, opened: Opened, *, model_config: ModelConfig, where: str
+) -> None:
+    """Refuses a generator that ours cannot be, before one of ours is made."""
+    tensors = opened.networks["generator"]
+    first = None
+    if hasattr(project, "first_statistics"):
+        blocks = project.generator_blocks(_shapes(tensors))
+        first = np.size(tensors[project.first_statistics(blocks)])
+    checks.refuse_widths(model_config, tensors, first_channels=first, where=where)
+
+
 def _refuse_faults(
     tables: Mapping[str, Table],
     opened: Opened,
@@ -176,6 +208,7 @@ def _refuse_faults(
         expected = mapping.shapes_in_theirs(table, shapes[network])
         expected.update(vectors.vector_shapes(table, expected))
         faults = mapping.faults(expected, tensors, ignored=torch_layers.IGNORED)
+        faults = faults or checks.content_faults(table, tensors)
         found += [f"{network}: {fault}" for fault in faults]
     if found:
         raise errors.UserError(

@@ -9,6 +9,8 @@ from typing import Optional
 
 import numpy as np
 
+from sagan_tf.bridges import pickle_machine
+
 # Shapes, and arrays, by name.
 Shapes = Mapping[str, tuple]
 Tensors = Mapping[str, np.ndarray]
@@ -161,7 +163,7 @@ def faults(expected: Shapes, tensors: Tensors, *, ignored: Sequence[str] = ()) -
         there = np.shape(tensors[name]) if name in tensors else shape
         if there != shape:
             found.append(f"{name} has shape {there}, expected {shape}")
-    return found
+    return [pickle_machine.shown(fault) for fault in found]
 
 
 def to_ours(

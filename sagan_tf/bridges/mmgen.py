@@ -12,7 +12,7 @@ from typing import Any, Optional
 import numpy as np
 
 from sagan_tf import errors
-from sagan_tf.bridges import torch_file, torch_layers
+from sagan_tf.bridges import checks, pickle_machine, torch_file, torch_layers
 from sagan_tf.bridges.mapping import Shapes, Table
 from sagan_tf.bridges.structure import Blocks, Opened, Traits, blocks_of, number_of
 from sagan_tf.config import ModelConfig
@@ -58,6 +58,8 @@ model = dict(
     gan_loss=dict(type='GANLoss', gan_type='hinge'))
 train_cfg = dict(disc_steps=1, use_ema={averages})
 """
+# Of a configuration: published ones have some kilobytes.
+_MOST_TEXT = 1 << 16
 _ATTENTION = {
     "sn_conv_theta": "theta.conv",
     "sn_conv_phi": "phi.conv",
@@ -91,39 +93,45 @@ def opened(paths: Sequence[str]) -> Opened:
     if others or not networks.keys() & {"generator", "averaged"}:
         raise errors.UserError(
             f"--path={path}: expected names that begin with generator, generator_ema or "
-            f"discriminator; it has {', '.join(others) or 'no generator'}. Is --source right?"
+            f"discriminator; it has {_listed(others)}. Is --source right?"
         )
     networks.setdefault("generator", networks.get("averaged", {}))
 
     # See what else is known of them.
     meta = content.get("meta") if isinstance(content, dict) else None
     meta = meta if isinstance(meta, dict) else {}
-    traits = _traits(networks["generator"], path=path, configuration=str(meta.get("config", "")))
-    step = meta.get("iter")
-    return Opened(networks, traits, step if isinstance(step, int) else None, path)
+    configuration = meta.get("config")
+    configuration = configuration[:_MOST_TEXT] if isinstance(configuration, str) else ""
+    traits = _traits(networks["generator"], path=path, configuration=configuration)
+    return Opened(networks, traits, checks.step_of(meta.get("iter")), path)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names of a file in an error."""
+    return pickle_machine.shown(", ".join(names)) or "no generator"
 
 
 def _traits(names: Mapping[str, Any], *, path: str, configuration: str) -> Traits:
     """What the configuration in a file says, its name, or else the published configurations."""
     # Epsilon.
-    said = re.search(r"norm_eps\W*[=:]\s*([0-9.e-]+)", configuration)
+    said = re.search(r"norm_eps['\" \t]{0,4}[=:][ \t]{0,4}(\d[\d.]*(?:e-?\d+)?)", configuration)
     normalized = "noise2feat.weight_orig" in names
     plain_tables = "conv_blocks.0.norm_1.weight_embedding.weight" in names
     epsilon = _EPSILON_OF_PLAIN_TABLES if normalized and plain_tables else _EPSILON
-    if said:
+    if said and said[1].count(".") <= 1 and 0 < float(said[1]) < 1:
         epsilon = float(said[1])
 
     # StudioGAN's networks, converted.
     name = os.path.basename(path)
-    converted = "convert-studio" in name or re.search(r"rgb_to_bgr\W*[=:]\s*True", configuration)
-    in_place = re.search(r"inplace\W*[=:]\s*True", configuration) is not None
+    converted = "convert-studio" in name or _says(configuration, "rgb_to_bgr")
+    in_place = _says(configuration, "inplace")
 
     # What only files that this project has written say.
-    own = re.search(r"spectral_norm\W*=\W*(exact|at_most_one)", configuration)
+    own = re.search(r"spectral_norm[ ]{0,4}=[ '\"]{0,4}(exact|at_most_one)", configuration)
     return Traits(
         epsilon=epsilon,
         bgr=not converted,
-        relu_shortcut=bool(converted) or in_place or "_wReLUinplace" in name,
+        relu_shortcut=converted or in_place or "_wReLUinplace" in name,
         spectral_norm=own[1] if own else "exact",
         ours=own is not None,
     )
@@ -142,6 +150,11 @@ def _blocks(names: Shapes, *, first: tuple[str, ...] = ()) -> Blocks:
         else:
             convolutional.append(name)
     return Blocks(tuple(convolutional), attention, before)
+
+
+def _says(configuration: str, name: str) -> bool:
+    """Whether a configuration sets a name to True."""
+    return re.search(rf"{name}['\" \t]{{0,4}}[=:][ \t]{{0,4}}True", configuration) is not None
 
 
 def generator_blocks(names: Shapes) -> Blocks:
@@ -185,7 +198,7 @@ def generator_table(names: Shapes, structure: Blocks, *, traits: Traits) -> Tabl
     """
     # From z to the 4x4 map.
     layers = torch_layers.Layers(list(names), epsilon=traits.epsilon)
-    channels = names[first_statistics(structure)][0]
+    channels = number_of(names, first_statistics(structure), axis=0, source="--path")
     layers.dense("noise2feat", "g_snh0", channels=channels)
 
     # The blocks.

@@ -225,15 +225,14 @@ PUBLISHED = (
 
 
 def find(files: Mapping[str, str]) -> Optional[Published]:
-    """What is published of a file: by the digits of its hash, or by its name.
+    """What is published of a file: by the digits of its hash.
 
     Args:
       files: SHA-256 by path.
     """
+    hashes = {digest[:8] for digest in files.values()}
     for one in PUBLISHED:
-        names = {os.path.basename(path) for path in files}
-        hashes = {digest[:8] for digest in files.values()}
-        if hashes & set(one.hashes) or (one.source == "studiogan" and names & set(one.names)):
+        if hashes & set(one.hashes):
             return one
     return None
 
@@ -291,6 +290,11 @@ def commands(one: Published) -> list[str]:
     if one.source == "studiogan":
         words.append("--sigma=settled")  # As its own evaluation, whose scores these are.
     words += [f"--path='{name}'" for name in one.names[:1]] or [_unnamed(one)]
+    if one.trains and len(one.names) > 1:
+        also = [*words, f"--path='{one.names[1]}'", "--to=run --out=imported_run"]
+        found.append(" ".join(also))
+    elif one.trains and one.source != "studiogan":
+        found.append(" ".join([*words, "--to=run --out=imported_run"]))
     found += [
         " ".join([*words, "--out=imported"]),
         "python -m sagan_tf.tools.sample imported --classes=goldfish,beagle --seeds=0-7",

@@ -11,7 +11,7 @@ from typing import Any, Optional
 import numpy as np
 
 from sagan_tf import errors
-from sagan_tf.bridges import torch_file, torch_layers
+from sagan_tf.bridges import checks, torch_file, torch_layers
 from sagan_tf.bridges.mapping import Shapes, Table
 from sagan_tf.bridges.structure import Blocks, Opened, Traits, blocks_of, number_of
 from sagan_tf.config import ModelConfig
@@ -63,11 +63,13 @@ def opened(paths: Sequence[str]) -> Opened:
                 f"{found}; is --source right?"
             )
 
-        # Take its network, the generator's step, and what files of this project say.
+        # Take its network, the step (which the files of 2022 have in D's alone), and what files of
+        # this project say.
         networks[network] = state
         found_in[network] = path
-        if network != "discriminator" and isinstance(content.get("step"), int):
-            step = content["step"]
+        said = checks.step_of(content.get("step"))
+        if said is not None and (step is None or network != "discriminator"):
+            step = said
         if isinstance(content.get(_OWN), dict):
             own.update(content[_OWN])
 
@@ -82,8 +84,8 @@ def _traits(own: Mapping[str, Any]) -> Traits:
     """What is known of all of its networks; `own`: what files of this project say besides."""
     return Traits(
         epsilon=EPSILON,
-        relu_shortcut=bool(own.get("relu_shortcut", True)),
-        spectral_norm=str(own.get("spectral_norm", "exact")),
+        relu_shortcut=own.get("relu_shortcut") is not False,
+        spectral_norm="at_most_one" if own.get("spectral_norm") == "at_most_one" else "exact",
         ours=bool(own),
     )
 
@@ -147,7 +149,7 @@ def generator_table(names: Shapes, structure: Blocks, *, traits: Traits) -> Tabl
     """
     # From z to the 4x4 map.
     layers = torch_layers.Layers(list(names), epsilon=traits.epsilon)
-    channels = names[first_statistics(structure)][0]
+    channels = number_of(names, first_statistics(structure), axis=0, source="--path")
     layers.dense("linear0", "g_snh0", channels=channels)
 
     # The blocks.

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from sagan_tf import errors
-from sagan_tf.bridges import mapping
+from sagan_tf.bridges import checks, mapping
 from sagan_tf.bridges.mapping import Layer, Norm, Shapes, Table, Tensors
 from sagan_tf.bridges.structure import Blocks, Opened, Traits, number_of
 
@@ -22,7 +22,13 @@ DISCRIMINATOR = "Discriminator/discriminator/"
 # normalization_ops.py:38-48.
 EPSILON = 1e-3
 # Variables that training alone needs; heads that our discriminator does not have.
-_OF_TRAINING = ("/Adam", "/Adam_1", "beta1_power", "beta2_power")
+_OF_TRAINING = (
+    "/Adam",
+    "/Adam_1",
+    "/ExponentialMovingAverage",
+    "beta1_power",
+    "beta2_power",
+)
 _OTHER_HEADS = (f"{DISCRIMINATOR}d_sn_linear_class/",)
 _U = "spectral_normalize/spectral_norm/spectral_norm_u"
 # The table that is transposed before it is normalised.
@@ -68,8 +74,7 @@ def opened(paths: Sequence[str]) -> Opened:
 
     # See what else is known of them.
     traits = Traits(epsilon=EPSILON, spectral_norm="at_most_one")
-    step = tensors.get("global_step")
-    return Opened(networks, traits, None if step is None else int(step), path)
+    return Opened(networks, traits, checks.step_of(tensors.get("global_step")), path)
 
 
 def prefix_of(path: str) -> str:

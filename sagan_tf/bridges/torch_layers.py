@@ -13,6 +13,7 @@ from sagan_tf import errors
 from sagan_tf.bridges import mapping
 from sagan_tf.bridges.mapping import Layer, Norm, Shapes, Table, Tensors, Transform
 
+_MOST_DIGITS = 3  # Of the number of a block.
 # Buffers without a meaning for us.
 IGNORED = ("num_batches_tracked",)
 # Endings of the names of what ours normalises.
@@ -220,6 +221,6 @@ def blocks(names: Sequence[str], prefix: str) -> Iterator[tuple[int, set[str]]]:
     found: dict[int, set[str]] = {}
     for name in names:
         number, _, rest = name.removeprefix(prefix).partition(".")
-        if name.startswith(prefix) and number.isdecimal():
+        if name.startswith(prefix) and number.isdecimal() and len(number) <= _MOST_DIGITS:
             found.setdefault(int(number), set()).add(rest)
     yield from sorted(found.items())

@@ -62,6 +62,7 @@ class ImportConfig:
         0.0,
         "Epsilon of the generator's batch norms.",
         minimum=0,
+        maximum=1,
         group="Import",
         meaning="what the source's configuration says",
     )

@@ -123,8 +123,8 @@ class TrainConfig:
     )
     deterministic: bool = fields.option(
         False,
-        "Use deterministic kernels only, and no graph optimizer. The kernels are slower; a "
-        "repeated run gives the same bits on the same machine.",
+        "Use deterministic kernels only. They are slower; with --nograph_optimizer a repeated run "
+        "gives the same bits on the same machine.",
         group="Speed and memory",
     )
     graph_optimizer: bool = fields.option(

@@ -10,6 +10,7 @@ from sagan_tf.bridges import published
 from sagan_tf.bridges.imports import Imported
 from sagan_tf.config import DataConfig, ModelConfig, TrainConfig
 from sagan_tf.runs import checkpoints, directory
+from sagan_tf.runtime import files
 
 
 def write(imported: Imported, out: str, *, source: str, step: int) -> list[str]:
@@ -38,8 +39,11 @@ def write(imported: Imported, out: str, *, source: str, step: int) -> list[str]:
 
     # Settings.
     has_average = "averaged" in imported.networks
-    model_config = dataclasses.replace(imported.model_config, **published.DECAYS[source])
+    decays = {} if imported.traits.ours else published.DECAYS[source]
+    model_config = dataclasses.replace(imported.model_config, **decays)
     training = dict(published.TRAINING[source])
+    if imported.traits.ours:  # The file does not say how the run was trained.
+        training = {"ema_decay": training.get("ema_decay", 0.999)}
     if not has_average:
         training.pop("ema_decay", None)
     if step >= TrainConfig.max_steps:
@@ -59,9 +63,11 @@ def write(imported: Imported, out: str, *, source: str, step: int) -> list[str]:
             weight.assign(imported.networks["averaged"].arrays[weight.path.split("/", 1)[1]])
     gan.step.assign(step)
 
-    # Write the run.
-    directory.write_config(out, model=model_config, data=DataConfig(), train=train_config)
-    checkpoints.Checkpoints(out, gan.state(), keep=train_config.keep_checkpoints).save(step)
+    # Write the run, whole or not at all.
+    with files.writing(f"--out={out}"), files.replaced(out) as written:
+        directory.write_config(written, model=model_config, data=DataConfig(), train=train_config)
+        saved = checkpoints.Checkpoints(written, gan.state(), keep=train_config.keep_checkpoints)
+        saved.save(step)
     return _flags(model_config, train_config)
 
 

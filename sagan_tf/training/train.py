@@ -91,11 +91,10 @@ def set_tensorflow_options(config: TrainConfig) -> None:
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     tf.config.experimental.enable_tensor_float_32_execution(config.tensor_float_32)
-    # The graph optimizer may sum in another order in another process. With oneDNN's kernels on a
-    # CPU its remapper stumbles over this graph (seen in TensorFlow 2.21) and says so in an error.
-    optimizes = config.graph_optimizer and not config.deterministic
+    # With oneDNN's kernels on a CPU the remapper stumbles over this graph (seen in TensorFlow 2.21)
+    # and says so in an error of its own.
     tf.config.optimizer.set_experimental_options(
-        {"disable_meta_optimizer": not optimizes, "remapping": False}
+        {"disable_meta_optimizer": not config.graph_optimizer, "remapping": False}
     )
 
 

@@ -164,11 +164,19 @@ def _describe(imported: Imported, options: ImportConfig, say: _Say) -> None:
         f"{config.image_size} px, {config.number_classes} classes, z {config.z_dim}, widths "
         f"{config.gf_dim} and {config.df_dim}, attention on {_attention(imported)}, {step}"
     )
+    traits = imported.traits
+    say(
+        f"taken for {'BGR' if traits.bgr else 'RGB'}, epsilon {traits.epsilon:g}, shortcuts of D "
+        f"{'after a ReLU' if traits.relu_shortcut else 'plain'} (--channel_order, --epsilon and "
+        "--shortcut say otherwise)"
+    )
     for name, network in imported.networks.items():
         if name == "generator" and imported.only_average:
             say("generator: not in the file, which has its average alone")
         else:
             say(f"{name}: {_parameters(network):,} parameters{_sigmas(imported, network)}")
+    if imported.left_out:
+        say(imported.left_out)
 
 
 def _attention(imported: Imported) -> str:

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from sagan_tf import errors
-from sagan_tf.bridges import imports, mmgen, torch_file
+from sagan_tf.bridges import imports, mmgen, studiogan, torch_file
 from sagan_tf.gan import discriminator, generator
 from sagan_tf.viewing import folding
 from tests.bridges import sources
@@ -320,7 +320,7 @@ def save_small_tfgan(tmp_path):
 
 def message(source, paths, **changes):
     with pytest.raises(errors.UserError) as raised:
-        imports.read(sources.options(source, paths, **changes))
+        imports.read(sources.options(source, paths, **{"to": "run", **changes}))
     text = str(raised.value)
     assert "\n" not in text
     return text
@@ -353,8 +353,8 @@ def test_all_faults_are_named(tmp_path):
 def test_hash_in_the_name(tmp_path):
     source = sources.WEIGHTS / "mmgen_biggan_schedule.pth"
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
-    right = tmp_path / f"sagan-{digest[:8]}.pth"
-    wrong = tmp_path / "sagan-3f5686af.pth"
+    right = tmp_path / f"sagan_20210818_210232-{digest[:8]}.pth"
+    wrong = tmp_path / "sagan_20210818_210232-3f5686af.pth"
     for path in (right, wrong):
         shutil.copy(source, path)
     assert list(imports.read(sources.options("mmgen", [right])).files.values()) == [digest]
@@ -392,3 +392,59 @@ def test_networks_of_two_runs(tmp_path):
     assert "makes images of 128 pixels and the discriminator takes 64" in message(
         "studiogan", paths
     )
+
+
+def test_step_of_studiogan_of_2022(tmp_path):
+    """It writes the step into D's file alone."""
+    contents = {}
+    for network in "GD":
+        contents[network] = dict(sources.content(f"studio_2021_{network}.pth"))
+    del contents["G"]["step"]
+    contents["D"]["step"] = 77
+    paths = [written(tmp_path, content, f"{name}.pth") for name, content in contents.items()]
+    assert studiogan.opened([str(path) for path in paths]).step == 77
+
+
+def test_arrays_that_are_no_numbers(tmp_path):
+    """Of both networks, before anything is made of them."""
+    content = sources.content("studio_2021_D.pth")
+    state = dict(content["state_dict"])
+    state["linear1.bias"] = np.full(1, np.nan, np.float32)
+    state["embedding.weight_u"] = np.zeros_like(state["embedding.weight_u"])
+    path = written(tmp_path, {**content, "state_dict": state}, "D.pth")
+    text = message("studiogan", [sources.WEIGHTS / "studio_2021_G.pth", path])
+    assert "discriminator: linear1.bias has numbers that are not finite" in text
+    assert "discriminator: embedding.weight_u is 0 everywhere" in text
+
+
+def test_other_channels_than_ours(tmp_path):
+    """As StudioGAN's networks for 32 and 64 px have; and a width that the file cannot fill."""
+    state = sources.content("studio_2021_G.pth")["state_dict"]
+    last = ("blocks.4.", "blocks.5.")
+    deep = {name: value for name, value in state.items() if not name.startswith(last)}
+    assert "has other channels than ours" in message(
+        "studiogan", [written(tmp_path, {"state_dict": deep})]
+    )
+    wide = {**state, "bn4.weight": np.ones(200_000, np.float32)}
+    assert "has other channels than ours" in message(
+        "studiogan", [written(tmp_path, {"state_dict": wide})]
+    )
+
+
+def test_names_in_a_message_are_one_line(tmp_path):
+    state = sources.content("studio_2021_G.pth")["state_dict"]
+    text = message(
+        "studiogan", [written(tmp_path, {"state_dict": {**state, "a\nb\x1b": np.ones(1)}})]
+    )
+    assert "unexpected a\\nb\\x1b" in text
+
+
+def test_model_does_without_a_discriminator_that_is_not_ours(tmp_path):
+    content = sources.content("mmgen_biggan_schedule.pth")
+    state = dict(content["state_dict"])
+    del state["discriminator.proj_y.weight_orig"]
+    path = written(tmp_path, {**content, "state_dict": state})
+    found = imports.read(sources.options("mmgen", [path]))
+    assert "discriminator" not in found.networks
+    assert "missing proj_y.weight" in found.left_out
+    assert "missing proj_y.weight" in message("mmgen", [path])

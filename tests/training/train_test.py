@@ -300,14 +300,12 @@ def test_health_check_learns_from_the_rows_that_are_there(tmp_path, data, monkey
     assert seen == [{"step": 0, "x": 1}]
 
 
-@pytest.mark.parametrize(
-    ("changes", "off"),
-    [({}, False), ({"graph_optimizer": False}, True), ({"deterministic": True}, True)],
-)
-def test_deterministic_run_has_no_graph_optimizer(changes, off, monkeypatch):
-    """It sums in another order in another process."""
-    asked = {}
-    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)
-    monkeypatch.setattr(tf.config.optimizer, "set_experimental_options", asked.update)
-    training.set_tensorflow_options(config.TrainConfig(**changes))
-    assert asked["disable_meta_optimizer"] is off
+def test_threads_of_another_number_are_refused(monkeypatch):
+    """TensorFlow fixes them when its devices are made."""
+
+    def refuse(threads):
+        raise RuntimeError("cannot be modified after initialization")
+
+    monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", refuse)
+    with pytest.raises(errors.UserError, match="--threads_per_op=3: TensorFlow runs with another"):
+        training.set_tensorflow_options(config.TrainConfig(threads_per_op=3))

@@ -248,6 +248,6 @@ def test_images_that_are_no_numbers(tmp_path):
     state["bn4.weight"] = np.full_like(state["bn4.weight"], np.nan)
     path = tmp_path / "nan.pth"
     torch_file.write(str(path), {**content, "state_dict": state})
-    with pytest.raises(errors.UserError, match="its images are not finite numbers"):
+    with pytest.raises(errors.UserError, match="bn4.weight has numbers that are not finite"):
         imported(tmp_path / "out", "studiogan", path=(str(path),))
     assert not (tmp_path / "out").exists()
