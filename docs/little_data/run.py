@@ -70,7 +70,7 @@ RECIPES = {
         flagfile="configs/emoji.flags",
         data="data/emoji",
         classifier="data/emoji_classifier",
-        batch=32,
+        batch=16,
         steps=20_000,
         shares=(1.0,),
     ),
