@@ -14,6 +14,7 @@ from sagan_tf.bridges import mapping
 from sagan_tf.bridges.mapping import Layer, Norm, Shapes, Table, Tensors, Transform
 
 _MOST_DIGITS = 3  # Of the number of a block.
+_WRAPPED = "module."
 # Buffers without a meaning for us.
 IGNORED = ("num_batches_tracked",)
 # Endings of the names of what ours normalises.
@@ -213,6 +214,10 @@ def state(content: Any, path: str) -> dict[str, np.ndarray]:
         isinstance(name, str) and isinstance(value, np.ndarray) for name, value in found.items()
     ):
         raise errors.UserError(f"--path={path}: holds no state_dict of tensors")
+
+    # Of a network that was saved inside of another one, as for several GPUs.
+    if all(name.startswith(_WRAPPED) for name in found):
+        found = {name.removeprefix(_WRAPPED): value for name, value in found.items()}
     return found
 
 

@@ -97,3 +97,10 @@ def test_stored_sigma():
     norm = Norm(weight="w", u="u", v="v")
     # 1 * (0.5 - 2) + 2 * (1.5 - 4)
     assert torch_layers.stored_sigma(tensors, norm) == -6.5
+
+
+def test_names_of_a_network_for_several_gpus():
+    wrapped = {"module.a.weight": np.ones(1), "module.b": np.zeros(2)}
+    assert set(torch_layers.state({"state_dict": wrapped}, "x.pth")) == {"a.weight", "b"}
+    mixed = {**wrapped, "c": np.ones(1)}
+    assert set(torch_layers.state(mixed, "x.pth")) == set(mixed)
