@@ -28,7 +28,7 @@ def step_of(value: Any) -> Optional[int]:
 
 
 def refuse_widths(
-    model_config: ModelConfig, tensors: Tensors, *, first_channels: Optional[int], where: str
+    model_config: ModelConfig, tensors: Tensors, *, first_channels: int, where: str
 ) -> None:
     """Raises errors.UserError unless the generator's arrays can have the widths of ours.
 
@@ -38,13 +38,13 @@ def refuse_widths(
     Args:
       model_config: settings that were read from shapes.
       tensors: of the generator.
-      first_channels: of its 4x4 map; None where that is not known.
+      first_channels: of its 4x4 map.
       where: the file, for errors.
     """
     # The two convolutions of the first block have 9 * channels^2 numbers each.
     channels = model_config.gf_dim * 2 ** (model_config.num_blocks - 1)
     numbers = sum(np.size(tensor) for tensor in tensors.values())
-    fits = first_channels in (None, channels) and 18 * channels**2 <= numbers
+    fits = first_channels == channels and 18 * channels**2 <= numbers
     if not fits:
         raise errors.UserError(
             f"{where}: its generator for {model_config.image_size} px has other channels than ours "

@@ -14,7 +14,7 @@ import numpy as np
 from sagan_tf import errors
 from sagan_tf.bridges import checks, mapping, mmgen, spectral, studiogan, tfgan, torch_layers
 from sagan_tf.bridges.mapping import Network, Norm, Shapes, Table, Tensors
-from sagan_tf.bridges.structure import Opened, Traits, settings
+from sagan_tf.bridges.structure import Opened, Traits, number_of, settings
 from sagan_tf.config import ImportConfig, ModelConfig
 from sagan_tf.gan import discriminator, generator
 
@@ -186,10 +186,9 @@ def _refuse_widths(
 ) -> None:
     """Refuses a generator that ours cannot be, before one of ours is made."""
     tensors = opened.networks["generator"]
-    first = None
-    if hasattr(project, "first_statistics"):
-        blocks = project.generator_blocks(_shapes(tensors))
-        first = np.size(tensors[project.first_statistics(blocks)])
+    names = _shapes(tensors)
+    blocks = project.generator_blocks(names)
+    first = number_of(names, project.first_statistics(blocks), axis=0, source=where)
     checks.refuse_widths(model_config, tensors, first_channels=first, where=where)
 
 

@@ -5,7 +5,7 @@ Names of ours are the reference's without "model/": `g_block1/snconv1/w`.
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 
@@ -131,6 +131,11 @@ class Network:
 
     arrays: dict[str, np.ndarray]
     sigmas: dict[str, float]
+
+    def assign_to(self, network: Any) -> None:
+        """Sets the weights of a network of ours, which is built."""
+        for weight in network.weights:
+            weight.assign(self.arrays[weight.path.split("/", 1)[1]])
 
 
 def shapes_in_theirs(table: Table, shapes: Shapes) -> dict[str, tuple]:

@@ -223,15 +223,13 @@ def generator_table(names: Shapes, structure: Blocks, *, traits: Traits) -> Tabl
 def discriminator_table(names: Shapes, structure: Blocks, *, traits: Traits) -> Table:
     """Its arrays beside ours; arguments as of `generator_table`."""
     layers = torch_layers.Layers(list(names), epsilon=traits.epsilon)
-    first, *middle, last = structure.convolutional
-    reverse = "in" if traits.bgr else ""
 
-    # The blocks; the last has no convolution in its shortcut.
-    _convolutions(layers, first, "d_optimized_block1/sn_conv", reverse=reverse)
-    for number, theirs in enumerate(middle, start=2):
-        _convolutions(layers, theirs, f"d_block{number}/sn_conv")
-    ours = f"d_block{len(structure.convolutional)}/sn_conv"
-    _convolutions(layers, last, ours, shortcut=False)
+    # The blocks; the first sees the image.
+    reverse = "in" if traits.bgr else ""
+    for theirs, ours, numbers in structure.in_discriminator():
+        shortcut = 3 in numbers
+        _convolutions(layers, theirs, f"{ours}/sn_conv", shortcut=shortcut, reverse=reverse)
+        reverse = ""
     _attention(layers, structure.attention, "d_non_local")
 
     # From features and label to the logit.

@@ -26,6 +26,19 @@ class Blocks:
     attention: Optional[str] = None
     before_attention: int = 0
 
+    def in_discriminator(self) -> list[tuple[str, str, tuple[int, ...]]]:
+        """Each block of a discriminator: its name, ours, and the numbers of our convolutions in it.
+
+        The last block's shortcut, the third one, has no convolution.
+        """
+        found = []
+        last = len(self.convolutional)
+        for number, name in enumerate(self.convolutional, start=1):
+            ours = "d_optimized_block1" if number == 1 else f"d_block{number}"
+            numbers = (1, 2) if number == last else (1, 2, 3)
+            found.append((name, ours, numbers))
+        return found
+
 
 @dataclasses.dataclass(frozen=True)
 class Traits:

@@ -177,14 +177,10 @@ def generator_table(names: Shapes, structure: Blocks, *, traits: Traits) -> Tabl
 def discriminator_table(names: Shapes, structure: Blocks, *, traits: Traits) -> Table:
     """Its arrays beside ours; arguments as of `generator_table`."""
     layers = torch_layers.Layers(list(names), epsilon=traits.epsilon)
-    first, *middle, last = structure.convolutional
 
-    # The blocks; the last has no convolution in its shortcut.
-    _convolutions(layers, first, "d_optimized_block1/sn_conv")
-    for number, theirs in enumerate(middle, start=2):
-        _convolutions(layers, theirs, f"d_block{number}/sn_conv")
-    ours = f"d_block{len(structure.convolutional)}/sn_conv"
-    _convolutions(layers, last, ours, shortcut=False)
+    # The blocks.
+    for theirs, ours, numbers in structure.in_discriminator():
+        _convolutions(layers, theirs, f"{ours}/sn_conv", shortcut=3 in numbers)
     _attention(layers, structure.attention, "d_non_local")
 
     # From features and label to the logit.

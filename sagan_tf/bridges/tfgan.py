@@ -255,16 +255,11 @@ def discriminator_table(names: Shapes, structure: Blocks, *, traits: Traits) -> 
     """Its arrays beside ours; the head that guesses classes is left out."""
     del names
     layers = _Layers(epsilon=traits.epsilon)
-    last = len(structure.convolutional)
 
-    # The blocks; the last has no convolution in its shortcut.
-    for number, theirs in enumerate(structure.convolutional, start=1):
-        ours = "d_optimized_block1" if number == 1 else f"d_block{number}"
-        convolutions = ["sn_conv1", "sn_conv2"]
-        if number < last:
-            convolutions.append("sn_conv3")
-        for name in convolutions:
-            layers.conv(f"{theirs}/{name}", f"{ours}/{name}")
+    # The blocks.
+    for theirs, ours, numbers in structure.in_discriminator():
+        for number in numbers:
+            layers.conv(f"{theirs}/sn_conv{number}", f"{ours}/sn_conv{number}")
     if structure.attention is not None:
         layers.attention(structure.attention, "d_non_local")
 
@@ -272,6 +267,11 @@ def discriminator_table(names: Shapes, structure: Blocks, *, traits: Traits) -> 
     layers.dense(f"{DISCRIMINATOR}d_sn_linear", "d_sn_linear")
     layers.embedding(f"{DISCRIMINATOR}d_embedding", "d_embedding")
     return layers.table
+
+
+def first_statistics(structure: Blocks) -> str:
+    """Name of an array of a generator that has as many numbers as its 4x4 map has channels."""
+    return f"{structure.convolutional[0]}/cbn_0/moving_mean"
 
 
 def matrix(tensors: Tensors, norm: Norm) -> np.ndarray:

@@ -59,8 +59,7 @@ def write(imported: Imported, out: str, *, source: str, step: int) -> list[str]:
             arrays[f"model/{path}"] = values
     reference_checkpoint.assign(gan, arrays)
     if has_average:
-        for weight in gan.averaged.weights:
-            weight.assign(imported.networks["averaged"].arrays[weight.path.split("/", 1)[1]])
+        imported.networks["averaged"].assign_to(gan.averaged)
     gan.step.assign(step)
 
     # Write the run, whole or not at all.

@@ -101,8 +101,7 @@ def folded_generator(imported: Imported, options: ImportConfig) -> trained.Train
     live = generator.Generator(imported.model_config)
     live.build()
     network = imported.sampled(live=options.live)
-    for weight in live.weights:
-        weight.assign(network.arrays[weight.path.split("/", 1)[1]])
+    network.assign_to(live)
 
     # Fold it with the source's sigmas.
     folded = folding.fold(live, network.sigmas)
