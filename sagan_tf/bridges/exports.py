@@ -59,6 +59,12 @@ def require_fit(model_config: ModelConfig, names: str) -> None:
             f"{_IMAGE_SIZE}, the only size at which {PROJECTS[names]}'s networks have the channels "
             "of ours"
         )
+    if model_config.conditioning != "projection":
+        raise errors.UserError(
+            f"--names={names}: the discriminator of this run has "
+            f"--conditioning={model_config.conditioning}; expected projection, the only one "
+            f"that {PROJECTS[names]}'s networks of this architecture have"
+        )
 
 
 def notes(model_config: ModelConfig, names: str) -> list[str]:

@@ -36,7 +36,8 @@ def import_run(
     Raises:
       errors.UserError: the run directory holds a run, or the checkpoint does not fit.
     """
-    # Refuse to write over a run.
+    # Refuse what the reference has not, and to write over a run.
+    _require_projection(model_config)
     run_dir = train_config.run_dir
     if checkpoints.Checkpoints(run_dir, {}).steps:
         raise errors.UserError(f"{run_dir}: holds a run already; choose another --checkpoint_dir")
@@ -71,9 +72,13 @@ def export_run(
     Raises:
       errors.UserError: there is no run, or no such checkpoint, or it is of another model.
     """
-    # Read our checkpoint. The reference has no place for what is optional.
+    # Refuse what the reference has not.
     run_dir = train_config.run_dir
-    gan = model.SAGAN(restore.read_model_config(run_dir), train_config)
+    model_config = restore.read_model_config(run_dir)
+    _require_projection(model_config)
+
+    # Read our checkpoint. The reference has no place for what is optional.
+    gan = model.SAGAN(model_config, train_config)
     saved = checkpoints.Checkpoints(run_dir, gan.state(), optional=model.OPTIONAL_STATE)
     found = saved.restore(step)
     if found is None:
@@ -83,6 +88,16 @@ def export_run(
     _note_options(gan.model_config, note)
     reference_checkpoint.write(gan, path)
     return found
+
+
+def _require_projection(model_config: ModelConfig) -> None:
+    """Raises errors.UserError where the reference has no such discriminator."""
+    conditioning = model_config.conditioning
+    if conditioning != "projection":
+        raise errors.UserError(
+            f"--conditioning={conditioning}: expected projection, because the reference's "
+            "checkpoints hold no other discriminator"
+        )
 
 
 def _note_options(model_config: ModelConfig, note: Callable[[str], None]) -> None:

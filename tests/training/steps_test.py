@@ -108,11 +108,11 @@ def test_iteration_draws_and_mirrors_by_seed_and_step(monkeypatch):
 
     def g_step(z, labels, numbers):
         seen["g"].append(numbers.numpy())
-        return dict.fromkeys(training_steps.METRICS, 1.0)
+        return dict.fromkeys(training_steps.metric_names(gan.model_config), 1.0)
 
     def d_step(images, labels, z, fake_labels, numbers):
         seen["d"].append((images.numpy(), numbers.numpy()))
-        return dict.fromkeys(training_steps.METRICS, 1.0)
+        return dict.fromkeys(training_steps.metric_names(gan.model_config), 1.0)
 
     monkeypatch.setattr(gan, "g_step", g_step)
     monkeypatch.setattr(gan, "d_step", d_step)
