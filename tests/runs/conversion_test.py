@@ -98,6 +98,22 @@ def test_options_that_the_reference_has_not_are_a_line_each(tmp_path, monkeypatc
     assert notes == 2 * expected
 
 
+@pytest.mark.parametrize("conditioning", ["auxiliary_classifier", "none"])
+def test_other_conditionings_have_no_place_in_other_projects_files(tmp_path, conditioning):
+    """One line, before anything is read."""
+    other = dataclasses.replace(LARGE_MODEL, conditioning=conditioning)
+    train = config.TrainConfig(checkpoint_dir=str(tmp_path))
+    expected = f"--conditioning={conditioning}: expected projection"
+    with pytest.raises(errors.UserError, match=f"^{expected}"):
+        conversion.import_run("none.ckpt", other, train_config=train)
+    directory.write_config(train.run_dir, model=other)
+    with pytest.raises(errors.UserError, match=f"^{expected}"):
+        conversion.export_run(str(tmp_path / "a.ckpt"), train)
+    for names in ("mmgen", "studiogan"):
+        with pytest.raises(errors.UserError, match=f"^--names={names}: .*{conditioning}; expected"):
+            conversion.export_state_dicts(to_torch(tmp_path / "a", names), train.run_dir)
+
+
 def to_torch(path, names="mmgen", **options):
     """Settings of --to=torch-state-dict."""
     return config.ConvertConfig(to="torch-state-dict", path=str(path), names=names, **options)
