@@ -7,11 +7,13 @@ With `--conditioning=auxiliary_classifier` the discriminator has a second head, 
 
 D's adversarial terms L_real and L_fake are those of `--loss_type`; CE is `losses.class_loss`.
 
-Odena, Olah, Shlens (2017, section 4) say that both networks raise the likelihood of the class, D
-that of real and of generated images. They say neither a weight nor a loss but log-likelihood. We
-chose: weight 1 for each term, spectral normalisation of the classifier as of all of D, the
-hinge for the first head (`--loss_type`'s default). SAGAN's paper compares with such a network
-(table 2) without describing it.
+Odena, Olah, Shlens (2017) have L_S, the log-likelihood of real or generated (equation 2), and L_C,
+that of the class of real and of generated images (equation 3). D maximises L_S + L_C, and G
+L_C - L_S, where G moves generated images only: that is weight 1 for each cross-entropy.
+
+SAGAN's paper compares with an AC-GAN (table 2) without describing it. We chose to keep weight 1
+beside other adversarial losses: the hinge, `--loss_type`'s default, and -mean D(G(z, y')). The
+classifier has spectral normalisation, as all of D, and a bias; both are our choice too.
 """
 
 from typing import NamedTuple, Optional
