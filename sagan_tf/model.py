@@ -18,7 +18,7 @@ from sagan_tf.gan import (
     discriminator,
     execution,
     generator,
-    losses,
+    objectives,
     optimizers,
     updates,
 )
@@ -29,8 +29,6 @@ AVERAGE = "ema/"
 # State that a checkpoint may lack, or hold without need, by how its names begin.
 OPTIONAL_STATE = (AVERAGE, optimizers.LOSS_SCALE, adaptive.ADA)
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
-_G_METRICS = ("g_loss", "logit_fake")
-_D_METRICS = ("d_loss", "d_loss_real", "d_loss_fake", "logit_real", "logit_fake")
 _SIGN = "sign_real"  # Of ADA: the mean sign of D's logits of real images.
 
 
@@ -91,14 +89,16 @@ class SAGAN:
             self.loss_scales = {name: optimizers.LossScale(name) for name in ("g", "d")}
         self.augmentation = augmentation.make(train_config)
         self.adaptive = self.augmentation if train_config.augment == "ada" else None
-        self._loss_real, self._loss_fake = losses.discriminator_losses(train_config.loss_type)
 
         # Fix what each step moves, and how its differentiable part is run. A step of D runs G in
         # training mode.
         self._g_states = self.generator.states()
         self._d_states = self._g_states + self.discriminator.states()
-        self._run_g_part = self._executed(self._g_part, self.generator, self._g_states, _G_METRICS)
-        d_metrics = _D_METRICS if self.adaptive is None else (*_D_METRICS, _SIGN)
+        g_metrics = objectives.g_metrics(model_config)
+        self._run_g_part = self._executed(self._g_part, self.generator, self._g_states, g_metrics)
+        d_metrics = objectives.d_metrics(model_config)
+        if self.adaptive is not None:
+            d_metrics += (_SIGN,)
         self._run_d_part = self._executed(
             self._d_part, self.discriminator, self._d_states, d_metrics
         )
@@ -114,7 +114,7 @@ class SAGAN:
           numbers: float32 [batch, augmentation.numbers], as of `noise.draw_numbers`; needed where
             there is an augmentation.
         Returns:
-          Scalars "g_loss" and "logit_fake" (mean logit), means over replicas, except inside
+          Scalars of `objectives.of_generator`, means over replicas, except inside
           `strategy.run`, where they are this replica's; and "g_gradient_norm", of the gradient
           that Adam took.
         """
@@ -135,8 +135,7 @@ class SAGAN:
           numbers: float32 [batch, 2, augmentation.numbers], those of real and of generated
             images; else as in `g_step`.
         Returns:
-          Scalars "d_loss", "d_loss_real", "d_loss_fake", "logit_real", "logit_fake" (mean
-          logits), and "d_gradient_norm", as in `g_step`.
+          Scalars of `objectives.of_discriminator`, and "d_gradient_norm", as in `g_step`.
         """
         batch = [_float(images), _int(labels), _float(z), _int(fake_labels)]
         batch += self._numbers(numbers)
@@ -271,12 +270,10 @@ class SAGAN:
             fake = self.generator(z, fake_labels, training=True, collection=moved)
             if self.augmentation is not None:
                 fake = self.augmentation(fake, numbers)
-            logits = self.discriminator(fake, fake_labels, update_sn=False)
-            loss = losses.generator_loss(logits)
+            judged = objectives.judge(self.discriminator, fake, fake_labels)
+            loss, metrics = objectives.of_generator(judged, fake_labels)
             scaled = self._scaled(loss, "g")
         gradients = _gradients(tape, scaled, weights)
-
-        metrics = {"g_loss": loss, "logit_fake": tf.reduce_mean(logits)}
         return execution.Outcome(metrics, gradients, moved.values(self._g_states))
 
     def _d_step(self, *batch):
@@ -302,39 +299,28 @@ class SAGAN:
 
         # Judge, and take the gradient of D.
         with _tape(weights) as tape:
-            logit_real, logit_fake = self._real_and_fake_logits(
-                images, labels, fake, fake_labels, collection=moved
+            judged_real, judged_fake = objectives.judge_both(
+                self.discriminator,
+                images,
+                labels,
+                fake=fake,
+                fake_labels=fake_labels,
+                joint="joint_batch" in self.optimizations,
+                collection=moved,
             )
-            loss_real = self._loss_real(logit_real)
-            loss_fake = self._loss_fake(logit_fake)
-            loss = loss_real + loss_fake
+            loss, metrics = objectives.of_discriminator(
+                judged_real,
+                labels,
+                fake=judged_fake,
+                fake_labels=fake_labels,
+                loss_type=self.train_config.loss_type,
+            )
             scaled = self._scaled(loss, "d")
         gradients = _gradients(tape, scaled, weights)
 
-        metrics = {
-            "d_loss": loss,
-            "d_loss_real": loss_real,
-            "d_loss_fake": loss_fake,
-            "logit_real": tf.reduce_mean(logit_real),
-            "logit_fake": tf.reduce_mean(logit_fake),
-        }
         if self.adaptive is not None:
-            metrics[_SIGN] = tf.reduce_mean(tf.sign(logit_real))
+            metrics[_SIGN] = tf.reduce_mean(tf.sign(judged_real.logits))
         return execution.Outcome(metrics, gradients, moved.values(self._d_states))
-
-    def _real_and_fake_logits(self, images, labels, fake, fake_labels, *, collection):
-        """D treats every image by itself, and the reference's two passes start from the same u: one
-        batch of real and generated images gives both logits and normalises W once."""
-        # As two passes.
-        if "joint_batch" not in self.optimizations:
-            real = self.discriminator(images, labels, update_sn=True, collection=collection)
-            return real, self.discriminator(fake, fake_labels, update_sn=False)
-
-        # As one batch.
-        both = tf.concat([images, fake], 0)
-        both_labels = tf.concat([labels, fake_labels], 0)
-        logits = self.discriminator(both, both_labels, update_sn=True, collection=collection)
-        return tf.split(logits, [tf.shape(images)[0], tf.shape(fake)[0]])
 
     def _scaled(self, loss: tf.Tensor, network: str) -> tf.Tensor:
         scale = self.loss_scales.get(network)

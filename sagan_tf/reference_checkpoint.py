@@ -25,7 +25,7 @@ _SLOTS = {"m": "Adam", "v": "Adam_1"}
 
 
 # Settings with which networks have other variables than the reference's.
-_OTHER_VARIABLES = ("block", "generator_sn")
+_OTHER_VARIABLES = ("block", "generator_sn", "conditioning")
 
 
 def require_fit(model_config: ModelConfig) -> None:

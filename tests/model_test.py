@@ -450,6 +450,31 @@ def test_two_passes_through_d_give_what_one_gives():
     assert_same_walk(iterations(optimizations="none"))
 
 
+CLASSIFIER = dataclasses.replace(PLAIN_MODEL, conditioning="auxiliary_classifier")
+
+
+@pytest.mark.slow
+def test_auxiliary_classifier_in_parts_on_two_devices_walks_as_one_device():
+    """Compiled, in two passes of D. Five metrics are of classes, two are norms, six the others."""
+    strategy = distribution.make_strategy(config.TrainConfig(num_devices=2))
+    settings = {"jit_compile": True, "accumulate": 2, "optimizations": "none"}
+    walk = iterations(strategy, CLASSIFIER, **settings)
+    assert len(walk[1][0]) == 13
+    assert_same_walk(walk, model_config=CLASSIFIER)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_auxiliary_classifier_in_half_precision_is_near_float32(monkeypatch, precision):
+    monkeypatch.setattr(optimizers.LossScale, "initial", 16.0)
+    _, found, first = iterations(model_config=CLASSIFIER, mixed_precision=precision, count=1)
+    _, expected, _ = iterations(model_config=CLASSIFIER, count=1)
+    norms = [4, 9]  # Gradients of these weights are coarse in bfloat16.
+    losses = [np.delete(walk[0], norms) for walk in (found, expected)]
+    np.testing.assert_allclose(*losses, rtol=0.05, atol=0.05)
+    assert np.abs(first["model/d_sn_classifier/bias/Adam"]).max() > 0.01
+
+
 AUGMENTED = {
     "diffaugment": {"augment": "diffaugment"},
     "ada": {"augment": "ada", "ada_start": 0.5, "ada_kimg": 0.1},

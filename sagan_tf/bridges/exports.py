@@ -53,9 +53,9 @@ def contents(
 
 def require_fit(model_config: ModelConfig, names: str) -> None:
     """Raises errors.UserError unless their networks can have the layers and channels of ours."""
-    # Every table is of attention and of a normalised generator.
+    # Every table is of attention, a normalised generator and a projection.
     default = ModelConfig()
-    for name in ("block", "generator_sn"):
+    for name in ("block", "generator_sn", "conditioning"):
         value = getattr(model_config, name)
         expected = getattr(default, name)
         if value != expected:

@@ -105,6 +105,17 @@ class ModelConfig:
         group="Networks",
         reference="generator.py:137-263",
     )
+    conditioning: str = fields.option(
+        "projection",
+        "How the discriminator takes the class. projection adds the product of its features and "
+        "an embedding of the class to the logit. auxiliary_classifier gives it a second head, "
+        "which tells the class, as in AC-GAN; the cross-entropy is a part of both networks' "
+        "losses. none: it does not see the class. The generator's labels mean nothing then, and "
+        "samples of a class are not of that class.",
+        choices=("projection", "auxiliary_classifier", "none"),
+        group="Networks",
+        reference="discriminator.py:133-242",
+    )
     cbn_decay: float = fields.option(
         0.999,
         "Decay of the moving statistics of conditional batch norm.",
@@ -206,6 +217,21 @@ class ModelConfig:
     def norms_at_most_one(self) -> bool:
         """Whether weights are divided by max(1, sigma) instead of sigma, those of `block` apart."""
         return self.spectral_norm == "at_most_one"
+
+    @property
+    def has_classifier(self) -> bool:
+        """Whether the discriminator has a second head, which tells the class."""
+        return self.conditioning == "auxiliary_classifier"
+
+    @property
+    def note_on_classes(self) -> str:
+        """A line for users where the generator's labels mean nothing; else empty."""
+        if self.conditioning != "none" or self.number_classes == 1:
+            return ""
+        return (
+            "--conditioning=none: the discriminator did not see classes, so samples of a class "
+            "are not of that class"
+        )
 
     @property
     def num_blocks(self) -> int:

@@ -90,10 +90,10 @@ class RunGenerator:
             self._network.build()
         self._untrained = self._network.get_weights() if config.compare_untrained else None
 
-        # Say where statistics do not fit.
+        # Say where statistics do not fit, and where classes mean nothing.
         lag = restore.lag_of_statistics(self.sampling, use_ema=config.use_ema)
-        if lag:
-            console.say(lag)
+        for line in filter(None, (lag, self.model_config.note_on_classes)):
+            console.say(line)
 
         # Find the checkpoints.
         self.restored = restore.RestoredNetwork(

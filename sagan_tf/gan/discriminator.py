@@ -1,4 +1,4 @@
-"""The projection discriminator: one class for `baseline`, `test` and `test_64`, 32 to 256 px."""
+"""The discriminator: one class for `baseline`, `test` and `test_64`, 32 to 256 px."""
 
 from collections.abc import Mapping
 from typing import Optional
@@ -121,8 +121,11 @@ class Discriminator(keras.Model):
 
     n = log2(size / 4) downsampling blocks with df_dim * (1, 2, ..., 2^(n-1)) channels, attention
     (or `residual_block.ResidualBlock`) after the block whose map has the configured side, one block
-    without downsampling, ReLU, sum over space -> h;
-    logit = SN dense(h) + sum(h * SN embedding(label)).
+    without downsampling, ReLU, sum over space -> h. What comes then is `config.conditioning`:
+
+    "projection": logit = SN dense(h) + sum(h * SN embedding(label)).
+    "auxiliary_classifier": logit = SN dense(h); class logits = SN dense'(h), with a bias.
+    "none": logit = SN dense(h).
 
     Args:
       config: `config.ModelConfig`.
@@ -132,14 +135,16 @@ class Discriminator(keras.Model):
 
     Call arguments:
       images: float32 [batch, size, size, 3] in [-1, 1].
-      labels: int [batch], 0 .. number_classes - 1.
+      labels: int [batch], 0 .. number_classes - 1; only projection uses them.
       update_sn: whether u of every SN layer moves.
       return_attention: whether to return the attention map as well; needs an attention block.
+      return_classes: whether to return the class logits as well; needs the classifier.
       collection: takes the new u instead of the variables.
-    Returns: float32 logits [batch, 1]; with `return_attention` a pair of that and the attention
-      (`non_local.NonLocalBlock`).
+    Returns: float32 logits [batch, 1]; with `return_classes` or `return_attention` a tuple of that,
+      float32 class logits [batch, number_classes], and the attention (`non_local.NonLocalBlock`).
 
-    Source: paper, section 3; reference `discriminator.py:133-242`.
+    Source: paper, section 3; reference `discriminator.py:133-242`. The classifier: Odena, Olah,
+    Shlens, 2017; its spectral normalisation is our choice (`gan.objectives`).
     """
 
     def __init__(
@@ -169,11 +174,18 @@ class Discriminator(keras.Model):
         if self.attention_side:
             self.inserted = inserted.make(config, "d", **common)
 
-        # From features and label to the logit.
+        # From features to the logit, and what takes the class.
         self.sn_linear = ops.SNDense(1, name="d_sn_linear", dtype="float32", **spectral)
-        self.embedding = ops.SNEmbedding(
-            config.number_classes, widths[-1], name="d_embedding", dtype="float32", **spectral
-        )
+        self.embedding = self.sn_classifier = None
+        classes = config.number_classes
+        if config.conditioning == "projection":
+            self.embedding = ops.SNEmbedding(
+                classes, widths[-1], name="d_embedding", dtype="float32", **spectral
+            )
+        elif config.has_classifier:
+            self.sn_classifier = ops.SNDense(
+                classes, name="d_sn_classifier", dtype="float32", **spectral
+            )
 
     @property
     def non_local(self) -> Optional[non_local.NonLocalBlock]:
@@ -188,7 +200,10 @@ class Discriminator(keras.Model):
             if shape[1] == self.attention_side:
                 self.inserted.build(shape)
         self.sn_linear.build((None, shape[-1]))
-        self.embedding.build()
+        if self.embedding is not None:
+            self.embedding.build()
+        if self.sn_classifier is not None:
+            self.sn_classifier.build((None, shape[-1]))
         self.built = True
 
     def call(
@@ -198,9 +213,12 @@ class Discriminator(keras.Model):
         update_sn: bool = False,
         return_attention: bool = False,
         collection: Optional[Collection] = None,
+        return_classes: bool = False,
     ):
         if return_attention and self.non_local is None:
             raise ValueError("return_attention=True, but this discriminator has no attention block")
+        if return_classes and self.sn_classifier is None:
+            raise ValueError("return_classes=True, but this discriminator has no classifier")
         spectral = {"update_sn": update_sn, "collection": collection}
 
         # From the image to features.
@@ -212,11 +230,20 @@ class Discriminator(keras.Model):
                 x, attention = self.inserted(x, return_attention=True, **spectral)
         h = tf.reduce_sum(tf.cast(tf.nn.relu(x), tf.float32), axis=[1, 2])
 
-        # From features and label to the logit.
+        # From features to the logit, and what takes the class.
         logits = self.sn_linear(h, **spectral)
-        projection = self.embedding(labels, **spectral)
-        logits += tf.reduce_sum(h * projection, axis=1, keepdims=True)
-        return (logits, attention) if return_attention else logits
+        class_logits = None
+        if self.embedding is not None:
+            projection = self.embedding(labels, **spectral)
+            logits += tf.reduce_sum(h * projection, axis=1, keepdims=True)
+        elif self.sn_classifier is not None:
+            class_logits = self.sn_classifier(h, **spectral)
+
+        # Return what was asked for.
+        asked = [class_logits] if return_classes else []
+        if return_attention:
+            asked.append(attention)
+        return (logits, *asked) if asked else logits
 
     def spectral_norm_layers(self) -> list[ops.SpectralNormLayer]:
         """Every spectrally normalised layer, in a fixed order."""
@@ -225,7 +252,8 @@ class Discriminator(keras.Model):
             found += block.spectral_norm_layers()
         if self.inserted is not None:
             found += self.inserted.weighted_layers()
-        return [*found, self.sn_linear, self.embedding]
+        heads = [self.sn_linear, self.embedding, self.sn_classifier]
+        return found + [head for head in heads if head is not None]
 
     def states(self) -> list[State]:
         """What a call with `update_sn` moves, in a fixed order."""

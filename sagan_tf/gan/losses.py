@@ -1,4 +1,7 @@
-"""The losses, as pure functions of logits [batch, 1] (any shape does). All return scalars."""
+"""The losses, as pure functions of logits [batch, 1] (any shape does). All return scalars.
+
+Those of the class take the classifier's logits [batch, classes] and labels, int [batch].
+"""
 
 from collections.abc import Callable
 
@@ -28,6 +31,22 @@ def kl_fake(logits: tf.Tensor) -> tf.Tensor:
 def generator_loss(logits: tf.Tensor) -> tf.Tensor:
     """-mean(D(fake)), with either loss type. Reference `model.py:72-73, 85-86`."""
     return -tf.reduce_mean(logits)
+
+
+def class_loss(class_logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """mean(-log softmax(class_logits)[label]), the cross-entropy in nats.
+
+    Odena, Olah, Shlens (2017), equation 3, with the sign of a loss. (A dense product, because the
+    gradient of a sparse one is not deterministic on every device.)
+    """
+    truth = tf.one_hot(labels, class_logits.shape[-1])
+    return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(truth, class_logits))
+
+
+def class_accuracy(class_logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Share of the images, 0 to 1, whose largest logit is that of their label."""
+    found = tf.argmax(class_logits, -1, output_type=tf.int32)
+    return tf.reduce_mean(tf.cast(tf.equal(found, tf.cast(labels, tf.int32)), tf.float32))
 
 
 def discriminator_losses(loss_type: str) -> tuple[Callable, Callable]:

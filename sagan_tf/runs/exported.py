@@ -86,7 +86,8 @@ def fitting(
       use_ema: whether the moving average is asked for.
       sampling: that is asked for, as of `exported_sampling.fitting`.
       path: of the model.
-      note: told where truncation and statistics do not fit together.
+      note: told where truncation and statistics do not fit together, and where classes mean
+        nothing.
       flag: that names the step, for errors.
     Raises:
       errors.UserError: the model does not have what is asked for.
@@ -95,6 +96,8 @@ def fitting(
         raise errors.UserError(f"--{flag}={step}: {path} holds only step {card.step}")
     if use_ema and not card.use_ema:
         raise errors.UserError(f"--use_ema: {path} was exported without --use_ema")
+    if card.model_config.note_on_classes:
+        note(card.model_config.note_on_classes)
     return exported_sampling.fitting(card, sampling, path=path, note=note)
 
 

@@ -157,7 +157,7 @@ class HealthCheck:
 
     def check_row(self, step: int, row: Mapping[str, float]) -> None:
         """Checks a row of losses, gradient norms and sigma_ratio."""
-        self._check_loss(step, row["d_loss"])
+        self._check_loss(step, row)
         for name, value in row.items():
             if name.endswith("gradient_norm"):
                 self._check_gradient(step, name, value)
@@ -224,13 +224,21 @@ class HealthCheck:
         """Remembers that samples vary, unless they may be noise still."""
         self._had_variety |= step >= self._noise_until and ratio >= LOW_VARIETY_RATIO
 
-    def _check_loss(self, step: int, d_loss: float) -> None:
-        self._rows_of_low_loss = self._rows_of_low_loss + 1 if d_loss < LOW_D_LOSS else 0
+    def _check_loss(self, step: int, row: Mapping[str, float]) -> None:
+        # An AC-GAN's d_loss has the cross-entropies of the classes in it.
+        name = "d_loss"
+        loss = row[name]
+        if "d_class_loss_real" in row:
+            name = "d_loss_real + d_loss_fake"
+            loss = row["d_loss_real"] + row["d_loss_fake"]
+
+        # Count the rows.
+        self._rows_of_low_loss = self._rows_of_low_loss + 1 if loss < LOW_D_LOSS else 0
         self._report(
             "d_loss",
             self._rows_of_low_loss >= LOW_D_LOSS_ROWS,
             step=step,
-            text=f"d_loss has been below {LOW_D_LOSS} for {LOW_D_LOSS_ROWS} rows: D has won, "
+            text=f"{name} has been below {LOW_D_LOSS} for {LOW_D_LOSS_ROWS} rows: D has won, "
             "and G learns nothing more",
         )
 

@@ -127,7 +127,8 @@ class Trainer:
         # Refuse what is not finite.
         metrics = {name: float(value) for name, value in metrics.items()}
         if int(bad_step) >= 0:
-            name = next(name for name in steps.METRICS if not np.isfinite(metrics[name]))
+            names = steps.metric_names(self._gan.model_config)
+            name = next(name for name in names if not np.isfinite(metrics[name]))
             raise NotFinite(f"step {int(bad_step)}: {name} is not finite", self._run.saved)
         return metrics
 

@@ -7,14 +7,14 @@ import numpy as np
 
 from sagan_tf import model
 from sagan_tf.data.class_names import Classes
-from sagan_tf.gan import ops
+from sagan_tf.gan import objectives, ops
 from sagan_tf.runs import checkpoints, health, metric_writer
 from sagan_tf.runtime import memory
 from sagan_tf.training import previews
 from sagan_tf.training.events import Events
 from sagan_tf.training.progress import Progress
 
-# Losses in the progress line.
+# Losses in the progress line; lines that stay have those of classes as well.
 _SHOWN = ("g_loss", "d_loss")
 
 
@@ -92,6 +92,7 @@ class ChiefRun:
         self._writer = writer
         self._health_check = health_check
         self._classes = classes
+        self._class_metrics = objectives.class_metrics(gan.model_config)
         self._statistics = previews.statistics_of_pictures(gan)
         # Seconds since the last row: waiting for images, and in all.
         self._waited = 0.0
@@ -104,7 +105,7 @@ class ChiefRun:
 
         Args:
           step: iterations done.
-          metrics: of the last one, by name (`steps.METRICS`).
+          metrics: of the last one, by name (`steps.metric_names`).
           waited: seconds since the last report in which the devices waited for images.
           seconds: seconds since the last report; 0 where they are no measure of the speed.
         """
@@ -131,7 +132,8 @@ class ChiefRun:
         # Write the numbers.
         if row_is_due or health_is_due:
             self._write_row(step, metrics, health_row, images_per_second)
-        self.progress.show(step, {name: metrics[name] for name in _SHOWN}, keep=row_is_due)
+        shown = [*_SHOWN, *self._class_metrics] if row_is_due else _SHOWN
+        self.progress.show(step, {name: metrics[name] for name in shown}, keep=row_is_due)
 
         # Draw the pictures.
         if samples_are_due:

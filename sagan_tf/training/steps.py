@@ -7,24 +7,24 @@ import numpy as np
 import tensorflow as tf
 
 from sagan_tf import model
-from sagan_tf.config import DataConfig
+from sagan_tf.config import DataConfig, ModelConfig
 from sagan_tf.data import dataset
 from sagan_tf.data.records import Records, to_float
-from sagan_tf.gan import augmentation, noise
+from sagan_tf.gan import augmentation, noise, objectives
 from sagan_tf.runtime import distribution
 
-# In the order in which they come to be: the first that is not finite is where it began.
-METRICS = (
-    "g_loss",
-    "g_gradient_norm",
-    "logit_fake",
-    "logit_real",
-    "d_loss_fake",
-    "d_loss_real",
-    "d_loss",
-    "d_gradient_norm",
-)
 WAIT = "input_wait"
+
+
+def metric_names(model_config: ModelConfig) -> tuple[str, ...]:
+    """Names of an iteration's metrics (`objectives.of_generator`, `of_discriminator`).
+
+    In the order in which they come to be: the first that is not finite is where it began.
+    """
+    # G's mean logit gives way to D's, of the same name.
+    of_g = [name for name in objectives.g_metrics(model_config) if name != "logit_fake"]
+    of_d = objectives.d_metrics(model_config)
+    return (*of_g, "g_gradient_norm", *of_d, "d_gradient_norm")
 
 
 def input_batches(
@@ -67,12 +67,13 @@ def make_iteration(gan: model.SAGAN, seed: int) -> Callable:
     """One iteration of one replica, to be called by `strategy.run`, or without a strategy.
 
     A function of its `d_step` batches of real images, pairs of uint8 [batch, size, size, 3] and
-    int32 [batch]; it returns `METRICS`, float32. All shapes are static, so that XLA
+    int32 [batch]; it returns those of `metric_names`, float32. All shapes are static, so that XLA
     can compile the whole of it.
     """
     # Find how many towers this replica runs.
     config = gan.train_config
     towers = distribution.towers_per_replica(config, gan.strategy)
+    names = metric_names(gan.model_config)
 
     # Draw for one network, and train both in turn.
     def drawn(draw: Callable, purpose: int, *, substep: int, **options):
@@ -130,7 +131,7 @@ def make_iteration(gan: model.SAGAN, seed: int) -> Callable:
 
         # Move the average, and report.
         gan.update_average()
-        return tf.stack([metrics[name] for name in METRICS])
+        return tf.stack([metrics[name] for name in names])
 
     return iteration
 
@@ -149,13 +150,14 @@ def make_train_steps(gan: model.SAGAN, seed: int) -> Callable:
     host does not intervene between two iterations.
     """
     config = gan.train_config
+    names = metric_names(gan.model_config)
     has_clock = _has_clock()
     run_iteration = _on_all_replicas(gan, make_iteration(gan, seed))
 
     @tf.function
     def train_steps(iterator, count):
         # Begin with nothing found.
-        metrics = tf.zeros([len(METRICS)])
+        metrics = tf.zeros([len(names)])
         bad_step = tf.constant(-1, tf.int64)
         waited = tf.zeros([], tf.float64)
         for _ in tf.range(count):
@@ -175,7 +177,7 @@ def make_train_steps(gan: model.SAGAN, seed: int) -> Callable:
             new_metrics = tf.cond(
                 arrived,
                 lambda batches=batches: run_iteration(batches),
-                lambda: tf.fill([len(METRICS)], np.float32(np.nan)),
+                lambda: tf.fill([len(names)], np.float32(np.nan)),
             )
 
             # Keep the newest metrics, or the first ones that are not finite.
@@ -186,7 +188,7 @@ def make_train_steps(gan: model.SAGAN, seed: int) -> Callable:
             )
 
         # Name the metrics.
-        by_name = dict(zip(METRICS, tf.unstack(metrics)))
+        by_name = dict(zip(names, tf.unstack(metrics)))
         by_name[WAIT] = waited
         return by_name, bad_step
 

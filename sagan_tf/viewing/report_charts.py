@@ -57,12 +57,17 @@ _LOSSES = {
     "hinge_loss": "D's loss is mean max(0, 1 - D(real)) + mean max(0, 1 + D(generated))",
     "kl_loss": "D's loss is mean softplus(-D(real)) + mean softplus(D(generated))",
 }
+_G_LOSS = "G's loss is -mean D(generated)"
+_CLASS_LOSSES = (
+    "D's loss has the cross-entropy of the class of real and of generated images added, G's that "
+    "of generated ones"
+)
 
 
 _CHARTS_OF_LOSSES = [
     _Chart(
         "Parts of the discriminator's loss",
-        "The two terms of the sum.",
+        "The two adversarial terms of the sum.",
         lines={"d_loss_real": "real images", "d_loss_fake": "generated images"},
     ),
     _Chart(
@@ -75,6 +80,27 @@ _CHARTS_OF_LOSSES = [
         "L2 norm of all gradients of a network that Adam took.",
         lines={"g_gradient_norm": "generator", "d_gradient_norm": "discriminator"},
         log=True,
+    ),
+]
+
+_CHARTS_OF_CLASSES = [
+    _Chart(
+        "Losses of the class",
+        "Cross-entropy of the discriminator's classifier in nats, as D and G have it in their "
+        "losses.",
+        lines={
+            "d_class_loss_real": "D, real images",
+            "d_class_loss_fake": "D, generated images",
+            "g_class_loss": "G, generated images",
+        },
+    ),
+    _Chart(
+        "Accuracy of the discriminator's classifier",
+        "Images of the batch whose class it tells, in %. Of generated images, the class is the "
+        "one that they were asked for.",
+        lines={"class_accuracy_real": "real images", "class_accuracy_fake": "generated images"},
+        scale=100.0,
+        from_zero=True,
     ),
 ]
 
@@ -156,13 +182,20 @@ def charts_of_run(run: run_summary.Run) -> list[str]:
     if not run.rows:
         return [html.paragraph("No row of losses has been recorded yet.")]
 
-    # Draw what was recorded.
+    # Say what the losses are; those of an AC-GAN have more parts.
+    parts = [_G_LOSS, _LOSSES[run.train.loss_type]]
+    of_losses = _CHARTS_OF_LOSSES
+    if run.model.has_classifier:
+        parts.append(_CLASS_LOSSES)
+        of_losses = [*_CHARTS_OF_LOSSES, *_CHARTS_OF_CLASSES]
     losses = _Chart(
         "Losses",
-        f"G's loss is -mean D(generated); {_LOSSES[run.train.loss_type]}.",
+        "; ".join(parts) + ".",
         lines={"g_loss": "generator", "d_loss": "discriminator"},
     )
-    panels = [losses, *_CHARTS_OF_LOSSES, *_CHARTS_OF_NETWORKS, *_CHARTS_OF_THE_MACHINE]
+
+    # Draw what was recorded.
+    panels = [losses, *of_losses, *_CHARTS_OF_NETWORKS, *_CHARTS_OF_THE_MACHINE]
     figures = []
     missing = []
     for number, chart in enumerate(panels):

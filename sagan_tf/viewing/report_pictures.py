@@ -142,6 +142,7 @@ def _class_sheet(network: trained.Trained) -> list[str]:
             f"Checkpoint of step {card.step:,}: a class a row, a seed (one z) a column; "
             f"{card.sampling.statistics}."
         ),
+        html.paragraph(note) if (note := card.model_config.note_on_classes) else "",
         html.box(picture, "class sheet"),
     ]
 

@@ -199,10 +199,10 @@ def open_generator(
     restored = restore.open_generator(run_dir, step, use_ema=use_ema, note=note)
     network = restored.network
 
-    # Say where statistics do not fit.
+    # Say where statistics do not fit, and where classes mean nothing.
     lag = restore.lag_of_statistics(sampling, use_ema=use_ema)
-    if lag:
-        note(lag)
+    for line in filter(None, (lag, network.config.note_on_classes)):
+        note(line)
 
     # Gather the statistics.
     sampling = restore.sampling_of_run(sampling, run_dir)

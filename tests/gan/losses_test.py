@@ -23,3 +23,12 @@ def test_kl():
 
 def test_generator_loss():
     assert float(losses.generator_loss(LOGITS)) == pytest.approx(-1 / 3)
+
+
+def test_class_loss_and_accuracy():
+    """Logits are logarithms of 1:1:2, and of 8:1:1; the labels' shares are 1/2 and 1/10."""
+    class_logits = tf.math.log(tf.constant([[1.0, 1.0, 2.0], [8.0, 1.0, 1.0]]))
+    expected = -(math.log(1 / 2) + math.log(1 / 10)) / 2
+    assert float(losses.class_loss(class_logits, tf.constant([2, 1]))) == pytest.approx(expected)
+    assert float(losses.class_accuracy(class_logits, tf.constant([2, 1]))) == 0.5
+    assert float(losses.class_accuracy(class_logits, tf.constant([2, 0]))) == 1

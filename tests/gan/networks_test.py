@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from sagan_tf import config
 from sagan_tf.gan import discriminator, generator, ops
-from tests.testing import TINY_MODEL
+from tests.testing import PLAIN_MODEL, TINY_MODEL
 
 PAPER = config.ModelConfig()
 
@@ -328,3 +328,73 @@ def test_discriminator_has_the_relu_in_every_block_but_the_first():
     network = discriminator.Discriminator(dataclasses.replace(TINY_MODEL, relu_shortcut=True))
     assert [block.relu_shortcut for block in network.blocks] == [True] * 4
     assert [block.kind for block in network.blocks] == ["first", "down", "down", "last"]
+
+
+def features(network, images):
+    """h, the sum over places of what the last block gives above 0."""
+    x = images
+    for block in network.blocks:
+        x = block(x)
+    return np.maximum(x.numpy().astype(np.float64), 0).sum(axis=(1, 2))
+
+
+def of_head(h, head):
+    """h W / sigma + bias; sigma by one step of the power iteration from u, by NumPy."""
+    w, u = head.weight.numpy().astype(np.float64), head.u.numpy()
+    v = u @ w.T / np.linalg.norm(u @ w.T)
+    return h @ w / np.linalg.norm(v @ w) + head.bias.numpy()
+
+
+def test_both_heads_of_the_auxiliary_classifier_by_hand():
+    """It has no embedding, and its logits do not depend on labels."""
+    settings = dataclasses.replace(PLAIN_MODEL, conditioning="auxiliary_classifier")
+    network = discriminator.Discriminator(settings)
+    network.build()
+    random = np.random.default_rng(0)
+    network.sn_classifier.bias.assign(random.normal(size=3))
+    images = tf.constant(random.uniform(-1, 1, (2, 32, 32, 3)), tf.float32)
+    logits, class_logits = network(images, tf.constant([0, 1]), return_classes=True)
+    h = features(network, images)
+    np.testing.assert_allclose(logits, of_head(h, network.sn_linear), rtol=1e-4, atol=1e-4)
+    expected = of_head(h, network.sn_classifier)
+    np.testing.assert_allclose(class_logits, expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(network(images, tf.constant([2, 2])), logits)
+
+    width = settings.df_dim * 2 ** (settings.num_blocks - 1)
+    expected = {
+        "d_sn_linear/Matrix": (width, 1),
+        "d_sn_linear/bias": (1,),
+        "d_sn_linear/u": (1, 1),
+        "d_sn_classifier/Matrix": (width, 3),
+        "d_sn_classifier/bias": (3,),
+        "d_sn_classifier/u": (1, 3),
+    }
+    heads = {name: shape for name, shape in shapes(network).items() if "block" not in name}
+    assert heads == expected
+
+
+def test_discriminator_without_conditioning_does_not_see_labels():
+    settings = dataclasses.replace(PLAIN_MODEL, conditioning="none")
+    network = discriminator.Discriminator(settings)
+    network.build()
+    network.sn_linear.bias.assign([0.5])
+    images = tf.random.stateless_uniform([2, 32, 32, 3], [0, 0], -1, 1)
+    logits = network(images, tf.constant([0, 1])).numpy()
+    np.testing.assert_array_equal(network(images, tf.constant([2, 0])), logits)
+    expected = of_head(features(network, images), network.sn_linear)
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
+    heads = {name for name in shapes(network) if "block" not in name}
+    assert heads == {"d_sn_linear/Matrix", "d_sn_linear/bias", "d_sn_linear/u"}
+    with pytest.raises(ValueError, match="return_classes=True, but this discriminator has no"):
+        network(images, tf.constant([0, 1]), return_classes=True)
+
+
+@pytest.mark.parametrize(
+    ("conditioning", "expected"),
+    [("auxiliary_classifier", 39_463_618 + 1000), ("none", 39_463_618 - 1_024_000)],
+)
+def test_weight_counts_of_other_conditionings_at_128_px(without_drawing, conditioning, expected):
+    """The classifier's matrix is as large as the embedding, and it has a bias."""
+    network = discriminator.Discriminator(dataclasses.replace(PAPER, conditioning=conditioning))
+    network.build()
+    assert sum(int(np.prod(v.shape)) for v in network.trainable_weights) == expected

@@ -102,6 +102,11 @@ def test_options_that_the_reference_has_not_are_a_line_each(tmp_path, monkeypatc
     ("option", "text"),
     [
         ({"block": "residual"}, "--block=residual: the reference has no such network, .* expected"),
+        ({"conditioning": "none"}, "--conditioning=none: the reference has no such network, .*on"),
+        (
+            {"conditioning": "auxiliary_classifier"},
+            "--conditioning=auxiliary_classifier: the reference has no such .* projection",
+        ),
         ({"generator_sn": False}, "--generator_sn=False: the reference has no such network, .* no"),
     ],
 )

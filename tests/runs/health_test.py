@@ -38,6 +38,15 @@ def test_warns_once_when_d_has_won(health_check):
     assert len(lines) == 2
 
 
+def test_cross_entropies_of_classes_do_not_hide_that_d_has_won(health_check):
+    """d_loss of an AC-GAN is the sum of all four."""
+    check, lines = health_check
+    terms = {"d_loss_real": 0.01, "d_loss_fake": 0.02, "d_class_loss_real": 1.0}
+    for step in range(20):
+        check.check_row(step, row(d_loss=2.0, d_class_loss_fake=0.97, **terms))
+    assert lines[0].startswith("warning: step 19: d_loss_real + d_loss_fake has been below 0.05")
+
+
 def test_warns_of_a_gradient_far_above_the_usual(health_check):
     check, lines = health_check
     for step in range(10):

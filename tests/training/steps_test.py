@@ -1,5 +1,6 @@
 """The compiled loop, and one iteration as one program."""
 
+import dataclasses
 import time
 
 import keras
@@ -108,11 +109,11 @@ def test_iteration_draws_and_mirrors_by_seed_and_step(monkeypatch):
 
     def g_step(z, labels, numbers):
         seen["g"].append(numbers.numpy())
-        return dict.fromkeys(training_steps.METRICS, 1.0)
+        return dict.fromkeys(training_steps.metric_names(gan.model_config), 1.0)
 
     def d_step(images, labels, z, fake_labels, numbers):
         seen["d"].append((images.numpy(), numbers.numpy()))
-        return dict.fromkeys(training_steps.METRICS, 1.0)
+        return dict.fromkeys(training_steps.metric_names(gan.model_config), 1.0)
 
     monkeypatch.setattr(gan, "g_step", g_step)
     monkeypatch.setattr(gan, "d_step", d_step)
@@ -135,3 +136,19 @@ def test_iteration_draws_and_mirrors_by_seed_and_step(monkeypatch):
     numbers = np.concatenate([one.reshape(-1, 7) for one in numbers])
     assert numbers.shape == (8 * (4 + 2 * 8), 7)
     assert len(np.unique(numbers)) > 0.999 * numbers.size
+
+
+def test_metrics_are_named_in_the_order_in_which_they_come_to_be():
+    """What is not finite first is named: a classifier's loss before the sum that has it."""
+    expected = ["g_loss", "g_gradient_norm", "logit_fake", "logit_real"]
+    expected += ["d_loss_fake", "d_loss_real", "d_loss", "d_gradient_norm"]
+    assert list(training_steps.metric_names(PLAIN_MODEL)) == expected
+    classifier = dataclasses.replace(PLAIN_MODEL, conditioning="auxiliary_classifier")
+    names = training_steps.metric_names(classifier)
+    assert len(names) == len(expected) + 5
+    for first, second in (
+        ("g_class_loss", "g_loss"),
+        ("logit_real", "d_class_loss_fake"),
+        ("d_class_loss_real", "d_loss"),
+    ):
+        assert names.index(first) < names.index(second)

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import pathlib
 import shutil
@@ -16,6 +17,8 @@ from sagan_tf.training import train as training
 from tests.testing import PLAIN_MODEL, TINY_MODEL, make_data, make_pictures, make_run
 from tests.training import small_runs
 from tests.training.small_runs import rows, settings, stored, train
+
+KINDS = ("loss", "class_loss")  # Of the terms of an AC-GAN's d_loss.
 
 
 @pytest.fixture(name="data", scope="module")
@@ -139,6 +142,30 @@ def test_other_model_is_refused(finished):
     )
     with pytest.raises(errors.UserError, match=r"another model \(gf_dim: 8 there, 16 here\)"):
         train(data, train_config, other)
+
+
+@pytest.mark.slow
+def test_run_with_an_auxiliary_classifier_goes_on_and_is_no_other(tmp_path, data):
+    """Its rows have what is known of classes."""
+    classifier = dataclasses.replace(PLAIN_MODEL, conditioning="auxiliary_classifier")
+    values = {"num_towers": 1, "sample_every": 0, "health_every": 0}
+    half = settings(tmp_path, max_steps=2, **values)
+    printed = train(data, half, classifier)
+    whole = settings(tmp_path, max_steps=4, **values)
+    printed += train(data, whole, classifier)
+    for text in ("step 2/2  g_loss", "step 4/4  g_loss", "  class_accuracy_real "):
+        assert text in printed
+
+    found = rows(whole)
+    assert [row["step"] for row in found] == [2, 4]
+    for row in found:
+        parts = [row[f"d_{kind}_{which}"] for kind in KINDS for which in ("real", "fake")]
+        assert row["d_loss"] == pytest.approx(sum(parts), rel=1e-5)
+        assert 0 <= row["class_accuracy_real"] <= 1
+        assert row["g_class_loss"] > 0
+        assert "sigma/d_sn_classifier" in row
+    with pytest.raises(errors.UserError, match="conditioning: auxiliary_classifier there, proj"):
+        train(data, whole, PLAIN_MODEL)
 
 
 @pytest.mark.slow

@@ -439,6 +439,22 @@ def test_old_rows_lack_curves_and_the_report_says_which(tmp_path):
     assert "Not recorded: the run has no history" in words(page)
 
 
+def test_report_of_an_auxiliary_classifier_draws_what_is_known_of_classes(tmp_path):
+    """Two panels more; nothing of them, and no word, in the report of another run."""
+    model_config = dataclasses.replace(MODEL, conditioning="auxiliary_classifier")
+    names = ("g_class_loss", "d_class_loss_real", "d_class_loss_fake", "class_accuracy_real")
+    numbers = {**dict.fromkeys(names, 0.75), "class_accuracy_fake": 0.5, "g_loss": 1.0}
+    pages = []
+    for name, settings in (("classifier", model_config), ("projection", MODEL)):
+        run_dir = make_run(tmp_path / name, settings, numbers=False)
+        write_lines(run_dir / "metrics.jsonl", [{"step": 5, "d_loss": 2.0, **numbers}])
+        pages.append(words(write(run_dir)))
+    titles = ("Losses of the class", "Accuracy of the discriminator")
+    for text in (*titles, "generated images 50", "cross-entropy of the class of real and of"):
+        assert text in pages[0]
+        assert text not in pages[1]
+
+
 def test_run_at_work_is_reported_and_left_in_peace(tmp_path, monkeypatch):
     run_dir = make_run(tmp_path, numbers=False)
     write_lines(run_dir / "metrics.jsonl", [{"step": 600, "images_per_second": 64.0}])

@@ -1,12 +1,15 @@
 """A trained generator's images do not depend on what they are made with."""
 
+import dataclasses
+import io
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from sagan_tf import errors
+from sagan_tf import config, errors
 from sagan_tf.images import pixels
-from sagan_tf.viewing import trained
+from sagan_tf.viewing import export, trained
 from tests.testing import PLAIN_MODEL, make_run
 
 
@@ -79,3 +82,28 @@ def test_run_without_average_says_how_to_get_one(tmp_path):
     run_dir = make_run(tmp_path, PLAIN_MODEL, average=False)
     with pytest.raises(errors.UserError, match="--use_ema: .* holds no moving average"):
         trained.open_model(run_dir, use_ema=True)
+
+
+@pytest.mark.slow
+def test_classes_that_mean_nothing_are_one_line(tmp_path):
+    """Of a run whose D has not seen classes, and of what is exported from it."""
+    unconditional = dataclasses.replace(PLAIN_MODEL, conditioning="none")
+    run_dir = make_run(tmp_path, unconditional)
+    line = (
+        "--conditioning=none: the discriminator did not see classes, so samples of a class are "
+        "not of that class"
+    )
+    out = str(tmp_path / "exported")
+    stream = io.StringIO()
+    export.export(config.ExportConfig(run=run_dir, out=out), stream)
+    assert stream.getvalue().count(line) == 1
+    for path in (run_dir, out):
+        notes = []
+        trained.open_model(path, note=notes.append)
+        assert notes == [line]
+
+
+@pytest.mark.parametrize("conditioning", ["projection", "auxiliary_classifier"])
+def test_classes_of_other_runs_need_no_line(conditioning):
+    settings = dataclasses.replace(PLAIN_MODEL, conditioning=conditioning)
+    assert settings.note_on_classes == ""
