@@ -149,6 +149,33 @@ def titled(picture: np.ndarray, sentences: Sequence[str]) -> np.ndarray:
     return np.asarray(canvas)
 
 
+def tiled(rows: Sequence[Sequence[np.ndarray]], gap: int = 16) -> np.ndarray:
+    """Pictures of any sizes in rows, on white, each column as wide as its widest picture.
+
+    Args:
+      rows: uint8 [height, width, 3] each; at least one row, and one picture in each.
+      gap: pixels between pictures.
+    Returns:
+      uint8 [height, width, 3].
+    """
+    # Lay out the rows and columns.
+    columns = max(map(len, rows))
+    heights = [max(len(picture) for picture in row) for row in rows]
+    widths = [max(row[i].shape[1] for row in rows if i < len(row)) for i in range(columns)]
+    height = sum(heights) + gap * (len(rows) - 1)
+    width = sum(widths) + gap * (columns - 1)
+
+    # Put in the pictures.
+    canvas = np.full((height, width, 3), 255, np.uint8)
+    for i, row in enumerate(rows):
+        top = sum(heights[:i]) + gap * i
+        for j, picture in enumerate(row):
+            left = sum(widths[:j]) + gap * j
+            bottom, right = top + picture.shape[0], left + picture.shape[1]
+            canvas[top:bottom, left:right] = picture
+    return canvas
+
+
 def enlarge(image: np.ndarray, side: int) -> Image.Image:
     """uint8 [size, size, 3] as a picture of side x side pixels, pixel by pixel."""
     return Image.fromarray(image).resize((side, side), Image.Resampling.NEAREST)
