@@ -24,7 +24,7 @@ class CompareConfig(truncation.TruncationConfig):
     by: str = fields.option(
         "",
         "Settings with commas between them: runs in which these are the same are one row, as in "
-        "block,attention_resolution.",
+        "gf_dim,attention_resolution.",
         group="Run",
         meaning="all settings that decide what is learned, but the seed",
     )
