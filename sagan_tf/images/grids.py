@@ -158,22 +158,25 @@ def tiled(rows: Sequence[Sequence[np.ndarray]], gap: int = 16) -> np.ndarray:
     Returns:
       uint8 [height, width, 3].
     """
-    # Lay out the rows and columns.
-    columns = max(map(len, rows))
-    heights = [max(len(picture) for picture in row) for row in rows]
-    widths = [max(row[i].shape[1] for row in rows if i < len(row)) for i in range(columns)]
-    height = sum(heights) + gap * (len(rows) - 1)
-    width = sum(widths) + gap * (columns - 1)
+    # Find the width of each column.
+    widths = [0] * max(map(len, rows))
+    for row in rows:
+        for column, picture in enumerate(row):
+            widths[column] = max(widths[column], picture.shape[1])
+    width = sum(widths) + gap * (len(widths) - 1)
 
     # Put in the pictures.
-    canvas = np.full((height, width, 3), 255, np.uint8)
-    for i, row in enumerate(rows):
-        top = sum(heights[:i]) + gap * i
-        for j, picture in enumerate(row):
-            left = sum(widths[:j]) + gap * j
-            bottom, right = top + picture.shape[0], left + picture.shape[1]
-            canvas[top:bottom, left:right] = picture
-    return canvas
+    lines = []
+    for row in rows:
+        height = max(map(len, row))
+        line = np.full((height + gap, width, 3), 255, np.uint8)
+        left = 0
+        for column, picture in enumerate(row):
+            right = left + picture.shape[1]
+            line[: len(picture), left:right] = picture
+            left += widths[column] + gap
+        lines.append(line)
+    return np.concatenate(lines)[:-gap]
 
 
 def enlarge(image: np.ndarray, side: int) -> Image.Image:

@@ -8,7 +8,7 @@ COMMAND = config.Command(
     about="Compares runs: scores with their spread over seeds, curves, and samples of the same z. "
     "It writes a table, pictures, and one HTML file that needs no network. It refuses to compare "
     "scores of different protocols. RUNS are directories of runs, or patterns of them.",
-    example="'checkpoint/ablation/*' --use_ema --standing_statistics --out compared",
+    example="'checkpoint/ablation/*' --use_ema --out compared",
     kinds=(config.CompareConfig,),
     argument="runs",
 )

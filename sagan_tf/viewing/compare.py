@@ -19,6 +19,7 @@ from sagan_tf.viewing import (
     compare_charts,
     compare_groups,
     compare_page,
+    compare_protocol,
     compare_samples,
     compare_scores,
     run_summary,
@@ -47,7 +48,7 @@ def compare(config: CompareConfig, stream: Optional[TextIO] = None) -> list[str]
     # Refuse what does not compare, before the work is done.
     compare_samples.require_average(config, runs)
     grouping = compare_groups.group(runs, config.by_fields)
-    chosen = compare_scores.choose_protocol(runs, config.protocol)
+    chosen = compare_protocol.choose_protocol(runs, config.protocol)
     scored = compare_scores.read(runs, chosen, config)
     comparison = compare_page.Comparison(runs, grouping, chosen=chosen, scored=scored, at=config.at)
     out = config.out or os.path.join(os.path.dirname(directories[0]), "compare")

@@ -12,6 +12,7 @@ from sagan_tf.runs import health
 from sagan_tf.viewing import (
     compare_charts,
     compare_groups,
+    compare_protocol,
     compare_samples,
     compare_scores,
     html,
@@ -45,7 +46,7 @@ class Comparison:
         runs: Sequence[run_summary.Run],
         grouping: compare_groups.Grouping,
         *,
-        chosen: compare_scores.Chosen,
+        chosen: compare_protocol.Chosen,
         scored: Sequence[compare_scores.Scored],
         at: str,
     ):

@@ -1,21 +1,19 @@
 """Scores of several runs by one protocol: which are compared, their mean and their spread."""
 
-import collections
 import csv
 import dataclasses
 import io
 import math
-import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
 from sagan_tf import errors
 from sagan_tf.config import BEST, LAST, CompareConfig
-from sagan_tf.evaluation import protocol, tables
 from sagan_tf.evaluation import rows as score_rows
-from sagan_tf.viewing import compare_groups, run_summary
+from sagan_tf.evaluation import tables
+from sagan_tf.viewing import compare_groups, compare_protocol, run_summary
 
 _NEAREST = 4  # steps that an error names
 
@@ -61,106 +59,9 @@ class Spread(NamedTuple):
     count: int
 
 
-class Chosen(NamedTuple):
-    """The protocol of a comparison.
-
-    Attributes:
-      record: of the protocol, by the first run; None where no run has scores.
-      name: of the protocol, the same for all runs; "" where no run has scores.
-      others: name -> title of the other protocols by which all runs with scores are scored.
-      own_batches: whether standing statistics are gathered over batches of sizes that differ,
-        each the run's own.
-    """
-
-    record: Optional[dict[str, Any]]
-    name: str = ""
-    others: Mapping[str, str] = types.MappingProxyType({})
-    own_batches: bool = False
-
-
-def choose_protocol(runs: Sequence[run_summary.Run], wanted: str = "") -> Chosen:
-    """The protocol with the most scores among those by which all runs that have scores are scored.
-
-    Args:
-      runs: at least one.
-      wanted: its name; empty: that with the most scores, and of several the newest.
-    Raises:
-      errors.UserError: there is none; the message names each field that differs. Or none has the
-        name that is wanted.
-    """
-    # Find the protocols of each run, that with the most scores last.
-    scored = [(run, _protocols(run)) for run in runs if run.scores]
-    if not scored:
-        return Chosen(None)
-    records = scored[0][1]
-    common = [name for name in records if all(name in found for _, found in scored)]
-    if not common:
-        raise errors.UserError(_refusal(scored))
-
-    # Take the one that is wanted, or the last.
-    name = wanted or common[-1]
-    titles = {one: protocol.protocol_title(records[one]) for one in common}
-    if name not in titles:
-        known = "; ".join(f"{one} ({title})" for one, title in titles.items())
-        raise errors.UserError(f"--protocol={name}: expected one of {known}")
-    del titles[name]
-    sizes = {_batch_size(found[name]) for _, found in scored}
-    record = records[name]
-    if len(sizes) > 1:
-        record = protocol.with_own_batches(record, scored[0][0].train.group_size)
-    return Chosen(record, name, titles, own_batches=len(sizes) > 1)
-
-
-def _protocols(run: run_summary.Run) -> dict[str, dict[str, Any]]:
-    """Name -> record of the protocols of a run's scores, those with more scores and newer last."""
-    records: dict[str, dict[str, Any]] = {}
-    counts: collections.Counter[str] = collections.Counter()
-    for row in sorted(run.scores, key=_time):
-        name = protocol_of(run, row)
-        records.pop(name, None)
-        records[name] = row["protocol"]
-        counts[name] += 1
-    return {name: records[name] for name in sorted(records, key=counts.get)}
-
-
-def _batch_size(record: dict[str, Any]) -> Any:
-    """Images in a batch of standing statistics, as far as a record says it."""
-    sampling = record.get("sampling")
-    return sampling.get("batch_size") if isinstance(sampling, dict) else None
-
-
-def _time(row: dict[str, Any]) -> float:
-    time = row.get("time")
-    return float(time) if isinstance(time, (int, float)) else 0.0
-
-
-def protocol_of(run: run_summary.Run, row: dict[str, Any]) -> str:
-    """The name of a row's protocol, the same for rows of runs that compare."""
-    return protocol.protocol_name(protocol.with_own_batches(row["protocol"], run.train.group_size))
-
-
-def _refusal(scored: Sequence[tuple[run_summary.Run, dict]]) -> str:
-    """Why scores do not compare: the first run and one that is scored otherwise."""
-    # Find the runs that are scored otherwise than the first.
-    first, records = scored[0]
-    name, record = list(records.items())[-1]
-    others = [(run, found) for run, found in scored if name not in found]
-    other, found = others[0]
-    *_, other_record = found.values()
-
-    # Name each field that differs.
-    differing = protocol.differences(
-        protocol.with_own_batches(record, first.train.group_size),
-        protocol.with_own_batches(other_record, other.train.group_size),
-    )
-    more = f" ({len(others) - 1} more runs differ from it too)" if len(others) > 1 else ""
-    return (
-        f"--runs={other.directory}: its scores are of another protocol than those of "
-        f"{first.directory}{more}: {'; '.join(differing)}. Score the runs alike, or leave some out"
-    )
-
-
-def read(runs: Sequence[run_summary.Run], chosen: Chosen, config: CompareConfig) -> list[Scored]:
+def read(
+    runs: Sequence[run_summary.Run], chosen: compare_protocol.Chosen, config: CompareConfig
+) -> list[Scored]:
     """The scores of each run by the protocol, and those that are compared.
 
     Raises:
@@ -168,10 +69,15 @@ def read(runs: Sequence[run_summary.Run], chosen: Chosen, config: CompareConfig)
     """
     found = []
     for run in runs:
+        # Take the rows of the protocol.
         rows = []
-        if chosen.record is not None:
-            rows = [row for row in run.scores if protocol_of(run, row) == chosen.name]
-        found.append(Scored(run, rows, _row_at(run, rows, config) if rows else None))
+        for row in run.scores:
+            if compare_protocol.protocol_of(run, row) == chosen.name:
+                rows.append(row)
+
+        # Take the one that is compared.
+        row = _row_at(run, rows, config) if rows else None
+        found.append(Scored(run, rows, row))
     return found
 
 
@@ -194,8 +100,10 @@ def _row_at(
     for row in rows:
         if row["step"] == config.step:
             return row
-    steps = sorted((int(row["step"]) for row in rows), key=lambda step: abs(step - config.step))
-    nearest = ", ".join(map(str, sorted(steps[:_NEAREST])))
+    steps = [int(row["step"]) for row in rows]
+    steps.sort(key=lambda step: abs(step - config.step))
+    near = sorted(steps[:_NEAREST])
+    nearest = ", ".join(map(str, near))
     raise errors.UserError(
         f"--at={config.at}: {run.directory} has no scores of this step; it has those of {nearest}"
     )
@@ -206,8 +114,11 @@ def spread(values: Iterable[float]) -> Optional[Spread]:
     found = np.array(list(values), np.float64)
     if not len(found):
         return None
-    deviation = float(np.std(found, ddof=1)) if len(found) > 1 else None
-    return Spread(float(np.mean(found)), deviation, len(found))
+    mean = float(np.mean(found))
+    if len(found) == 1:
+        return Spread(mean, None, 1)
+    deviation = float(np.std(found, ddof=1))
+    return Spread(mean, deviation, len(found))
 
 
 def columns(scored: Sequence[Scored]) -> dict[str, str]:
@@ -241,9 +152,11 @@ def spreads(
 def cells(found: Sequence[Optional[Spread]]) -> list[str]:
     """A column of scores as text, as in "0.279 +- 0.012", all with as many digits."""
     # Show two digits after the point, and three significant ones of the smallest.
-    means = [abs(one.mean) for one in found if one and one.mean and math.isfinite(one.mean)]
+    means = [abs(one.mean) for one in found if one is not None]
+    means = [mean for mean in means if 0 < mean < math.inf]
     smallest = min(means, default=1.0)
-    digits = int(np.clip(2 - math.floor(math.log10(smallest)), 2, 5))
+    before = math.floor(math.log10(smallest))
+    digits = min(max(2 - before, 2), 5)
 
     # Write them.
     texts = []
@@ -257,9 +170,18 @@ def cells(found: Sequence[Optional[Spread]]) -> list[str]:
 
 def steps_text(group: compare_groups.Group, scored: Sequence[Scored]) -> str:
     """The step of a group's scores, or the smallest and the largest; "-" without scores."""
-    rows = {one.run.directory: one.row for one in scored}
-    steps = sorted({int(rows[run.directory]["step"]) for run in group.runs if rows[run.directory]})
-    return "-".join(f"{step:,}" for step in dict.fromkeys((steps[0], steps[-1]))) if steps else "-"
+    # Find the steps.
+    members = {run.directory for run in group.runs}
+    steps = []
+    for one in scored:
+        if one.row is not None and one.run.directory in members:
+            steps.append(int(one.row["step"]))
+    if not steps:
+        return "-"
+
+    # Name the ends.
+    ends = dict.fromkeys((min(steps), max(steps)))
+    return "-".join(f"{step:,}" for step in ends)
 
 
 def as_csv(groups: Sequence[compare_groups.Group], scored: Sequence[Scored]) -> str:
@@ -279,10 +201,16 @@ def as_csv(groups: Sequence[compare_groups.Group], scored: Sequence[Scored]) -> 
     writer.writerow(["group", "run", "seed", "step", "protocol", *names])
     for group in groups:
         for run in group.runs:
+            # Say of which step they are, and by which protocol.
             row = rows[run.directory]
-            step = "" if row is None else int(row["step"])
-            name = "" if row is None else protocol_of(run, row)
+            step, name = "", ""
+            if row is not None:
+                step = int(row["step"])
+                name = compare_protocol.protocol_of(run, row)
+
+            # Give the numbers.
             numbers = labelled[run.directory]
             values = [numbers.get(label, "") for label in names]
-            writer.writerow([group.label, run.directory, run.train.seed, step, name, *values])
+            about = [group.label, run.directory, run.train.seed]
+            writer.writerow([*about, step, name, *values])
     return text.getvalue()

@@ -20,6 +20,7 @@ from sagan_tf.viewing import (
     compare,
     compare_charts,
     compare_groups,
+    compare_protocol,
     compare_samples,
     compare_scores,
     run_summary,
@@ -84,7 +85,7 @@ def read(*run_dirs):
 
 def scored(runs, **options):
     options = config.CompareConfig(runs=("x",), **options)
-    chosen = compare_scores.choose_protocol(runs, options.protocol)
+    chosen = compare_protocol.choose_protocol(runs, options.protocol)
     return compare_scores.read(runs, chosen, options)
 
 
@@ -194,7 +195,7 @@ def test_different_protocols_are_refused_field_by_field(tmp_path):
     first = make_run(tmp_path, "a", fids={100: 1.0})
     second = make_run(tmp_path, "b", fids={100: 1.0}, record=other)
     with pytest.raises(errors.UserError) as refused:
-        compare_scores.choose_protocol(read(first, second))
+        compare_protocol.choose_protocol(read(first, second))
     beginning, _, differing = str(refused.value).partition(f"those of {first}: ")
     assert beginning.startswith(f"--runs={second}: its scores are of another protocol than ")
     phrases, _, remedy = differing.partition(". ")
@@ -218,12 +219,12 @@ def test_batches_as_large_as_the_run_s_own_are_one_protocol(tmp_path):
     larger = {**PROTOCOL, "sampling": sampling, "batch_norm": text, "images": f"{text}, EMA"}
     first = make_run(tmp_path, "a", fids={100: 1.0})
     own = make_run(tmp_path, "b", fids={100: 1.0}, record=larger, batch_size=8)
-    chosen = compare_scores.choose_protocol(read(first, own))
+    chosen = compare_protocol.choose_protocol(read(first, own))
     assert chosen.own_batches
     # Eight images of a run that has trained with four are another protocol.
     foreign = make_run(tmp_path, "c", fids={100: 1.0}, record=larger)
     with pytest.raises(errors.UserError, match="images in a batch: the run's own number against 8"):
-        compare_scores.choose_protocol(read(first, foreign))
+        compare_protocol.choose_protocol(read(first, foreign))
 
 
 def test_of_common_protocols_that_with_most_scores_counts(tmp_path):
@@ -232,12 +233,12 @@ def test_of_common_protocols_that_with_most_scores_counts(tmp_path):
     for run_dir in runs:
         add_scores(run_dir, {200: 7.0}, less, time=9.0)
     runs = read(*runs)
-    chosen = compare_scores.choose_protocol(runs)
+    chosen = compare_protocol.choose_protocol(runs)
     assert chosen.record["ema"] is True
     (name,) = chosen.others
     assert [one.scores["fid"].value for one in scored(runs, protocol=name)] == [7.0, 7.0]
     with pytest.raises(errors.UserError, match=f"--protocol=x: expected one of .*{name} "):
-        compare_scores.choose_protocol(runs, "x")
+        compare_protocol.choose_protocol(runs, "x")
 
 
 def test_csv_has_a_line_for_each_run(seeds, tmp_path):
