@@ -106,7 +106,10 @@ def _refusal(scored: Sequence[tuple[run_summary.Run, dict]]) -> str:
     # Find the runs that are scored otherwise than the first.
     first, records = scored[0]
     name, record = list(records.items())[-1]
-    others = [(run, found) for run, found in scored if name not in found]
+    others = []
+    for run, found in scored:
+        if name not in found:
+            others.append((run, found))
     other, found = others[0]
     *_, other_record = found.values()
 

@@ -144,8 +144,12 @@ def spreads(
     by_run = {one.run.directory: one.scores for one in scored}
     found = []
     for group in groups:
-        scores = [by_run[run.directory].get(name) for run in group.runs]
-        found.append(spread(score.value for score in scores if score is not None))
+        values = []
+        for run in group.runs:
+            scores = by_run[run.directory]
+            if name in scores:
+                values.append(scores[name].value)
+        found.append(spread(values))
     return found
 
 
