@@ -103,7 +103,7 @@ def run(command: help_text.Command, main: Callable[[], None], *, program: str = 
     prepare_process()
     app.run(
         lambda _: sys.exit(_exit_code(main)),
-        flags_parser=lambda argv: _parse(argv, command.argument),
+        flags_parser=lambda argv: _parse(argv, command),
     )
 
 
@@ -133,7 +133,9 @@ def prepare_process() -> None:
     sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def _parse(argv: Sequence[str], argument: str) -> list[str]:
+def _parse(argv: Sequence[str], command: help_text.Command) -> list[str]:
+    """Sets the flags; words without a flag become the value of the command's argument."""
+    argument = command.argument
     try:
         rest = flags.FLAGS(list(argv), known_only=False)
     except (flags.Error, OSError, UnicodeDecodeError) as error:
@@ -143,6 +145,11 @@ def _parse(argv: Sequence[str], argument: str) -> list[str]:
             path = os.fsdecode(reason.filename)
             fail(f"--flagfile={path}: cannot be read ({reason.strerror}); name a file of flags")
         fail(" ".join(str(error).split()))
+
+    # Words are the values of a flag that takes several.
+    if command.takes_several:
+        flags.FLAGS[argument].value = [*flags.FLAGS[argument].value, *rest[1:]]
+        return rest[:1]
 
     # A single word is the value of the flag `argument`.
     if argument and len(rest) == 2 and not flags.FLAGS[argument].present:

@@ -13,6 +13,7 @@ from sagan_tf.config.benchmarks import (
     BenchmarkStepConfig,
     GpuSuiteConfig,
 )
+from sagan_tf.config.compare import BEST, LAST, CompareConfig
 from sagan_tf.config.conversion import ConvertConfig
 from sagan_tf.config.data import CheckConfig, DataConfig, DigitsConfig, EmojiConfig, PrepareConfig
 from sagan_tf.config.demo import DemoConfig
@@ -62,8 +63,10 @@ from sagan_tf.errors import RESTART, Interrupted, UnusableCheckpoint, UserError,
 
 __all__ = [
     "ATTENTION_OF_TYPE",
+    "BEST",
     "FULL_SAMPLE",
     "IMAGE_SIZES",
+    "LAST",
     "LOSS_TYPES",
     "MAX_FRAMES",
     "MAX_ROWS",
@@ -83,6 +86,7 @@ __all__ = [
     "CheckConfig",
     "ClassifierConfig",
     "Command",
+    "CompareConfig",
     "ConvertConfig",
     "DataConfig",
     "DemoConfig",

@@ -59,7 +59,8 @@ class Command:
       about: a paragraph; its first sentence stands in the list of all commands.
       example: what follows the command's name in an example.
       kinds: the config classes whose fields are its flags.
-      argument: the flag that a word without a flag stands for, as in `sample DIRECTORY`.
+      argument: the flag that a word without a flag stands for, as in `sample DIRECTORY`; of a
+        flag that takes several values, each word is one.
     """
 
     about: str
@@ -71,6 +72,12 @@ class Command:
     def summary(self) -> str:
         """The first sentence about the command."""
         return self.about.partition(". ")[0].rstrip(".") + "."
+
+    @property
+    def takes_several(self) -> bool:
+        """Whether the flag `argument` takes several values."""
+        owners = [kind for kind, field in _fields(self) if field.name == self.argument]
+        return any(is_repeated(kind, self.argument) for kind in owners)
 
 
 def answer(command: Command, program: str, *, words: Sequence[str]) -> str:
@@ -109,7 +116,8 @@ def text(command: Command, program: str) -> str:
       program: how the user calls it.
     """
     # Say how it is called, what it does, and give an example.
-    word = f" [{command.argument.upper()}]" if command.argument else ""
+    more = " ..." if command.takes_several else ""
+    word = f" [{command.argument.upper()}{more}]" if command.argument else ""
     lines = [
         f"usage: {program}{word} [--flag=value ...]",
         "",
@@ -125,7 +133,9 @@ def text(command: Command, program: str) -> str:
         for field, kind in fields:
             usage = _usage(field, kind)
             if field.name == command.argument:
-                usage += f", or {field.name.upper()} by itself"
+                several = command.takes_several
+                themselves = "by themselves" if several else "by itself"
+                usage += f", or {field.name.upper()} {themselves}"
             lines += _paragraph(usage, _sentences(field))
 
     # Say what all commands have.

@@ -13,6 +13,27 @@ from sagan_tf.runtime import environment
 # What a record says without deciding the scores.
 _NOT_DECIDING = ("versions", "checkpoint_step", "checkpoint_sha256", "exported", "differs")
 
+# The size of standing statistics' batches in a record of `with_own_batches`.
+OWN_SIZE = "the run's own number"
+# Fields that say in words what others say too.
+_IN_OTHER_WORDS = ("departures", "images", "batch_norm")
+# Fields of a record as people call them.
+_FIELD_NAMES = {
+    "name": "protocol",
+    "eval_sample_size": "number of generated images",
+    "real_sample_size": "number of real images asked for",
+    "real.images": "number of real images",
+    "real.split": "split of the real images",
+    "real.fingerprint": "real images' digest",
+    "classifier.sha256": "classifier's digest",
+    "classifier.input_size": "classifier's input size",
+    "ema": "EMA",
+    "sampling.truncation": "truncation",
+    "sampling.batches": "standing statistics, batches",
+    "sampling.batch_size": "standing statistics, images in a batch",
+    "sampling.seed": "standing statistics, seed",
+}
+
 
 def own_scores(
     rows: Iterable[dict[str, Any]], run: Optional[str]
@@ -34,7 +55,7 @@ def own_scores(
                 others += 1
                 continue
             own[protocol_name(row["protocol"]), int(row["step"])] = row
-        except (KeyError, TypeError, ValueError):  # of an older release
+        except (KeyError, TypeError, ValueError, OverflowError):  # of an older release
             others += 1
     return sorted(own.values(), key=lambda row: row["step"]), others
 
@@ -107,6 +128,82 @@ def identity(record: dict[str, Any]) -> str:
     deciding["real"] = {**record["real"], "source": ""}
     deciding["classifier"] = {**record["classifier"], "handle": ""}
     return json.dumps(deciding, sort_keys=True)
+
+
+def with_own_batches(record: dict[str, Any], group_size: int) -> dict[str, Any]:
+    """The record without the size of standing statistics' batches, where it is the run's own.
+
+    Standing statistics are gathered as batch norm has trained, so that the size goes with the run.
+
+    Args:
+      record: of a score.
+      group_size: images that batch norm of the run has seen together (`TrainConfig.group_size`).
+    """
+    # Find the size.
+    sampling = record.get("sampling")
+    gathered = isinstance(sampling, dict) and sampling.get("batches")
+    if not gathered or sampling.get("batch_size") != group_size:
+        return record
+
+    # Put words in its place, also where it stands in words.
+    own = {**record, "sampling": {**sampling, "batch_size": OWN_SIZE}}
+    for name in ("batch_norm", "images"):
+        if isinstance(record.get(name), str):
+            own[name] = record[name].replace(
+                f"batches of {group_size} images", f"batches of {OWN_SIZE} of images"
+            )
+    return own
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """In what two records' scores do not compare, a phrase each; [] where they do."""
+    # Find the fields that differ.
+    first = _flat(one)
+    second = _flat(other)
+    names = dict.fromkeys((*first, *second))
+    differing = [name for name in names if first.get(name) != second.get(name)]
+
+    # What other fields say in other words is left out.
+    plain = [name for name in differing if not name.startswith(_IN_OTHER_WORDS)]
+    phrases = []
+    for name in plain or differing:
+        here = _value_text(first.get(name))
+        there = _value_text(second.get(name))
+        phrases.append(f"{_FIELD_NAMES.get(name, name)}: {here} against {there}")
+    return phrases
+
+
+def described(record: dict[str, Any]) -> list[tuple[str, str]]:
+    """The fields of a record that decide the scores: name and value, for people."""
+    found = []
+    for name, value in _flat(record).items():
+        if value != "" and not name.startswith(_IN_OTHER_WORDS):
+            found.append((_FIELD_NAMES.get(name, name), _plain(value)))
+    return sorted(found, key=lambda field: field[0].lower())
+
+
+def _flat(record: dict[str, Any]) -> dict[str, Any]:
+    """The fields that decide, those of a field as "field.name"."""
+    flat = {}
+    for name, value in json.loads(identity(record)).items():
+        if isinstance(value, dict):
+            flat.update({f"{name}.{key}": inner for key, inner in value.items()})
+        else:
+            flat[name] = value
+    return flat
+
+
+def _plain(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _value_text(value: Any) -> str:
+    """A value in a few words; of a digest the first digits."""
+    if value is None:
+        return "not said"
+    text = _plain(value)
+    kind, colon, digits = text.rpartition(":")
+    return kind + colon + digits[:12] if len(digits) >= 32 and " " not in digits else text
 
 
 def protocol_name(record: dict[str, Any]) -> str:

@@ -72,7 +72,7 @@ def _of_which_model(name: str, record: dict[str, Any]) -> str:
 
 def _cited(score: rows.Score, scores: Scores) -> str:
     """One score of a citation, the Inception Score with that over splits."""
-    title = _title(score)
+    title = heading(score)
     digits = 3 if score.name in rows.MANIFOLD else 2
     value = f"{score.value:.{digits}f}"
     if score.name == rows.KID:
@@ -86,7 +86,7 @@ def _cited(score: rows.Score, scores: Scores) -> str:
     return f"{title} {value}"
 
 
-def _title(score: rows.Score) -> str:
+def heading(score: rows.Score) -> str:
     """The name as people write it, with the number of images."""
     name = _TITLES.get(score.name, score.name)
     return name + score.suffix
@@ -162,7 +162,7 @@ def table(columns: Sequence[Scores]) -> str:
     A set whose heading says its numbers of images (`Scores.sides`) stands in the first set's lines.
     """
     # Find the lines that some set has.
-    first = {score.name: _title(score) for score in columns[0].each()}
+    first = {score.name: heading(score) for score in columns[0].each()}
     texts = [_lines(scores, first if scores.sides else {}) for scores in columns]
     titles: dict[str, None] = {}
     for column in texts:
@@ -178,7 +178,11 @@ def table(columns: Sequence[Scores]) -> str:
         cells = [column.get(title, "-") for column in texts]
         lines.append([title, *cells])
 
-    # Make each column as wide as its widest cell.
+    return align(lines)
+
+
+def align(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of as many cells each as a text, each column as wide as its widest cell."""
     widths = []
     for column in zip(*lines):
         widths.append(max(map(len, column)))
@@ -190,7 +194,7 @@ def _lines(scores: Scores, titles: dict[str, str]) -> dict[str, str]:
     """Title -> text of each score of a set, for a table; `titles` go before its own."""
     texts = {}
     for score in _in_order(scores):
-        title = titles.get(score.name, _title(score))
+        title = titles.get(score.name, heading(score))
         text = f"{score.value:.4f}"
 
         # Two scores have a spread.

@@ -149,6 +149,36 @@ def titled(picture: np.ndarray, sentences: Sequence[str]) -> np.ndarray:
     return np.asarray(canvas)
 
 
+def tiled(rows: Sequence[Sequence[np.ndarray]], gap: int = 16) -> np.ndarray:
+    """Pictures of any sizes in rows, on white, each column as wide as its widest picture.
+
+    Args:
+      rows: uint8 [height, width, 3] each; at least one row, and one picture in each.
+      gap: pixels between pictures.
+    Returns:
+      uint8 [height, width, 3].
+    """
+    # Find the width of each column.
+    widths = [0] * max(map(len, rows))
+    for row in rows:
+        for column, picture in enumerate(row):
+            widths[column] = max(widths[column], picture.shape[1])
+    width = sum(widths) + gap * (len(widths) - 1)
+
+    # Put in the pictures.
+    lines = []
+    for row in rows:
+        height = max(map(len, row))
+        line = np.full((height + gap, width, 3), 255, np.uint8)
+        left = 0
+        for column, picture in enumerate(row):
+            right = left + picture.shape[1]
+            line[: len(picture), left:right] = picture
+            left += widths[column] + gap
+        lines.append(line)
+    return np.concatenate(lines)[:-gap]
+
+
 def enlarge(image: np.ndarray, side: int) -> Image.Image:
     """uint8 [size, size, 3] as a picture of side x side pixels, pixel by pixel."""
     return Image.fromarray(image).resize((side, side), Image.Resampling.NEAREST)

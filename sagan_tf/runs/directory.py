@@ -93,9 +93,12 @@ def is_locked(path: str) -> bool:
     return files.lock_holder(path) is not None
 
 
-def find_run(path: str) -> str:
+def find_run(path: str, flag: str = "run") -> str:
     """The directory of a run: the path itself, or the only run below it.
 
+    Args:
+      path: where to look.
+      flag: that names it, for errors.
     Raises:
       NoRun: there is none.
       errors.UserError: there are several.
@@ -112,9 +115,9 @@ def find_run(path: str) -> str:
     if runs:
         more = ", ..." if len(runs) > _LISTED else ""
         fault = f"several runs are there; name one of {', '.join(runs[:_LISTED])}{more}"
-        raise errors.UserError(f"--run={path}: {fault}")
+        raise errors.UserError(f"--{flag}={path}: {fault}")
     fault = f"{NO_RUN}; give the directory of a run, such as checkpoint/imagenet_64"
-    raise NoRun(f"--run={path}: {fault}")
+    raise NoRun(f"--{flag}={path}: {fault}")
 
 
 def _runs_below(path: str, levels: int) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import collections
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 import keras
 import numpy as np
@@ -35,6 +35,54 @@ HIGH_NORM = 1.5
 # Checks up to the first one that `health_every` names, at most.
 CHECKS_AT_FIRST = 10
 _RATIO = "health/variety_ratio"
+
+
+class VarietyCourse(NamedTuple):
+    """How the variety of a run's samples went, in shares of that of real images of one class.
+
+    Attributes:
+      lost: first step at which it was below `LOW_VARIETY_RATIO` after it had been above, or had had
+        time to learn; None if it never was.
+      was_there: whether it ever was above.
+      lowest, lowest_step: its smallest value, and the step.
+      last: its newest value.
+    """
+
+    lost: Optional[int]
+    was_there: bool
+    lowest: float
+    lowest_step: int
+    last: float
+
+
+def course_of_variety(
+    rows: Iterable[Mapping[str, Any]], noise_until: int
+) -> Optional[VarietyCourse]:
+    """How variety went, as `HealthCheck` judges it; None where no row says it.
+
+    Args:
+      rows: of metrics.jsonl, steps ascending.
+      noise_until: rows before this step do not count, as of `steps_of_noise`.
+    """
+    # Find the rows that count.
+    found: list[tuple[int, float]] = []
+    for row in rows:
+        ratio = row.get(_RATIO)
+        if isinstance(ratio, (int, float)) and row["step"] >= noise_until:
+            found.append((int(row["step"]), float(ratio)))
+    if not found:
+        return None
+
+    # Follow it.
+    lost = None
+    was_there = False
+    for step, ratio in found:
+        is_low = ratio < LOW_VARIETY_RATIO
+        was_there |= not is_low
+        if is_low and lost is None and (was_there or step >= _STEPS_TO_LEARN):
+            lost = step
+    lowest_step, lowest = min(found, key=lambda pair: pair[1])
+    return VarietyCourse(lost, was_there, lowest, lowest_step, found[-1][1])
 
 
 def is_due(step: int, every: int) -> bool:

@@ -183,6 +183,15 @@ def read_rows(directory: str) -> list[dict[str, Any]]:
     return [row for row in map(_row_of, files.read_lines(path)) if row is not None]
 
 
+def count_unreadable(directory: str) -> int:
+    """The number of lines of a directory's `metrics.jsonl` that are no rows; 0 without a file."""
+    path = os.path.join(directory, _ROWS)
+    if not tf.io.gfile.exists(path):
+        return 0
+    lines = [line for line in files.read_lines(path) if line.strip()]
+    return sum(_row_of(line) is None for line in lines)
+
+
 def _row_of(line: str) -> Optional[dict[str, Any]]:
     """A row, or None for one that a killed run left unfinished."""
     try:

@@ -77,6 +77,14 @@ def _facts(records: Records) -> dict[str, Any]:
     }
 
 
+def data_of(run_dir: str) -> Optional[tuple[Any, ...]]:
+    """What tells the real images of a run from others, wherever they lie; None if not recorded."""
+    facts = _read(os.path.join(run_dir, FILENAME)).get("data")
+    if not isinstance(facts, dict):
+        return None
+    return tuple(facts.get(name) for name in ("records", "bytes", "fingerprint"))
+
+
 def _read(path: str) -> dict[str, Any]:
     """What is kept; {} where nothing is, or where it is damaged."""
     try:

@@ -1,8 +1,9 @@
 """Curves of a run's numbers against the step, as SVG, and the published points."""
 
 import io
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Optional
 
 import numpy as np
@@ -14,6 +15,8 @@ MAX_POINTS = 500
 COLOURS = ("#3a86c8", "#d9822b", "#1a9c74", "#c062a0", "#b8960c", "#d0482e")
 _INK = "#010203"  # Stands for the page's own colour of text.
 _SIZE = (4.2, 2.6)  # inches: text of 9 points is 9.7 pixels high where a chart is 328 wide.
+_PANELS_IN_ROW = 3
+_LETTERS_AN_INCH = 13  # of a legend, about
 _STYLE = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -138,16 +141,67 @@ def draw_svg(
     return _embeddable(text.getvalue(), name)
 
 
-def _plot(axes, curve: Curve) -> None:
+def draw_png(
+    panels: Sequence[tuple[str, Sequence[Curve], bool]], title: str, *, names: Mapping[str, str]
+) -> bytes:
+    """Panels of curves against the step as a PNG, with one legend for all.
+
+    Args:
+      panels: title, curves, and whether the values' axis is logarithmic; at least one.
+      title: above them.
+      names: label of a curve -> what the legend says.
+    """
+    import matplotlib  # slow to import, and needed here only
+    from matplotlib import figure
+
+    with matplotlib.rc_context(_STYLE):
+        # Make room for the panels, and for a line for each name.
+        columns = min(len(panels), _PANELS_IN_ROW)
+        rows = math.ceil(len(panels) / columns)
+        width, height = _SIZE
+        letters = max(map(len, names.values()), default=0)
+        ncols = max(1, int(columns * width * _LETTERS_AN_INCH) // (letters + 8))
+        below = 0.4 + 0.2 * math.ceil(len(names) / ncols)
+        size = (columns * width, rows * height + below)
+        canvas = figure.Figure(figsize=size, layout="constrained")
+        canvas.suptitle(title, fontsize=9)
+
+        # Draw the curves.
+        named = {}
+        for number, (name, curves, log) in enumerate(panels):
+            axes = canvas.add_subplot(rows, columns, number + 1)
+            axes.set_title(name, fontsize=10)
+            for curve in reversed(curves):
+                line = _plot(axes, curve)
+                named[curve.label] = line
+            _set_axes(axes, log=log, from_zero=not log)
+
+        # Name them, in their order.
+        shown = {name: text for name, text in names.items() if name in named}
+        lines = [named[name] for name in shown]
+        legend = list(shown.values())
+        canvas.legend(lines, legend, loc="outside lower left", ncols=ncols, frameon=False)
+
+        # Make a PNG of them.
+        buffer = io.BytesIO()
+        canvas.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
+
+
+def _plot(axes, curve: Curve):
+    """Draws a curve with its range; returns matplotlib's line."""
     # Draw the range behind the curve.
     if curve.low is not None:
         axes.fill_between(
             curve.steps, curve.low, curve.high, color=curve.colour, alpha=0.18, linewidth=0
         )
 
+        if len(curve.steps) == 1:  # A band of one step would not be seen.
+            axes.vlines(curve.steps, curve.low, curve.high, color=curve.colour, linewidth=1)
+
     # Draw the curve; a line through one point would not be seen.
     style = "o-" if curve.style == "-" and len(curve.steps) <= 30 else curve.style
-    axes.plot(
+    (line,) = axes.plot(
         curve.steps,
         curve.values,
         style,
@@ -155,6 +209,7 @@ def _plot(axes, curve: Curve) -> None:
         linewidth=curve.width,
         markersize=10 if "*" in style else 2.5 * curve.width,
     )
+    return line
 
 
 def _set_axes(axes, *, log: bool, from_zero: bool) -> None:

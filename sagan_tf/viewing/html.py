@@ -60,6 +60,7 @@ th, td { text-align: left; vertical-align: top; padding: 4px 10px;
   border-bottom: 1px solid var(--line); }
 td { max-width: 52ch; overflow-wrap: break-word; font-variant-numeric: tabular-nums; }
 th { position: sticky; top: 0; background: var(--card); white-space: nowrap; }
+.sheets { grid-template-columns: repeat(auto-fill, minmax(min(380px, 100%), 1fr)); }
 img { display: block; max-width: 100%; height: auto; }
 img.wide { max-width: none; background: #fff; }
 img.grid { width: 800px; }

@@ -16,6 +16,7 @@ _LAYER_POINTS = 150
 _NAMED_LAYERS = 4
 _SEARCHED_ROWS = 50  # rows that are searched for names of layers
 _GREY = "#888888"
+_DASHES = {"--": "dashed", ":": "dotted", "-.": "double"}  # matplotlib's line -> that of CSS
 _SIGMA = (
     "What a weight is divided by: the estimate of its largest singular value. With "
     "--spectral_norm=at_most_one, weights outside attention are divided by it only above 1."
@@ -204,7 +205,7 @@ def charts_of_run(run: run_summary.Run) -> list[str]:
             missing.append(chart.title)
             continue
         figures.append(
-            _figure(
+            figure(
                 f"chart{number}",
                 chart.title,
                 lines=lines,
@@ -274,7 +275,7 @@ def _layer_lines(rows: Sequence[dict[str, Any]], beginning: str) -> list[Curve]:
     return named + others
 
 
-def _figure(name: str, title: str, *, lines: Sequence[Curve], note: str, **options) -> str:
+def figure(name: str, title: str, *, lines: Sequence[Curve], note: str, **options) -> str:
     """A panel with its legend, which gives the newest values; HTML."""
     legend = "".join(_legend_entry(line) for line in lines if line.label)
     svg = charts.draw_svg(lines, name, **options)
@@ -288,7 +289,10 @@ def _figure(name: str, title: str, *, lines: Sequence[Curve], note: str, **optio
 
 def _legend_entry(line: Curve) -> str:
     last = f" <b>{words.number(line.last)}</b>" if np.isfinite(line.last) else ""
-    return f'<li><i style="background:{line.colour}"></i>{html.text(line.label)}{last}</li>'
+    mark = f"background:{line.colour}"
+    if line.style in _DASHES:
+        mark = f"height:0;border-radius:0;border-top:3px {_DASHES[line.style]} {line.colour}"
+    return f'<li><i style="{mark}"></i>{html.text(line.label)}{last}</li>'
 
 
 def score_chart(
@@ -322,7 +326,7 @@ def score_chart(
 
     newest_name, _ = run_summary.score(rows[-1], name)
     log = curves.spans_decades(values.tolist())
-    return _figure(
+    return figure(
         f"{name}{number}",
         score_title(newest_name),
         lines=lines,

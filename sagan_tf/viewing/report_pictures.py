@@ -72,10 +72,10 @@ def _read_grid(path: str, width: int, quality: int) -> Optional[html.Picture]:
             image = pixels.decode_png(file.read())
     except (OSError, ValueError, SyntaxError, EOFError, tf.errors.OpError):
         return None
-    return _encode(image, width, quality)
+    return encode(image, width, quality)
 
 
-def _encode(image: np.ndarray, width: int, quality: int) -> html.Picture:
+def encode(image: np.ndarray, width: int, quality: int) -> html.Picture:
     """uint8 [height, width, 3] as a picture of at most `width` pixels in a row."""
     height, before = image.shape[:2]
     if before > width:
@@ -136,7 +136,7 @@ def _class_sheet(network: trained.Trained) -> list[str]:
         [card.classes.text(label) for label in labels],
         column_names=[f"seed {seed}" for seed in seeds],
     )
-    picture = html.picture(_encode(sheet, *_SHEET_SIZE), "samples by class and seed", kind="wide")
+    picture = html.picture(encode(sheet, *_SHEET_SIZE), "samples by class and seed", kind="wide")
     return [
         html.paragraph(
             f"Checkpoint of step {card.step:,}: a class a row, a seed (one z) a column; "
@@ -169,7 +169,7 @@ def _attention(network: trained.Trained) -> list[str]:
         )
     title = trained.attention_title("generator", card.step, sigma_ratio=card.sigma_ratio)
     figure = pixels.decode_png(attention_figure.draw(panels, title))
-    picture = html.picture(_encode(figure, *_SHEET_SIZE), "attention maps", kind="wide")
+    picture = html.picture(encode(figure, *_SHEET_SIZE), "attention maps", kind="wide")
 
     # Say what it means.
     meaning = "Each dot is a place, and its map says where it looks."

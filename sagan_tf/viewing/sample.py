@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Optional, TextIO
 
 import numpy as np
@@ -112,6 +112,22 @@ def make_request(config: SampleConfig, network: trained.Trained) -> SampleReques
     return SampleRequest(np.tile(seeds, len(classes)), labels, columns)
 
 
+def picture(network: trained.Trained, request: SampleRequest, *, sheet: bool) -> np.ndarray:
+    """The images of a request in one picture, uint8 [height, width, 3].
+
+    Args:
+      network: that makes them.
+      request: which images.
+      sheet: whether their names are at the margins, and not below each.
+    """
+    whole = _joined(_batches(network, request))
+    return _grid(network, whole, columns=request.columns, sheet=sheet)
+
+
+def _joined(batches: Iterable[_Batch]) -> _Batch:
+    return _Batch(*map(np.concatenate, zip(*batches)))
+
+
 def _batches(network: trained.Trained, request: SampleRequest) -> Iterator[_Batch]:
     """Images in order, in constant memory, with a progress bar on a terminal."""
     with tqdm.tqdm(total=len(request.seeds), unit="image", disable=None) as progress:
@@ -151,9 +167,8 @@ def _write_images(
 
     # Write the grid.
     if grid:
-        whole = _Batch(*map(np.concatenate, zip(*kept)))
-        picture = _grid(network, whole, columns=request.columns, sheet=config.sheet)
-        files.write_output("out", grid, content=pixels.encode_png(picture))
+        image = _grid(network, _joined(kept), columns=request.columns, sheet=config.sheet)
+        files.write_output("out", grid, content=pixels.encode_png(image))
     return list(dict.fromkeys(filter(None, (out, grid))))
 
 

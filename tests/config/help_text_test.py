@@ -104,3 +104,14 @@ def test_defaults_that_name_a_line_of_the_reference():
     assert lines["batch_size"] == "train_imagenet.py:42"
     assert lines["discriminator_learning_rate"] == "model.py:38"
     assert lines["seed"] == ""
+
+
+def test_argument_with_several_values():
+    @dataclasses.dataclass(frozen=True)
+    class Ovens:
+        loaves: tuple[str, ...] = fields.option((), "The loaves.", group="Run")
+
+    command = help_text.Command("Bakes.", "a b", kinds=(Ovens,), argument="loaves")
+    text = help_text.text(command, "bake")
+    assert text.startswith("usage: bake [LOAVES ...] [--flag=value ...]\n")
+    assert "  --loaves=TEXT, or LOAVES by themselves\n" in text

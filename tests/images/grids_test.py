@@ -65,3 +65,14 @@ def test_title_is_broken_where_the_picture_ends():
     many = grids.titled(picture, ["short", "far too long for one line of this picture"])
     assert (many.shape[0] - 20 - 4) % 16 == 0
     assert many.shape[0] >= 20 + 4 + 3 * 16
+
+
+def test_tiles_lie_in_rows_on_white():
+    black = np.zeros((2, 3, 3), np.uint8)
+    tall = np.full((4, 1, 3), 7, np.uint8)
+    found = grids.tiled([[black, tall], [black]], gap=2)
+    assert found.shape == (4 + 2 + 2, 3 + 2 + 1, 3)
+    assert not found[:2, :3].any()
+    assert not found[6:, :3].any()
+    assert (found[:4, 5:] == 7).all()
+    assert (found[2:6, :5] == 255).all()

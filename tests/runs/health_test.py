@@ -276,3 +276,13 @@ def test_at_most_one_has_a_norm_of_at_most_one(health_check):
         "warning: step 8: the normalised weight of generator/g_snconv_last has a singular value "
         "of 2.00: one power iteration a step does not keep up"
     ]
+
+
+def test_course_of_variety_begins_after_the_noise():
+    """Noise at step 100 is no variety; it is lost where it falls below 40 % after having been."""
+    ratios = {100: 0.9, 300: 0.2, 400: 0.7, 500: 0.3, 600: 0.1, 700: 0.5}
+    rows = [{"step": step, "health/variety_ratio": ratio} for step, ratio in ratios.items()]
+    found = health.course_of_variety([{"step": 50}, *rows], 300)
+    assert found == (500, True, 0.1, 600, 0.5)
+    assert health.course_of_variety(rows[:2], 300) == (None, False, 0.2, 300, 0.2)
+    assert health.course_of_variety([{"step": 400}], 300) is None

@@ -1,0 +1,427 @@
+"""Several runs side by side: rows, means and deviations by hand, refused protocols, the same z."""
+
+import csv
+import dataclasses
+import io
+import json
+import statistics
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sagan_tf import config, errors
+from sagan_tf.data import class_names
+from sagan_tf.evaluation import protocol
+from sagan_tf.runs import card
+from sagan_tf.runs import directory as runs_directory
+from sagan_tf.runtime import files
+from sagan_tf.viewing import (
+    compare,
+    compare_charts,
+    compare_groups,
+    compare_protocol,
+    compare_samples,
+    compare_scores,
+    run_summary,
+    trained,
+)
+from tests.testing import TINY_MODEL
+
+PROTOCOL = {
+    "name": "reference",
+    "departures": {"eval_sample_size": 5000},
+    "eval_sample_size": 5000,
+    "checkpoint_sha256": "0",
+    "real": {"source": "data", "images": 5000, "fingerprint": "crc32c:" + "a" * 64},
+    "classifier": {"handle": "x", "sha256": "b" * 64},
+    "ema": True,
+    "batch_norm": "standing statistics of 16 batches of 4 images from seed 0",
+    "images": "standing statistics of 16 batches of 4 images from seed 0, EMA",
+    "sampling": {"truncation": 0.0, "batches": 16, "batch_size": 4, "seed": 0},
+}
+FIDS = {0: 10.0, 1: 12.0, 2: 17.0}
+
+
+def write_lines(path, lines):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in lines))
+
+
+def make_run(place, name, *, seed=0, fids=None, record=PROTOCOL, ratios=(), **changes):
+    """A run without checkpoints; `fids` by step, `ratios` of variety by step."""
+    run_dir = place / name
+    model = {key: changes.pop(key) for key in list(changes) if hasattr(TINY_MODEL, key)}
+    train = config.TrainConfig(batch_size=4, num_towers=1, max_steps=600, ema_decay=0.9)
+    runs_directory.write_config(
+        str(run_dir),
+        model=dataclasses.replace(TINY_MODEL, **model),
+        data=config.DataConfig(),
+        train=dataclasses.replace(train, seed=seed, **changes),
+    )
+    rows = [{"step": step, "health/variety_ratio": ratio} for step, ratio in dict(ratios).items()]
+    write_lines(run_dir / "metrics.jsonl", map(json.dumps, rows))
+    add_scores(run_dir, fids or {}, record)
+    return run_dir
+
+
+def add_scores(run_dir, fids, record, time=0.0):
+    own = {"run": runs_directory.run_id(str(run_dir)), "protocol": record, "version": 2}
+    path = run_dir.parent / "eval" / run_dir.name / "metrics.jsonl"
+    before = path.read_text().splitlines() if path.exists() else []
+    rows = []
+    for step, fid in fids.items():
+        scores = {
+            "fid": {"value": fid, "images": 5000},
+            "intra_fid": {"value": 2 * fid, "images": 100 + step},
+        }
+        rows.append(json.dumps({"step": step, "scores": scores, "time": time, **own}))
+    write_lines(path, [*before, *rows])
+
+
+def read(*run_dirs):
+    return [run_summary.read(str(run_dir)) for run_dir in run_dirs]
+
+
+def scored(runs, **options):
+    options = config.CompareConfig(runs=("x",), **options)
+    chosen = compare_protocol.choose_protocol(runs, options.protocol)
+    return compare_scores.read(runs, chosen, options)
+
+
+@pytest.fixture(name="seeds")
+def fixture_seeds(tmp_path):
+    """Three seeds of one recipe, and one run with another attention."""
+    runs = [
+        make_run(tmp_path, f"at16_s{seed}", seed=seed, fids={100: 50.0, 200: fid})
+        for seed, fid in FIDS.items()
+    ]
+    other = make_run(tmp_path, "at8_s0", attention_resolution=8, fids={100: 40.0, 200: 20.0})
+    return [*runs, other]
+
+
+def test_mean_and_deviation_are_those_of_the_statistics_module(seeds):
+    runs = read(*seeds)
+    grouping = compare_groups.group(runs)
+    three, one = compare_scores.spreads(grouping.groups, scored(runs), "fid")
+    assert three.mean == pytest.approx(13.0)
+    assert three.deviation == pytest.approx(statistics.stdev(FIDS.values()))
+    assert (three.count, one) == (3, (20.0, None, 1))
+    assert compare_scores.cells([three, one, None]) == ["13.00 +- 3.61", "20.00", "-"]
+
+
+def test_small_scores_have_three_significant_digits():
+    spreads = [compare_scores.spread([0.00123, 0.00125]), compare_scores.spread([0.5])]
+    assert compare_scores.cells(spreads) == ["0.00124 +- 0.00001", "0.50000"]
+
+
+def test_runs_that_differ_in_the_seed_are_one_row(seeds):
+    grouping = compare_groups.group(read(*seeds))
+    assert [one.label for one in grouping.groups] == [
+        "attention_resolution=16",
+        "attention_resolution=8",
+    ]
+    assert [one.count for one in grouping.groups] == ["3 seeds", "1 seed"]
+    assert grouping.differing == {"attention_resolution": ["16", "8"]}
+    assert grouping.mixed == grouping.others == []
+
+
+def test_one_row_has_the_name_of_its_runs_without_the_seed(seeds):
+    (only,) = compare_groups.group(read(*seeds[1:3])).groups
+    assert only.label == only.name == f"{seeds[0].parent.name}/at16"
+
+
+def test_what_does_not_decide_does_not_part_runs(tmp_path):
+    """Health checks, and the same images in another place."""
+    first = make_run(tmp_path, "a", health_every=100)
+    second = make_run(tmp_path, "b", health_every=500)
+    text = (second / "config.json").read_text().replace('"data_dir": "data"', '"data_dir": "x/y"')
+    (second / "config.json").write_text(text)
+    assert len(compare_groups.group(read(first, second)).groups) == 2
+    kept = {"within_class": 1.0, "data": {"records": 7, "bytes": 70, "fingerprint": ""}}
+    for run_dir in (first, second):
+        (run_dir / "real_variety.json").write_text(json.dumps(kept))
+    grouping = compare_groups.group(read(first, second))
+    assert len(grouping.groups) == 1
+    assert grouping.others == ["health_every"]
+    assert grouping.groups[0].count == "2 runs of 1 seed"
+
+
+def test_by_chooses_the_rows_and_says_what_it_mixes(seeds):
+    grouping = compare_groups.group(read(*seeds), ["gf_dim", "seed"])
+    assert [one.label for one in grouping.groups] == [f"gf_dim=8 seed={seed}" for seed in FIDS]
+    assert [len(one.runs) for one in grouping.groups] == [2, 1, 1]
+    assert grouping.mixed == ["attention_resolution"]
+    with pytest.raises(errors.UserError, match="--by=gf_dims: .* did you mean gf_dim\\?"):
+        compare_groups.group(read(*seeds), ["gf_dims"])
+
+
+def test_long_labels_have_short_names(tmp_path):
+    settings = {"discriminator_learning_rate": 0.25, "generator_learning_rate": 0.5}
+    runs = read(make_run(tmp_path, "a"), make_run(tmp_path, "b", **settings))
+    groups = compare_groups.group(runs).groups
+    assert [one.name for one in groups] == ["row 1", "row 2"]
+    assert groups[1].full_label == (
+        "row 2: discriminator_learning_rate=0.25 generator_learning_rate=0.5"
+    )
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"), [("last", (300, 30.0)), ("best", (200, 5.0)), ("100", (100, 9.0))]
+)
+def test_at_chooses_the_step(tmp_path, at, expected):
+    runs = read(make_run(tmp_path, "a", fids={100: 9.0, 200: 5.0, 300: 30.0}))
+    (one,) = scored(runs, at=at)
+    assert (one.row["step"], one.scores["fid"].value) == expected
+
+
+def test_a_step_without_scores_is_refused_with_the_nearest(tmp_path):
+    runs = read(make_run(tmp_path, "a", fids={100: 9.0, 200: 5.0}))
+    with pytest.raises(errors.UserError, match="--at=150: .*/a has no scores .* of 100, 200$"):
+        scored(runs, at="150")
+
+
+def test_different_protocols_are_refused_field_by_field(tmp_path):
+    other = {
+        **PROTOCOL,
+        "departures": {"eval_sample_size": 1000},
+        "eval_sample_size": 1000,
+        "ema": False,
+        "sampling": {**PROTOCOL["sampling"], "truncation": 0.5, "batches": 0},
+        "real": {**PROTOCOL["real"], "fingerprint": "crc32c:" + "c" * 64},
+        "classifier": {"handle": "y", "sha256": "d" * 64},
+        "images": "other words",
+    }
+    first = make_run(tmp_path, "a", fids={100: 1.0})
+    second = make_run(tmp_path, "b", fids={100: 1.0}, record=other)
+    with pytest.raises(errors.UserError) as refused:
+        compare_protocol.choose_protocol(read(first, second))
+    beginning, _, differing = str(refused.value).partition(f"those of {first}: ")
+    assert beginning.startswith(f"--runs={second}: its scores are of another protocol than ")
+    phrases, _, remedy = differing.partition(". ")
+    assert remedy == "Score the runs alike, or leave some out"
+    # A batch of standing statistics has a size of its own only where they are gathered.
+    own = protocol.OWN_SIZE
+    assert sorted(phrases.split("; ")) == [
+        "EMA: true against false",
+        "classifier's digest: bbbbbbbbbbbb against dddddddddddd",
+        "number of generated images: 5000 against 1000",
+        "real images' digest: crc32c:aaaaaaaaaaaa against crc32c:cccccccccccc",
+        "standing statistics, batches: 16 against 0",
+        f"standing statistics, images in a batch: {own} against 4",
+        "truncation: 0.0 against 0.5",
+    ]
+
+
+def test_batches_as_large_as_the_run_s_own_are_one_protocol(tmp_path):
+    text = "standing statistics of 16 batches of 8 images from seed 0"
+    sampling = {**PROTOCOL["sampling"], "batch_size": 8}
+    larger = {**PROTOCOL, "sampling": sampling, "batch_norm": text, "images": f"{text}, EMA"}
+    first = make_run(tmp_path, "a", fids={100: 1.0})
+    own = make_run(tmp_path, "b", fids={100: 1.0}, record=larger, batch_size=8)
+    chosen = compare_protocol.choose_protocol(read(first, own))
+    assert chosen.own_batches
+    # Eight images of a run that has trained with four are another protocol.
+    foreign = make_run(tmp_path, "c", fids={100: 1.0}, record=larger)
+    with pytest.raises(errors.UserError, match="images in a batch: the run's own number against 8"):
+        compare_protocol.choose_protocol(read(first, foreign))
+
+
+def test_of_common_protocols_that_with_most_scores_counts(tmp_path):
+    less = {**PROTOCOL, "ema": False}
+    runs = [make_run(tmp_path, name, fids={100: 1.0, 200: 2.0}) for name in "ab"]
+    for run_dir in runs:
+        add_scores(run_dir, {200: 7.0}, less, time=9.0)
+    runs = read(*runs)
+    chosen = compare_protocol.choose_protocol(runs)
+    assert chosen.record["ema"] is True
+    (name,) = chosen.others
+    assert [one.scores["fid"].value for one in scored(runs, protocol=name)] == [7.0, 7.0]
+    with pytest.raises(errors.UserError, match=f"--protocol=x: expected one of .*{name} "):
+        compare_protocol.choose_protocol(runs, "x")
+
+
+def test_csv_has_a_line_for_each_run(seeds, tmp_path):
+    runs = read(*seeds, make_run(tmp_path, "without", gf_dim=16))
+    groups = compare_groups.group(runs).groups
+    lines = list(csv.DictReader(io.StringIO(compare_scores.as_csv(groups, scored(runs)))))
+    assert [line["run"] for line in lines] == [run.directory for run in runs]
+    assert [line["seed"] for line in lines] == ["0", "1", "2", "0", "0"]
+    assert [line["step"] for line in lines] == ["200"] * 4 + [""]
+    assert [line["fid5k"] for line in lines] == ["10.0", "12.0", "17.0", "20.0", ""]
+    # The smallest class has another number of images in each run, and is in no title.
+    assert [line["intra_fid"] for line in lines] == ["20.0", "24.0", "34.0", "40.0", ""]
+    assert len({line["protocol"] for line in lines[:4]}) == 1
+
+
+def test_band_is_the_deviation_where_the_steps_are_the_same(seeds):
+    runs = read(*seeds)
+    groups = compare_groups.group(runs).groups
+    (panel, _) = compare_charts.panels(groups, scored(runs), {"fid": "FID5k", "intra_fid": "x"})
+    three, one = panel.lines
+    deviation = statistics.stdev(FIDS.values())
+    np.testing.assert_allclose(three.steps, [100, 200])
+    np.testing.assert_allclose(three.values, [50, 13])
+    np.testing.assert_allclose(three.low, [50, 13 - deviation])
+    np.testing.assert_allclose(three.high, [50, 13 + deviation])
+    assert (one.low, one.label) == (None, "attention_resolution=8")
+
+
+def test_seeds_of_other_steps_have_a_line_each(tmp_path):
+    first = make_run(tmp_path, "a_s0", fids={100: 9.0, 200: 5.0})
+    second = make_run(tmp_path, "a_s1", seed=1, fids={110: 8.0, 200: 6.0})
+    runs = read(first, second)
+    (panel,) = compare_charts.panels(
+        compare_groups.group(runs).groups, scored(runs), {"fid": "FID5k"}
+    )
+    assert [line.values.tolist() for line in panel.lines] == [[9.0, 5.0], [8.0, 6.0]]
+    assert [line.label for line in panel.lines] == [f"{tmp_path.name}/a", ""]
+
+
+def test_bad_input_is_one_line(tmp_path, seeds):
+    cases = {
+        str(tmp_path / "none"): "there is no such directory",
+        str(tmp_path / "eval"): "no run there",
+        str(tmp_path / "x*"): "no run matches this pattern",
+        str(tmp_path): "several runs are there",
+    }
+    for word, fault in cases.items():
+        with pytest.raises(errors.UserError) as refused:
+            compare.find_runs([word], print)
+        assert str(refused.value).startswith(f"--runs={word}: ")
+        assert fault in str(refused.value)
+
+
+def test_runs_given_twice_count_once(tmp_path, seeds):
+    said = []
+    (tmp_path / "at16_notes").mkdir()  # No run, and left out.
+    words = [str(seeds[0]), str(tmp_path / "at16*"), f"{seeds[0]}/"]
+    assert compare.find_runs(words, said.append) == [str(run_dir) for run_dir in seeds[:3]]
+    assert said == [
+        f"{words[1]}: 1 run given twice; each counts once",
+        f"{words[2]}: 1 run given twice; each counts once",
+    ]
+
+
+def test_rows_that_cannot_be_read_are_said(tmp_path):
+    run_dir = make_run(tmp_path, "a", fids={100: 1.0})
+    path = tmp_path / "eval" / "a" / "metrics.jsonl"
+    write_lines(path, [*path.read_text().splitlines(), '{"step": 2', '{"step": Infinity}'])
+    said = []
+    assert [row["step"] for row in compare.read_run(str(run_dir), said.append).scores] == [100]
+    assert said == [
+        f"{path}: 1 line cannot be read, and left out",
+        f"{tmp_path}/eval/a: 1 row of another run or of an older release, left out",
+    ]
+
+
+def test_average_of_a_run_without_one_is_refused(tmp_path):
+    runs = read(make_run(tmp_path, "a"), make_run(tmp_path, "b", ema_decay=0.0))
+    options = config.CompareConfig(runs=("x",), use_ema=True)
+    with pytest.raises(errors.UserError, match="--use_ema: .*/b has kept no moving average"):
+        compare_samples.require_average(options, runs)
+
+
+class Stub(trained.Trained):
+    """A model whose images show the z and the label that they were made of."""
+
+    def __init__(self, path, model_config):
+        labels = [str(label) for label in range(model_config.number_classes)]
+        names = class_names.Classes(labels, labels)
+        about = card.Card(model_config, names, 7, use_ema=True, sigma_ratio=0.0)
+        super().__init__(None, about, source=path, batch_size=5)
+        self.seen = []
+
+    def generate_pixels(self, z, labels):
+        self.seen.append((np.asarray(z), np.asarray(labels)))
+        grey = np.asarray(50 + 50 * np.asarray(labels), np.uint8)
+        return np.broadcast_to(grey[:, None, None, None], (len(grey), 32, 32, 3))
+
+
+@pytest.fixture(name="stubs")
+def fixture_stubs(monkeypatch):
+    """Each run's model is a stub; the stubs by directory."""
+    opened = {}
+
+    def open_model(path, **_):
+        kind = config.ModelConfig
+        model_config = runs_directory.read_config(path, "model", kind=kind)
+        return opened.setdefault(path, Stub(path, model_config))
+
+    monkeypatch.setattr(trained, "open_model", open_model)
+    return opened
+
+
+@pytest.mark.slow
+def test_every_grid_has_the_same_z_and_classes(seeds, stubs):
+    runs = read(*seeds)
+    options = config.CompareConfig(runs=("x",), seeds="3-5", use_ema=True)
+    groups = compare_groups.group(runs).groups
+    grids = compare_samples.draw(options, groups, note=print)
+    assert len(grids) == 4
+    (z, labels), *others = [tuple(map(np.concatenate, zip(*one.seen))) for one in stubs.values()]
+    assert labels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    np.testing.assert_array_equal(z[:3], z[3:6])
+    assert len(np.unique(z[:3], axis=0)) == 3
+    for other_z, other_labels in others:
+        np.testing.assert_array_equal(other_z, z)
+        np.testing.assert_array_equal(other_labels, labels)
+    assert "the same place is the same z and class" in compare_samples.sentence(runs, grids[0])
+
+
+@pytest.mark.slow
+def test_grids_of_other_sizes_say_what_is_not_the_same(tmp_path, stubs):
+    runs = read(make_run(tmp_path, "a"), make_run(tmp_path, "b", number_classes=2))
+    options = config.CompareConfig(runs=("x",))
+    grids = compare_samples.draw(options, compare_groups.group(runs).groups, note=print)
+    assert (
+        "differ in number_classes (3, 2): the grids have the same seeds, but the same place in two "
+        "grids is not the same z and class" in compare_samples.sentence(runs, grids[0])
+    )
+
+
+@pytest.mark.slow
+def test_everything_is_written(seeds, stubs, tmp_path):
+    lost = make_run(
+        tmp_path, "lost", gf_dim=16, ratios={100: 0.1, 300: 0.9, 500: 0.3, 600: 0.2}, fids={}
+    )
+    stream = io.StringIO()
+    options = config.CompareConfig(
+        runs=(str(tmp_path / "at*"), str(lost)), out=str(tmp_path / "out"), seeds="0-1"
+    )
+    before = {path: path.stat().st_mtime_ns for path in seeds[0].iterdir()}
+    written = compare.compare(options, stream)
+    assert written == [
+        str(tmp_path / "out" / name)
+        for name in ("index.html", "table.csv", "curves.png", "samples.png")
+    ]
+    assert {path: path.stat().st_mtime_ns for path in seeds[0].iterdir()} == before
+    said = stream.getvalue()
+    page = (tmp_path / "out" / "index.html").read_text()
+    course = "below 40 % at step 500, still below it at the end: lowest 20 % at step 600"
+    for text in ("13.00 +- 3.61", "1 of 1 (step 500)", course, f"sagan eval {lost} --watch"):
+        assert text in said
+        assert text in page
+    assert "://" not in page.replace("http://www.w3.org/", "")
+    assert page.count("data:image/jpeg") == 5
+    for name in ("curves.png", "samples.png"):
+        with Image.open(tmp_path / "out" / name) as picture:
+            assert picture.convert("RGB").getextrema() != ((255, 255),) * 3
+
+
+def test_a_run_without_checkpoint_is_left_out_of_the_samples(tmp_path):
+    runs = read(make_run(tmp_path, "a"))
+    said = []
+    options = config.CompareConfig(runs=("x",))
+    groups = compare_groups.group(runs).groups
+    assert compare_samples.draw(options, groups, note=said.append) == []
+    assert said[-1].startswith(f"no samples of {tmp_path}/a: ")
+    assert "holds no checkpoint yet" in said[-1]
+
+
+def test_out_that_is_a_file_is_refused_before_the_work(seeds, tmp_path):
+    (tmp_path / "file").write_text("")
+    options = config.CompareConfig(runs=(str(seeds[0]),), out=str(tmp_path / "file"))
+    with pytest.raises(errors.UserError, match="--out=.*cannot be written to"):
+        compare.compare(options, io.StringIO())
+    assert files.read_lines(str(tmp_path / "file")) == []
