@@ -134,9 +134,11 @@ class Discriminator(keras.Model):
       labels: int [batch], 0 .. number_classes - 1.
       update_sn: whether u of every SN layer moves.
       return_attention: whether to return the attention map as well; needs an attention block.
+      return_share: with `return_attention`, whether to return as well how strongly attention acts.
       collection: takes the new u instead of the variables.
     Returns: float32 logits [batch, 1]; with `return_attention` a pair of that and the attention
-      (`non_local.NonLocalBlock`).
+      (`non_local.NonLocalBlock`), with `return_share` three: also the share, a float32 scalar
+      (`non_local.share_of`).
 
     Source: paper, section 3; reference `discriminator.py:133-242`.
     """
@@ -191,26 +193,28 @@ class Discriminator(keras.Model):
         labels,
         update_sn: bool = False,
         return_attention: bool = False,
+        return_share: bool = False,
         collection: Optional[Collection] = None,
     ):
         if return_attention and self.non_local is None:
             raise ValueError("return_attention=True, but this discriminator has no attention block")
         spectral = {"update_sn": update_sn, "collection": collection}
+        shown = {"return_attention": True, "return_share": return_share}
 
         # From the image to features.
         x = images
-        attention = None
+        looked = []
         for block in self.blocks:
             x = block(x, **spectral)
             if x.shape[1] == self.attention_side:
-                x, attention = self.non_local(x, return_attention=True, **spectral)
+                x, *looked = self.non_local(x, **shown, **spectral)
         h = tf.reduce_sum(tf.cast(tf.nn.relu(x), tf.float32), axis=[1, 2])
 
         # From features and label to the logit.
         logits = self.sn_linear(h, **spectral)
         projection = self.embedding(labels, **spectral)
         logits += tf.reduce_sum(h * projection, axis=1, keepdims=True)
-        return (logits, attention) if return_attention else logits
+        return (logits, *looked) if return_attention else logits
 
     def spectral_norm_layers(self) -> list[ops.SpectralNormLayer]:
         """Every spectrally normalised layer, in a fixed order."""
