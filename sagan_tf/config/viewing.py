@@ -201,8 +201,9 @@ class AttentionConfig(truncation.TruncationConfig):
         group="Images",
     )
     queries: str = fields.option(
-        "spread",
+        "concentrated",
         "Query positions to draw.\n"
+        "concentrated: those in each image whose strongest key has the largest share.\n"
         "spread: those with the highest entropy of attention in each image.\n"
         "grid: evenly over the image.\n"
         'Pixels x,y from the top left corner, as in "64,20;30,90".',

@@ -138,10 +138,12 @@ class Discriminator(keras.Model):
       labels: int [batch], 0 .. number_classes - 1; only projection uses them.
       update_sn: whether u of every SN layer moves.
       return_attention: whether to return the attention map as well; needs an attention block.
+      return_share: with `return_attention`, whether to return as well how strongly attention acts.
       return_classes: whether to return the class logits as well; needs the classifier.
       collection: takes the new u instead of the variables.
-    Returns: float32 logits [batch, 1]; with `return_classes` or `return_attention` a tuple of that,
-      float32 class logits [batch, number_classes], and the attention (`non_local.NonLocalBlock`).
+    Returns: float32 logits [batch, 1]; or a tuple of that and what was asked for, in this order:
+      float32 class logits [batch, number_classes]; the attention (`non_local.NonLocalBlock`); the
+      share, a float32 scalar (`non_local.share_of`).
 
     Source: paper, section 3; reference `discriminator.py:133-242`. The classifier: Odena, Olah,
     Shlens, 2017; its spectral normalisation is our choice (`gan.objectives`).
@@ -212,6 +214,7 @@ class Discriminator(keras.Model):
         labels,
         update_sn: bool = False,
         return_attention: bool = False,
+        return_share: bool = False,
         collection: Optional[Collection] = None,
         return_classes: bool = False,
     ):
@@ -220,14 +223,15 @@ class Discriminator(keras.Model):
         if return_classes and self.sn_classifier is None:
             raise ValueError("return_classes=True, but this discriminator has no classifier")
         spectral = {"update_sn": update_sn, "collection": collection}
+        shown = {"return_attention": True, "return_share": return_share}
 
         # From the image to features.
         x = images
-        attention = None
+        looked = []
         for block in self.blocks:
             x = block(x, **spectral)
             if x.shape[1] == self.attention_side:
-                x, attention = self.inserted(x, return_attention=True, **spectral)
+                x, *looked = self.inserted(x, **shown, **spectral)
         h = tf.reduce_sum(tf.cast(tf.nn.relu(x), tf.float32), axis=[1, 2])
 
         # From features to the logit, and what takes the class.
@@ -242,7 +246,7 @@ class Discriminator(keras.Model):
         # Return what was asked for.
         asked = [class_logits] if return_classes else []
         if return_attention:
-            asked.append(attention)
+            asked += looked
         return (logits, *asked) if asked else logits
 
     def spectral_norm_layers(self) -> list[ops.SpectralNormLayer]:

@@ -150,9 +150,11 @@ class Generator(keras.Model):
         otherwise it uses the moving statistics.
       update_sn: whether u of every SN layer moves; None: as `training`.
       return_attention: whether to return the attention map as well; needs an attention block.
+      return_share: with `return_attention`, whether to return as well how strongly attention acts.
       collection: takes the new u and moving statistics instead of the variables.
     Returns: float32 [batch, size, size, 3] in [-1, 1]; with `return_attention` a pair of that and
-      the attention (`non_local.NonLocalBlock`).
+      the attention (`non_local.NonLocalBlock`), with `return_share` three: also the share, a
+      float32 scalar (`non_local.share_of`).
 
     Source: paper, section 3; reference `generator.py:137-263`.
     """
@@ -239,12 +241,14 @@ class Generator(keras.Model):
         training: bool = False,
         update_sn: Optional[bool] = None,
         return_attention: bool = False,
+        return_share: bool = False,
         collection: Optional[Collection] = None,
     ):
         if return_attention and self.non_local is None:
             raise ValueError("return_attention=True, but this generator has no attention block")
         update_sn = training if update_sn is None else update_sn
         spectral = {"update_sn": update_sn, "collection": collection}
+        shown = {"return_attention": True, "return_share": return_share}
         norm = {"training": training, "collection": collection}
         run = self.factory.run
 
@@ -253,17 +257,17 @@ class Generator(keras.Model):
         x = self.factory.reshape(x, (4, 4, self._widths()[0]))
 
         # Each block doubles the size.
-        attention = None
+        looked = []
         for block in self.blocks:
             x = run(block, x, labels, training=training, **spectral)
             if x.shape[1] == self.attention_side:
-                x, attention = run(self.inserted, x, return_attention=True, **spectral)
+                x, *looked = run(self.inserted, x, **shown, **spectral)
 
         # From features to colours.
         x = self.bn(x, **norm)
         x = self.snconv_last(x, **spectral)
         images = self.factory.to_images(x)
-        return (images, attention) if return_attention else images
+        return (images, *looked) if return_attention else images
 
     def weighted_layers(self) -> list[ops.SpectralNormLayer]:
         """The dense layer and every convolution, in a fixed order."""

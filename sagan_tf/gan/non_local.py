@@ -3,6 +3,7 @@
 from typing import Optional
 
 import keras
+import tensorflow as tf
 
 from sagan_tf.gan import ops
 from sagan_tf.gan.inserted_block import InsertedBlock
@@ -25,9 +26,11 @@ class NonLocalBlock(InsertedBlock):
       x: [batch, height, width, C]; height and width even, C at least 8.
       update_sn: whether u of the four convolutions moves.
       return_attention: whether to return the attention as well.
+      return_share: with `return_attention`, whether to return `share_of` as well.
       collection: takes the new u instead of the variables.
     Returns: [batch, height, width, C]; with `return_attention` a pair of that and the attention,
-      float32 [batch, height * width, height * width / 4], rows summing to 1.
+      float32 [batch, height * width, height * width / 4], rows summing to 1. With `return_share`
+      too, three of that and the share, a float32 scalar.
 
     Source: paper, section 3; reference `non_local.py:48-80`.
     """
@@ -54,6 +57,7 @@ class NonLocalBlock(InsertedBlock):
         x,
         update_sn: bool = False,
         return_attention: bool = False,
+        return_share: bool = False,
         collection: Optional[Collection] = None,
     ):
         spectral = {"update_sn": update_sn, "collection": collection}
@@ -65,9 +69,29 @@ class NonLocalBlock(InsertedBlock):
         attended, attention = self.factory.attend(theta, phi, value=g)
 
         # Add what was read.
-        y = self.factory.add(x, self.attn(attended, **spectral), scale=self.sigma_ratio)
-        return (y, attention) if return_attention else y
+        attended = self.attn(attended, **spectral)
+        y = self.factory.add(x, attended, scale=self.sigma_ratio)
+        if not return_attention:
+            return y
+
+        # Tell how it was read, and how much that was.
+        if return_share:
+            return y, attention, share_of(self.sigma_ratio * attended, x)
+        return y, attention
 
     def weighted_layers(self) -> list[ops.SpectralNormLayer]:
         """The four convolutions."""
         return [self.theta, self.phi, self.g, self.attn]
+
+
+def share_of(added: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    """How strongly attention acts: mean |added| / mean |x|, a float32 scalar.
+
+    Both means are over all images, places and channels; 0 where x is 0.
+
+    Args:
+      added: sigma_ratio * attended, [batch, height, width, C].
+      x: what it is added to, of the same shape.
+    """
+    added = tf.reduce_mean(tf.abs(tf.cast(added, tf.float32)))
+    return tf.math.divide_no_nan(added, tf.reduce_mean(tf.abs(tf.cast(x, tf.float32))))

@@ -32,6 +32,7 @@ class ResidualBlock(InsertedBlock):
       x: [batch, height, width, C]; C at least 8.
       update_sn: whether u of the convolutions moves.
       return_attention: whether to return a pair, as `non_local.NonLocalBlock` does.
+      return_share: of that block; it changes nothing here.
       collection: takes the new u instead of the variables.
     Returns: [batch, height, width, C]; with `return_attention` a pair of that and None.
 
@@ -63,6 +64,7 @@ class ResidualBlock(InsertedBlock):
         x,
         update_sn: bool = False,
         return_attention: bool = False,
+        return_share: bool = False,
         collection: Optional[Collection] = None,
     ):
         spectral = {"update_sn": update_sn, "collection": collection}

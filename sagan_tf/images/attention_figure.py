@@ -1,15 +1,14 @@
 """Figures of attention maps: which places of an image a place looks at.
 
-A network's attention is [side * side, (side / 2)^2]. For every place of a side x side map, the
-query, it holds the attention to every key. A key is 2 x 2 places of that map, pooled to one. Rows
-of the map come first: place (row, column) has number row * side + column.
+`attention_places` says what attention is, and chooses the places. The figures begin at even
+attention: colour is for shares above even only.
 
 Source: paper, figures 1 and 6; reference `non_local.py:48-80`.
 """
 
 import io
-import math
 import pathlib
+import textwrap
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,10 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image
 
-from sagan_tf.images import fonts, grids
+from sagan_tf.images import attention_places, fonts, grids
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # For the dots and arrows of queries; people who do not tell red from green see them apart.
 _COLOURS = (
@@ -34,8 +34,35 @@ _COLOURS = (
     "#4477ff",
 )
 MAX_QUERIES = len(_COLOURS)
-_CELL = 1.75  # inches
+# Attention that adds less than this share to the features hardly acts.
+WEAK = 0.01
 _ENLARGED = 256  # pixels, at least, that a picture is drawn with
+_LETTER = 0.6  # mean width of a letter, in font sizes
+
+
+class Layout(NamedTuple):
+    """Sizes of a figure.
+
+    Attributes:
+      cell: side of a picture, in inches.
+      text: size of the text, in points.
+      dot: size of a query's dot, in points.
+      lines: of text below a map.
+      legend: whether a legend stands below all.
+      dpi: pixels an inch.
+    """
+
+    cell: float
+    text: float
+    dot: float
+    lines: int
+    legend: bool
+    dpi: int
+
+
+PAGE = Layout(cell=1.75, text=8, dot=7, lines=1, legend=True, dpi=100)
+# Legible on TensorBoard's cards; for one image and two queries.
+CARD = Layout(cell=1.9, text=16, dot=11, lines=2, legend=False, dpi=84)
 
 
 class Panel(NamedTuple):
@@ -54,95 +81,15 @@ class Panel(NamedTuple):
     maps: np.ndarray
 
 
-def side_of(attention: np.ndarray) -> int:
-    """Side of the map that attention, [..., side * side, keys], sits on."""
-    return math.isqrt(attention.shape[-2])
-
-
-def query_at(x: float, y: float, *, image_size: int, side: int) -> int:
-    """The number of the place under a pixel, x from the left and y from the top."""
-    column = int(x * side // image_size)
-    row = int(y * side // image_size)
-    return row * side + column
-
-
-def centre_of(query: int, image_size: int, *, side: int) -> tuple[float, float]:
-    """The middle of a place, (x, y), in pixels of the image."""
-    row, column = divmod(query, side)
-    return (column + 0.5) * image_size / side, (row + 0.5) * image_size / side
-
-
-def queries_in_grid(count: int, side: int) -> list[int]:
-    """`count` places, evenly over the map in rows and columns."""
-    columns = math.ceil(math.sqrt(count))
-    rows = math.ceil(count / columns)
-    found = []
-    for i in range(count):
-        x = (i % columns + 0.5) / columns
-        y = (i // columns + 0.5) / rows
-        found.append(query_at(x, y, image_size=1, side=side))
-    return found
-
-
-def most_spread(attention: np.ndarray, count: int) -> list[int]:
-    """The places whose attention has the largest entropy, not next to each other.
-
-    Args:
-      attention: float [side * side, keys].
-      count: how many; fewer only if the map has fewer places.
-    """
-    entropy = -np.sum(attention * np.log(np.maximum(attention, 1e-30)), axis=1)
-    side = side_of(attention)
-    return _apart(entropy, side, count, side / 4)
-
-
-def strongest(weights: np.ndarray, count: int) -> list[tuple[int, int]]:
-    """(row, column) of the strongest keys of one map, not next to each other.
-
-    Args:
-      weights: float [side / 2, side / 2].
-      count: how many; fewer where what is left has less than half of the strongest one's share.
-    """
-    flat = weights.reshape(-1)
-    found = _apart(flat, len(weights), count, max(1.5, len(weights) / 5))
-    return [divmod(key, len(weights)) for key in found if flat[key] >= flat.max() / 2]
-
-
-def _apart(values: np.ndarray, side: int, count: int, distance: float) -> list[int]:
-    """Numbers of the largest values on a map, `distance` places apart while there are such.
-
-    Args:
-      values: float [side * side].
-      side: of the map.
-      count: how many.
-      distance: in rows or columns; it is halved until enough are found.
-    """
-    # Order the places by their value.
-    count = min(count, len(values))
-    order = np.argsort(-values, kind="stable").tolist()
-    positions = np.stack(np.divmod(np.arange(len(values)), side), axis=1)
-
-    # Take the largest that are far enough from those taken before.
-    while True:
-        found: list[int] = []
-        for number in order:
-            away = np.abs(positions[found] - positions[number]).max(axis=1)
-            if len(found) < count and (away >= distance).all():
-                found.append(number)
-        if len(found) == count:
-            return found
-        distance /= 2
-
-
 def maps_of(attention: np.ndarray, queries: Sequence[int]) -> np.ndarray:
     """float [queries, side / 2, side / 2] of one image's attention, [side * side, keys]."""
-    keys = side_of(attention) // 2
+    keys = attention_places.side_of(attention) // 2
     return attention[np.asarray(queries, int)].reshape(-1, keys, keys)
 
 
 def panel(image: np.ndarray, caption: str, *, attention: np.ndarray, count: int) -> Panel:
-    """An image, uint8, with the `count` places whose attention is most spread."""
-    queries = most_spread(attention, count)
+    """An image, uint8, with the `count` places whose attention is most concentrated."""
+    queries = attention_places.most_concentrated(attention, count)
     return Panel(image, caption, queries, maps_of(attention, queries))
 
 
@@ -162,98 +109,224 @@ def upsample(weights: np.ndarray, size: int, *, smooth: bool = True) -> np.ndarr
     return np.asarray(picture.resize((size, size), method))
 
 
-def draw(panels: Sequence[Panel], title: str, *, arrows: int = 3, smooth: bool = True) -> bytes:
-    """A PNG with a row for each image: the image with its queries, then a map for each query.
+def title_of(network: str, step: int, *, sigma_ratio: float, share: float) -> str:
+    """Whose attention a figure shows, and how strongly it acts in the figure's images.
 
-    A map lies over the darkened image, white-hot where its query looks most (each map has its own
-    scale; the strongest share of attention stands below it), with the query's dot and arrows to the
-    strongest places.
+    Args:
+      network: its name.
+      step: iterations that it was trained.
+      sigma_ratio: factor of the attention block.
+      share: mean |sigma_ratio * attended| / mean |x|, both means over all these images, places
+        and channels (`gan.non_local.share_of`): x is what goes into the block, attended what it
+        reads, and x + sigma_ratio * attended what it makes.
+    """
+    title = f"attention of the {network}, step {step}, sigma_ratio {sigma_ratio:.4g}"
+    if sigma_ratio == 0:
+        return f"{title}, not used yet"
+    weak = ", hardly acts" if share < WEAK else ""
+    return f"{title}, adds {_short(100 * share)} % to the features{weak}"
+
+
+def remark_on(share: float) -> str:
+    """A line on attention that hardly acts (`share` as of `title_of`); "" where it does act."""
+    if share >= WEAK:
+        return ""
+    return (
+        f"attention hardly acts on these images: it adds {_short(100 * share)} % to the features "
+        "(mean |sigma_ratio * attended| / mean |x|)"
+    )
+
+
+def draw(
+    panels: Sequence[Panel],
+    title: str,
+    *,
+    arrows: int = 3,
+    smooth: bool = True,
+    layout: Layout = PAGE,
+) -> bytes:
+    """A PNG of `lay_out`, whose arguments it has."""
+    canvas = lay_out(panels, title, arrows=arrows, smooth=smooth, layout=layout)
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # of names in other scripts
+        canvas.savefig(buffer, format="png", dpi=layout.dpi)
+    return buffer.getvalue()
+
+
+def lay_out(
+    panels: Sequence[Panel],
+    title: str,
+    *,
+    arrows: int = 3,
+    smooth: bool = True,
+    layout: Layout = PAGE,
+) -> "Figure":
+    """A figure with a row for each image: the image with its queries, then a map for each query.
+
+    A map lies over the darkened image. Its colour begins at even attention and is brightest at its
+    strongest key: each map has its own scale. Below it stands how many times even that key is, and
+    its share. The query's dot has arrows to the strongest keys. A map that is even
+    (`attention_places.EVEN`) is grey, without arrows, and says so.
 
     Args:
       panels: the same number of queries each, at most `MAX_QUERIES`.
-      title: above all.
+      title: above all; it is wrapped.
       arrows: for each map, at most.
       smooth: as in `upsample`.
+      layout: `PAGE` or `CARD`.
     """
     from matplotlib import figure  # slow to import, and needed here only
 
-    # Lay out the figure.
+    # Wrap the texts.
     columns = 1 + len(panels[0].queries)
-    width = _CELL * columns + 0.9
-    height = (_CELL + 0.25) * len(panels) + 0.8
+    width = layout.cell * columns + 0.9
+    title = _wrapped(title, width, layout.text + 1)
+    legend = ""
+    if layout.legend:
+        legend = _wrapped(_legend(panels[0].maps[0].size), width, layout.text)
+
+    # Lay out the figure.
+    line = 1.4 * layout.text / 72  # inches
+    lines = len(panels) * layout.lines + len(f"{title}\n{legend}".splitlines())
+    picture = (width - 0.4) / columns  # Without a caption of several lines they are that wide.
+    height = (picture + 0.15) * len(panels) + line * lines + 0.1
     canvas = figure.Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    canvas.suptitle(title, fontsize=9, parse_math=False)
+    canvas.suptitle(title, fontsize=layout.text + 1, parse_math=False)
+    canvas.supxlabel(legend, fontsize=layout.text)
     grid = canvas.subplots(len(panels), columns, squeeze=False)
 
     # Draw a row for each image.
     for panel, row in zip(panels, grid):
-        _draw_row(row, panel, arrows, smooth)
-
-    # Encode it.
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # of names in other scripts
-        canvas.savefig(buffer, format="png", dpi=100)
-    return buffer.getvalue()
+        _draw_image(row, panel, layout)
+        for number, axes in enumerate(row[1:]):
+            _draw_map(axes, panel, number, arrows=arrows, smooth=smooth, layout=layout)
+    return canvas
 
 
-def _draw_row(row: Sequence["Axes"], panel: Panel, arrows: int, smooth: bool) -> None:
-    """One image with its queries, then a map for each query; arguments as in `draw`."""
+def _legend(keys: int) -> str:
+    """How to read a figure of maps with so many keys."""
+    return (
+        "A dot is a place of the image, and its map shows where that place looks. Even attention "
+        f"gives each of the {keys} keys {_short(100 / keys)} %. Colour shows what is above that, "
+        "each map in its own scale; the number below is of the strongest key."
+    )
+
+
+def _wrapped(text: str, width: float, size: float) -> str:
+    """A text in lines that are at most `width` inches long, of letters of `size` points."""
+    letters = int(width * 72 / (_LETTER * size))
+    text = text.replace(" %", "\N{NO-BREAK SPACE}%")
+    lines = [textwrap.fill(line, letters) for line in text.split("\n")]
+    return "\n".join(lines)
+
+
+def _short(number: float) -> str:
+    """A number in two digits, or in as many as it has before the point."""
+    return f"{number:.0f}" if number >= 10 else f"{number:.2g}"
+
+
+def _enlarged(image: np.ndarray) -> np.ndarray:
+    """The image as it is drawn, uint8 [size, size, 3] of at least `_ENLARGED` pixels if small."""
+    size = max(_ENLARGED // len(image), 1) * len(image)
+    return np.asarray(grids.enlarge(image, size))
+
+
+def _draw_image(row: Sequence["Axes"], panel: Panel, layout: Layout) -> None:
+    """The image with its caption and queries in the first of a row's axes."""
     # Draw the image.
-    size = max(_ENLARGED // len(panel.image), 1) * len(panel.image)
-    image = np.asarray(grids.enlarge(panel.image, size))
+    image = _enlarged(panel.image)
     row[0].imshow(image)
     font = pathlib.Path(fonts.path_for(panel.caption))
-    row[0].set_ylabel(panel.caption, font=font, fontsize=8, parse_math=False)
+    caption = _wrapped(panel.caption, layout.cell, layout.text)
+    row[0].set_ylabel(caption, font=font, fontsize=layout.text, parse_math=False)
 
-    # Let all pictures have the image's pixels.
+    # Let all pictures have the image's pixels, at the upper end of their room.
+    size = len(image)
     for axes in row:
+        axes.set_anchor("N")
         axes.set_xticks([])
         axes.set_yticks([])
         axes.set_xlim(-0.5, size - 0.5)
         axes.set_ylim(size - 0.5, -0.5)
 
-    # Draw the maps.
+    # Draw the queries.
     side = 2 * panel.maps.shape[1]
-    for axes, query, weights, colour in zip(row[1:], panel.queries, panel.maps, _COLOURS):
-        centre = centre_of(query, size, side=side)
-        axes.imshow(_overlay(image, weights, smooth))
-        for key in strongest(weights, arrows):
-            _draw_arrow(axes, centre, centre_of_key(key, size, side=side), colour)
-        for one in (row[0], axes):
-            one.plot(*centre, "o", color=colour, markersize=7, markeredgecolor="black")
-        axes.set_xlabel(f"at most {100 * weights.max():.2g} %", fontsize=7)
+    for query, colour in zip(panel.queries, _COLOURS):
+        centre = attention_places.centre_of(query, size, side=side)
+        _draw_dot(row[0], centre, colour=colour, dot=layout.dot)
 
 
-def centre_of_key(key: tuple[int, int], image_size: int, *, side: int) -> tuple[float, float]:
-    """The middle of a key, (row, column), as (x, y) in pixels of the image."""
-    row, column = key
-    return (column + 0.5) * 2 * image_size / side, (row + 0.5) * 2 * image_size / side
+def _draw_map(
+    axes: "Axes", panel: Panel, number: int, *, arrows: int, smooth: bool, layout: Layout
+) -> None:
+    """The map of the query of that number; other arguments as of `lay_out`."""
+    # Draw the map and the number of its strongest key.
+    image = _enlarged(panel.image)
+    weights = panel.maps[number]
+    axes.imshow(_overlay(image, weights, smooth))
+    strength = attention_places.times_even(weights.reshape(-1))
+    share = f"({_short(100 * weights.max())} %)"
+    between = " " if layout.lines == 1 else "\n"
+    times = f"{strength:.2f}" if strength < 2 else _short(strength)
+    axes.set_xlabel(f"{times} times even{between}{share}", fontsize=layout.text)
+
+    # Draw the arrows and the query, or say that the map has no strongest places.
+    side = 2 * len(weights)
+    centre = attention_places.centre_of(panel.queries[number], len(image), side=side)
+    colour = _COLOURS[number]
+    for key in attention_places.strongest(weights, arrows):
+        end = attention_places.centre_of_key(key, len(image), side=side)
+        _draw_arrow(axes, centre, end, colour=colour, dot=layout.dot)
+    _draw_dot(axes, centre, colour=colour, dot=layout.dot)
+    if strength < attention_places.EVEN:
+        _write_even(axes, layout.text)
 
 
-def _draw_arrow(axes: "Axes", start: tuple, end: tuple, colour: str) -> None:
+def _write_even(axes: "Axes", text: float) -> None:
+    """The word "even" in the middle of a map."""
+    box = {"boxstyle": "round", "facecolor": "black", "edgecolor": "white"}
+    style = {"fontsize": text, "color": "white", "ha": "center", "va": "center", "bbox": box}
+    axes.text(0.5, 0.5, "even", transform=axes.transAxes, **style)
+
+
+def _draw_dot(axes: "Axes", centre: tuple[float, float], *, colour: str, dot: float) -> None:
+    style = {"color": colour, "markersize": dot, "markeredgecolor": "black", "clip_on": False}
+    axes.plot(*centre, "o", **style)
+
+
+def _draw_arrow(axes: "Axes", start: tuple, end: tuple, *, colour: str, dot: float) -> None:
     style = {
         "arrowstyle": "-|>",
         "color": colour,
-        "linewidth": 1.6,
+        "linewidth": 0.23 * dot,
         "shrinkA": 0,
         "shrinkB": 0,
-        "mutation_scale": 9,
+        "mutation_scale": 1.3 * dot,
     }
     axes.annotate("", end, start, annotation_clip=False, arrowprops=style)
 
 
 def _overlay(image: np.ndarray, weights: np.ndarray, smooth: bool) -> np.ndarray:
-    """The image in dark grey with the map over it, uint8 [size, size, 3]."""
+    """The image in dark grey with what is above even over it, uint8 [size, size, 3].
+
+    Args:
+      image: uint8 [size, size, 3].
+      weights: float [side / 2, side / 2], summing to 1.
+      smooth: as in `upsample`.
+    """
     from matplotlib import colormaps
 
-    # Scale the map to 0..1.
-    heat = upsample(weights, len(image), smooth=smooth)
-    heat = (heat - heat.min()) / max(float(np.ptp(heat)), 1e-12)
+    # Scale the map: 0 at even or below, 1 at the strongest key.
+    grey = 0.7 * image.mean(axis=2, keepdims=True).repeat(3, axis=2) / 255
+    even = 1 / weights.size
+    heat = np.zeros(image.shape[:2])
+    if attention_places.times_even(weights.reshape(-1)) >= attention_places.EVEN:
+        heat = upsample(weights, len(image), smooth=smooth) - even
+        heat = np.clip(heat / (weights.max() - even), 0, 1)
 
     # Lay its colours over the grey image, stronger where it is larger.
-    grey = image.mean(axis=2, keepdims=True) / 255
-    colours = colormaps["inferno"](heat)[..., :3]
-    opacity = 0.35 + 0.5 * heat[..., None]
-    blend = (1 - opacity) * 0.8 * grey + opacity * colours
+    colours = colormaps["inferno"](0.3 + 0.7 * heat)[..., :3]
+    opacity = 0.9 * np.minimum(1.5 * heat, 1)[..., None]
+    blend = (1 - opacity) * grey + opacity * colours
     return np.rint(255 * np.clip(blend, 0, 1)).astype(np.uint8)

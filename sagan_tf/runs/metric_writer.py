@@ -99,10 +99,7 @@ class MetricWriter:
         Returns:
           The path of the PNG file, or None.
         """
-        # Add an event.
-        with self._writing(self._summary_dir), self._open_events().as_default():
-            tf.summary.image(tag, image[None], step=step)
-            self._events.flush()
+        self.write_images(step, tag, images=image[None])
 
         # Write the file.
         if not filename:
@@ -113,6 +110,12 @@ class MetricWriter:
             with tf.io.gfile.GFile(path, "wb") as file:
                 file.write(pixels.encode_png(image))
         return path
+
+    def write_images(self, step: int, tag: str, *, images: np.ndarray) -> None:
+        """Writes pictures, uint8 [n, height, width, 3], to TensorBoard: a card for each."""
+        with self._writing(self._summary_dir), self._open_events().as_default():
+            tf.summary.image(tag, images, step=step, max_outputs=len(images))
+            self._events.flush()
 
     def _open_events(self) -> tf.summary.SummaryWriter:
         if self._events is None:

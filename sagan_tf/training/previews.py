@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -18,9 +19,21 @@ REAL_IMAGES = 64
 # Rows of a grid of samples: classes, at most.
 GRID_CLASSES = 10
 ATTENTION_CLASSES = 3
-ATTENTION_QUERIES = 4
+ATTENTION_QUERIES = 2  # More would not be legible at the size of TensorBoard's cards.
 # Batches of the standing statistics that pictures of the moving average are made with.
 STANDING_BATCHES = 4
+
+
+class Attention(NamedTuple):
+    """A network's attention over some images.
+
+    Attributes:
+      maps: float32 [n, side * side, (side / 2)^2], rows summing to 1.
+      share: how strongly it acts on these images, as of `non_local.share_of`.
+    """
+
+    maps: np.ndarray
+    share: float
 
 
 def read_real_images(
@@ -104,7 +117,7 @@ def class_samples(gan: model.SAGAN, *, rows: int = GRID_CLASSES, columns: int = 
     return images.reshape(rows, columns, *images.shape[1:])
 
 
-def attention_of(gan: model.SAGAN, z, *, labels) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def attention_of(gan: model.SAGAN, z, *, labels) -> tuple[np.ndarray, dict[str, Attention]]:
     """A few samples, as of `SAGAN.sample`, and the attention of both networks over them.
 
     They come from the average where `train_config.use_ema` says so.
@@ -116,10 +129,11 @@ def attention_of(gan: model.SAGAN, z, *, labels) -> tuple[np.ndarray, dict[str, 
 
     Returns:
       float32 images [n, size, size, 3] in [-1, 1], and for "generator" and "discriminator",
-      where they have an attention block, its attention (`non_local.NonLocalBlock`).
+      where they have an attention block, its attention.
     """
     z = tf.cast(z, tf.float32)
     labels = tf.cast(labels, tf.int32)
+    shown = {"update_sn": False, "return_attention": True, "return_share": True}
     attention = {}
 
     # Generate, and look into the generator.
@@ -127,17 +141,17 @@ def attention_of(gan: model.SAGAN, z, *, labels) -> tuple[np.ndarray, dict[str, 
     if network.non_local is None:
         images = network(z, labels, training=False, update_sn=False)
     else:
-        images, attention["generator"] = network(
-            z, labels, training=False, update_sn=False, return_attention=True
-        )
+        images, *attention["generator"] = network(z, labels, training=False, **shown)
 
     # Look into the discriminator.
     if gan.discriminator.non_local is not None:
-        _, attention["discriminator"] = gan.discriminator(
-            images, labels, update_sn=False, return_attention=True
-        )
+        _, *attention["discriminator"] = gan.discriminator(images, labels, **shown)
 
-    return images.numpy(), {name: maps.numpy() for name, maps in attention.items()}
+    # Bring it from the device.
+    found = {}
+    for name, (maps, share) in attention.items():
+        found[name] = Attention(maps.numpy(), float(share.numpy()))
+    return images.numpy(), found
 
 
 def attention_figures(gan: model.SAGAN, step: int, *, classes: Classes) -> dict[str, np.ndarray]:
@@ -149,8 +163,8 @@ def attention_figures(gan: model.SAGAN, step: int, *, classes: Classes) -> dict[
       classes: names of the classes.
 
     Returns:
-      uint8 [height, width, 3] by network, "generator" and "discriminator"; none of a network
-      without attention.
+      uint8 [images, height, width, 3], a figure for each image, by network, "generator" and
+      "discriminator"; none of a network without attention.
     """
     # Generate one sample of each of a few classes.
     model_config = gan.model_config
@@ -164,17 +178,24 @@ def attention_figures(gan: model.SAGAN, step: int, *, classes: Classes) -> dict[
     samples, attention = attention_of(gan, z, labels=labels)
     images = pixels.to_uint8(samples)
 
-    # Draw a figure of each network.
+    # Draw a figure of each image: TensorBoard's cards are wider than high.
     ratios = model.sigma_ratios(gan)
+    captions = [classes.text(label) for label in labels.tolist()]
     figures = {}
-    for network, maps in attention.items():
+    for network, (maps, share) in attention.items():
         ratio = ratios[f"model/{network[0]}_non_local/sigma_ratio"]
-        panels = [
-            attention_figure.panel(
-                image, classes.text(label), attention=weights, count=ATTENTION_QUERIES
-            )
-            for image, label, weights in zip(images, labels.tolist(), maps)
-        ]
-        title = f"{network}, step {step}, sigma_ratio {ratio:.4g}"
-        figures[network] = pixels.decode_png(attention_figure.draw(panels, title))
+        title = attention_figure.title_of(network, step, sigma_ratio=ratio, share=share)
+        figures[network] = np.stack(
+            [
+                _card(image, caption, attention=weights, title=title)
+                for image, caption, weights in zip(images, captions, maps)
+            ]
+        )
     return figures
+
+
+def _card(image: np.ndarray, caption: str, *, attention: np.ndarray, title: str) -> np.ndarray:
+    """The figure of one image, uint8 [height, width, 3]."""
+    panel = attention_figure.panel(image, caption, attention=attention, count=ATTENTION_QUERIES)
+    layout = attention_figure.CARD
+    return pixels.decode_png(attention_figure.draw([panel], title, layout=layout))

@@ -221,8 +221,8 @@ class ChiefRun:
     def _write_attention(self, step: int) -> None:
         with self._statistics():
             figures = previews.attention_figures(self._gan, step, classes=self._classes)
-        for network, figure in figures.items():
-            self._writer.write_image(step, f"attention_maps/{network}", image=figure)
+        for network, images in figures.items():
+            self._writer.write_images(step, f"attention_maps/{network}", images=images)
 
 
 def _is_due(step: int, every: int) -> bool:

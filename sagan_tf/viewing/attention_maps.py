@@ -11,7 +11,7 @@ from sagan_tf import errors
 from sagan_tf.config import MAX_ROWS, AttentionConfig, ModelConfig
 from sagan_tf.data import preprocessing, records
 from sagan_tf.gan import noise
-from sagan_tf.images import attention_figure
+from sagan_tf.images import attention_figure, attention_places
 from sagan_tf.runs import directory
 from sagan_tf.runtime import files
 from sagan_tf.viewing import trained, words
@@ -40,12 +40,14 @@ class NetworkAttention(NamedTuple):
       sigma_ratio: factor of the attention block.
       rows: the images.
       attention: float32 [n, side * side, (side / 2)^2], rows summing to 1.
+      share: how strongly attention acts on these images, as of `non_local.share_of`.
     """
 
     step: int
     sigma_ratio: float
     rows: Rows
     attention: np.ndarray
+    share: float
 
 
 def draw(config: AttentionConfig, stream: Optional[TextIO] = None) -> str:
@@ -53,8 +55,8 @@ def draw(config: AttentionConfig, stream: Optional[TextIO] = None) -> str:
 
     The `.npz` holds `images` (uint8 [n, size, size, 3]), `maps` (float32 [n, queries, side / 2,
     side / 2], each summing to 1), `queries` (int [n, queries], row * side + column), `points`
-    (float [n, queries, 2], x and y in pixels), `sigma_ratio`, and, of generated images, `labels`
-    and `seeds`.
+    (float [n, queries, 2], x and y in pixels), `sigma_ratio`, `share` (as of `NetworkAttention`),
+    and, of generated images, `labels` and `seeds`.
 
     Returns:
       The figure's path.
@@ -73,12 +75,16 @@ def draw(config: AttentionConfig, stream: Optional[TextIO] = None) -> str:
         found = _attend_with_discriminator(config, say)
     else:
         found = _attend_with_generator(config, say)
-    title = trained.attention_title(
-        f"attention of the {config.network}", found.step, sigma_ratio=found.sigma_ratio
+    title = attention_figure.title_of(
+        config.network, found.step, sigma_ratio=found.sigma_ratio, share=found.share
     )
+
+    # Say where it does not act.
+    remark = attention_figure.remark_on(found.share)
     if found.sigma_ratio == 0:
-        title += ", not used yet"
-        say("sigma_ratio is 0: attention is not used yet; its maps are those of fresh weights")
+        remark = "sigma_ratio is 0: attention is not used yet; its maps are those of fresh weights"
+    if remark:
+        say(remark)
 
     # Draw the figure, and write it with its values.
     panels = _panels(config, found)
@@ -104,9 +110,9 @@ def _attend_with_generator(
     # Make the images.
     labels, seeds = _labels_and_seeds(config, network)
     z, _ = network.draw(seeds)
-    pixels, attention = network.attention(z, labels)
+    pixels, attention, share = network.attention(z, labels)
     rows = Rows(pixels, _captions(network, labels, seeds=seeds), labels, seeds)
-    return NetworkAttention(card.step, card.sigma_ratio, rows, attention)
+    return NetworkAttention(card.step, card.sigma_ratio, rows, attention, share)
 
 
 def _attend_with_discriminator(
@@ -142,11 +148,15 @@ def _attend_with_discriminator(
 
     # Compute the attention; it does not depend on the label.
     no_labels = np.zeros(len(images), np.int32)
-    _, attention = network(
-        tf.convert_to_tensor(images), no_labels, update_sn=False, return_attention=True
+    _, attention, share = network(
+        tf.convert_to_tensor(images),
+        no_labels,
+        update_sn=False,
+        return_attention=True,
+        return_share=True,
     )
     ratio = float(network.non_local.sigma_ratio.numpy())
-    return NetworkAttention(step, ratio, rows, attention.numpy())
+    return NetworkAttention(step, ratio, rows, attention.numpy(), float(share.numpy()))
 
 
 def _no_attention(config: AttentionConfig, model_config: ModelConfig) -> errors.UserError:
@@ -203,12 +213,18 @@ def _panels(config: AttentionConfig, found: NetworkAttention) -> list[attention_
     """A panel for each image, with the queries that the config asks for."""
     rows = found.rows
     size = rows.pixels.shape[1]
-    side = attention_figure.side_of(found.attention)
+    side = attention_places.side_of(found.attention)
     shared = _shared_queries(config, size, side=side)
 
+    # Find out which places of an image have queries of its own.
+    choose = attention_places.most_concentrated
+    if config.queries == "spread":
+        choose = attention_places.most_spread
+
+    # Make the panels.
     panels = []
     for image, caption, attention in zip(rows.pixels, rows.captions, found.attention):
-        queries = shared or attention_figure.most_spread(attention, config.num_queries)
+        queries = shared or choose(attention, config.num_queries)
         maps = attention_figure.maps_of(attention, queries)
         panels.append(attention_figure.Panel(image, caption, queries, maps))
     return panels
@@ -216,10 +232,10 @@ def _panels(config: AttentionConfig, found: NetworkAttention) -> list[attention_
 
 def _shared_queries(config: AttentionConfig, size: int, *, side: int) -> list[int]:
     """Queries that are the same in all images; [] where each image has its own."""
-    if config.queries == "spread":
+    if config.queries in ("concentrated", "spread"):
         return []
     if config.queries == "grid":
-        return attention_figure.queries_in_grid(config.num_queries, side)
+        return attention_places.queries_in_grid(config.num_queries, side)
 
     # Read the pixels.
     points = [_point(part, config, size=size) for part in config.queries.split(";")]
@@ -230,7 +246,7 @@ def _shared_queries(config: AttentionConfig, size: int, *, side: int) -> list[in
         )
 
     # Find the places under them, each once.
-    queries = [attention_figure.query_at(x, y, image_size=size, side=side) for x, y in points]
+    queries = [attention_places.query_at(x, y, image_size=size, side=side) for x, y in points]
     return list(dict.fromkeys(queries))
 
 
@@ -242,8 +258,8 @@ def _point(text: str, config: AttentionConfig, *, size: int) -> tuple[float, flo
         x = y = -1.0
     if not (0 <= x < size and 0 <= y < size):
         raise errors.UserError(
-            f"--queries={config.queries}: expected spread, grid, or pixels x,y from 0 to "
-            f"{size - 1} with semicolons between them"
+            f"--queries={config.queries}: expected concentrated, spread, grid, or pixels x,y "
+            f"from 0 to {size - 1} with semicolons between them"
         )
     return x, y
 
@@ -252,13 +268,13 @@ def _values(found: NetworkAttention, panels: Sequence[attention_figure.Panel]) -
     """What is drawn, as an .npz file."""
     rows = found.rows
     size = rows.pixels.shape[1]
-    side = attention_figure.side_of(found.attention)
+    side = attention_places.side_of(found.attention)
 
     # Find the pixels in the middle of the queries.
     points = []
     for panel in panels:
         points.append(
-            [attention_figure.centre_of(query, size, side=side) for query in panel.queries]
+            [attention_places.centre_of(query, size, side=side) for query in panel.queries]
         )
 
     # Name the arrays.
@@ -268,6 +284,7 @@ def _values(found: NetworkAttention, panels: Sequence[attention_figure.Panel]) -
         "queries": np.array([panel.queries for panel in panels]),
         "points": np.array(points),
         "sigma_ratio": np.float32(found.sigma_ratio),
+        "share": np.float32(found.share),
     }
     if rows.labels is not None:
         arrays.update(labels=rows.labels, seeds=rows.seeds)

@@ -16,9 +16,11 @@ import numpy as np
 from sagan_tf.gan import layers, ops
 from sagan_tf.gan.generator import Generator
 
-# Names of layers of a folded generator: the softmax of its attention; what its tables of classes
-# end with.
+# Names of layers of a folded generator: the softmax of its attention; the first and the last
+# convolution of its attention block; what its tables of classes end with.
 ATTENTION = "attention"
+_ASKS = "g_non_local_sn_conv_theta"
+_ADDS = "g_non_local_sn_conv_attn"
 _SCALE = "_scale"
 _SHIFT = "_shift"
 
@@ -64,6 +66,21 @@ def with_attention(folded: keras.Model) -> keras.Model:
       ValueError: it has no attention block.
     """
     return keras.Model(folded.inputs, [folded.output, folded.get_layer(ATTENTION).output])
+
+
+def with_share(folded: keras.Model) -> keras.Model:
+    """The same model with three more results, of its attention block.
+
+    The first is the attention, as of `with_attention`. Then come what the block adds,
+    sigma_ratio * attended, and what it adds that to: float32 [n, side, side, channels].
+
+    Raises:
+      ValueError: it has no attention block.
+    """
+    attention = folded.get_layer(ATTENTION).output
+    added = folded.get_layer(_ADDS).output  # Its kernel has sigma_ratio as a factor.
+    features = folded.get_layer(_ASKS).input
+    return keras.Model(folded.inputs, [folded.output, attention, added, features])
 
 
 def with_mixed_classes(folded: keras.Model, shares: np.ndarray) -> keras.Model:

@@ -154,7 +154,7 @@ def _attention(network: trained.Trained) -> list[str]:
     classes = range(card.model_config.number_classes)
     labels = words.spread(classes, _ATTENTION_IMAGES)
     z, _ = network.draw(range(len(labels)))
-    images, attention = network.attention(z, np.array(labels, np.int32))
+    images, attention, share = network.attention(z, np.array(labels, np.int32))
     if attention is None:
         return [html.paragraph(_no_attention(card.model_config))]
 
@@ -167,12 +167,17 @@ def _attention(network: trained.Trained) -> list[str]:
                 images[seed], caption, attention=attention[seed], count=_ATTENTION_QUERIES
             )
         )
-    title = trained.attention_title("generator", card.step, sigma_ratio=card.sigma_ratio)
+    title = attention_figure.title_of(
+        "generator", card.step, sigma_ratio=card.sigma_ratio, share=share
+    )
     figure = pixels.decode_png(attention_figure.draw(panels, title))
     picture = html.picture(encode(figure, *_SHEET_SIZE), "attention maps", kind="wide")
 
     # Say what it means.
     meaning = "Each dot is a place, and its map says where it looks."
+    remark = attention_figure.remark_on(share)
+    if remark:
+        meaning = f"But {remark}. {meaning}"
     if card.sigma_ratio == 0:
         meaning = "It is exactly 0: attention is not used yet, and the maps say nothing."
     return [

@@ -11,7 +11,7 @@ import tqdm
 
 from sagan_tf import config
 from sagan_tf.data import class_names
-from sagan_tf.gan import discriminator, generator, noise, standing_statistics
+from sagan_tf.gan import discriminator, generator, noise, non_local, standing_statistics
 from sagan_tf.runs import directory, exported, restore
 from sagan_tf.runs.card import CARD_FILE, Card
 from sagan_tf.runtime import distribution, memory
@@ -31,11 +31,6 @@ def to_uint8(images: tf.Tensor) -> tf.Tensor:
     """
     values = tf.round((tf.cast(images, tf.float64) + 1.0) * 127.5)
     return tf.cast(tf.clip_by_value(values, 0.0, 255.0), tf.uint8)
-
-
-def attention_title(network: str, step: int, *, sigma_ratio: float) -> str:
-    """What a figure of attention maps is of: the network's name, the step and `sigma_ratio`."""
-    return f"{network}, step {step}, sigma_ratio {sigma_ratio:.4g}"
 
 
 class Trained:
@@ -118,18 +113,20 @@ class Trained:
 
     def attention(
         self, z: np.ndarray, labels: np.ndarray
-    ) -> tuple[np.ndarray, Optional[np.ndarray]]:
+    ) -> tuple[np.ndarray, Optional[np.ndarray], Optional[float]]:
         """A few images, as of `generate_pixels`, and the generator's attention over them.
 
         Returns:
-          uint8 pixels, and float32 [n, side^2, side^2 / 4]; None without an attention block.
+          uint8 pixels; float32 [n, side^2, side^2 / 4]; and how strongly attention acts on these
+          images, `non_local.share_of`. The last two are None without an attention block.
         """
         if not self.card.model_config.has_attention("generator"):
-            return self.generate_pixels(z, labels), None
-        images, attention = folding.with_attention(self.network)(
+            return self.generate_pixels(z, labels), None, None
+        images, attention, added, features = folding.with_share(self.network)(
             [tf.constant(z, tf.float32), tf.constant(labels, tf.int32)], training=False
         )
-        return to_uint8(images).numpy(), attention.numpy()
+        share = float(non_local.share_of(added, features).numpy())
+        return to_uint8(images).numpy(), attention.numpy(), share
 
     def caption(self, label: int, seed: int, *, two_lines: bool = False) -> str:
         """What an image is of, class and seed, in one line or in two."""

@@ -44,10 +44,19 @@ def test_attention_selects_the_planted_place(dtype):
     x[0, 0, 0, 0] = 300.0  # a strong query at the first place ...
     x[0, 3, 2, 0] = 300.0  # ... finds the strong keys: its own, and that of the last pooled place
     x[0, 3, 2, 1] = 7.0  # whose value is 7
-    y, attention = block(tf.constant(x), return_attention=True)
+    y, attention, share = block(tf.constant(x), return_attention=True, return_share=True)
     np.testing.assert_allclose(attention[0, 0], [0.5, 0, 0, 0.5], atol=1e-6)
     np.testing.assert_allclose(attention[0, 1], [0.25] * 4, atol=1e-6)  # query 0: no preference
     assert float(y[0, 0, 0, 2]) == pytest.approx(0.5 * 7 * 0.5, rel=1e-5)
+    # Two places read half of the 7, and the other 14 a quarter of it.
+    added = 0.5 * (2 * 7 / 2 + 14 * 7 / 4)
+    assert float(share) == pytest.approx(added / (300 + 300 + 7), rel=1e-5)
+    assert share.dtype == tf.float32
+
+
+def test_share_of_nothing_is_zero():
+    zeros = tf.zeros([1, 4, 4, 8])
+    assert float(non_local.share_of(zeros, zeros)) == 0
 
 
 def test_too_few_channels_are_refused():

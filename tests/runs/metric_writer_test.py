@@ -25,6 +25,17 @@ def test_rows_and_events_hold_what_was_written(tmp_path):
     assert (event.step, float(tf.make_ndarray(event.tensor_proto))) == (200, 1.5)
 
 
+def test_pictures_of_one_tag_are_all_there(tmp_path):
+    writer = metric_writer.MetricWriter(str(tmp_path), 0)
+    pictures = np.arange(5, dtype=np.uint8).repeat(4 * 6 * 3).reshape(5, 4, 6, 3)
+    writer.write_images(7, "attention_maps/generator", images=pictures)
+    events = event_accumulator.EventAccumulator(str(tmp_path)).Reload()
+    (event,) = events.Tensors("attention_maps/generator")
+    width, height, *encoded = tf.make_ndarray(event.tensor_proto)
+    assert (event.step, int(width), int(height)) == (7, 6, 4)
+    assert [tf.io.decode_png(one).numpy().max() for one in encoded] == [0, 1, 2, 3, 4]
+
+
 def test_names_in_tensorboard_may_end_otherwise_than_those_of_the_row(tmp_path):
     writer = metric_writer.MetricWriter(str(tmp_path / "a"), copy_dir=str(tmp_path / "b"))
     writer.write_scalars(3, {"eval/fid5k": 2.5}, tag_suffix="-x")

@@ -3,7 +3,8 @@ import pytest
 
 from sagan_tf import config, model
 from sagan_tf.data import class_names, dataset
-from sagan_tf.images import grids
+from sagan_tf.gan import noise
+from sagan_tf.images import attention_figure, attention_places, grids, pixels
 from sagan_tf.training import previews
 from tests.testing import PLAIN_MODEL, TINY_MODEL, make_data
 
@@ -28,8 +29,40 @@ def test_attention_belongs_to_the_samples(gan):
     images, attention = previews.attention_of(gan, z, labels=[0, 2])
     np.testing.assert_allclose(images, gan.sample(z, [0, 2]), atol=1e-5)
     assert set(attention) == {"generator", "discriminator"}
-    for maps in attention.values():
+    for maps, share in attention.values():
         np.testing.assert_allclose(maps.sum(-1), 1.0, rtol=1e-4)
+        assert share == 0  # Before training.
+
+
+@pytest.mark.slow
+def test_figures_are_cards_of_the_most_concentrated_places(gan, monkeypatch):
+    """Titles have the strength of this forward pass, which doubles with sigma_ratio."""
+    drawn = []
+
+    def draw(panels, title, *, layout):
+        drawn.append((panels, title, layout))
+        return pixels.encode_png(np.zeros((2, 2, 3), np.uint8))
+
+    monkeypatch.setattr(attention_figure, "draw", draw)
+    ratio = gan.generator.non_local.sigma_ratio
+    shares = []
+    for value in (0.5, 1.0):
+        ratio.assign(value)
+        z, labels = noise.draw_grid(0, 3, columns=1, z_dim=8, number_classes=3)
+        _, attention = previews.attention_of(gan, z, labels=labels)
+        shares.append(attention["generator"].share)
+        figures = previews.attention_figures(gan, 7, classes=CLASSES)
+        assert set(figures) == {"generator", "discriminator"}
+        assert figures["generator"].shape == (3, 2, 2, 3)
+    ratio.assign(0)
+    assert shares[1] == pytest.approx(2 * shares[0], rel=1e-5)
+
+    # A card for each of three images: G's twice, with D's after each.
+    expected = attention_figure.title_of("generator", 7, sigma_ratio=1, share=shares[1])
+    for ((panel,), title, layout), maps in zip(drawn[6:9], attention["generator"].maps):
+        assert (title, layout) == (expected, attention_figure.CARD)
+        assert panel.queries == attention_places.most_concentrated(maps, 2)
+    assert drawn[9][1] == "attention of the discriminator, step 7, sigma_ratio 0, not used yet"
 
 
 def test_network_without_attention_has_no_figure():

@@ -6,6 +6,7 @@ import tensorflow as tf
 from PIL import Image
 
 from sagan_tf import config, errors
+from sagan_tf.images import attention_places
 from sagan_tf.viewing import attention_maps, trained
 from tests.testing import make_run, random_images
 
@@ -26,7 +27,7 @@ def draw(run_dir, tmp_path, **options):
 @pytest.mark.slow
 def test_values_are_the_attention_of_the_places_asked_for(tiny_run, tmp_path):
     said, values = draw(tiny_run, tmp_path, classes="goldfish", seeds="4,6", queries="0,0;17,30.5")
-    assert "attention of the generator, step 5, sigma_ratio 0.5: " in said
+    assert "attention of the generator, step 5, sigma_ratio 0.5, adds " in said
     assert values["maps"].shape == (2, 2, 8, 8)  # of a 16 x 16 map over 32 pixels
     np.testing.assert_allclose(values["maps"].sum(axis=(2, 3)), 1, atol=1e-5)
     np.testing.assert_array_equal(values["queries"], [[0, 15 * 16 + 8]] * 2)
@@ -34,7 +35,8 @@ def test_values_are_the_attention_of_the_places_asked_for(tiny_run, tmp_path):
     network = trained.open_model(tiny_run)
     z, _ = network.draw([4, 6])
     images = network.generate(z, [1, 1])
-    _, expected = network.attention(z, [1, 1])
+    _, expected, share = network.attention(z, [1, 1])
+    assert values["share"] == pytest.approx(share, rel=1e-4)
     np.testing.assert_allclose(
         values["maps"][1, 1].reshape(-1), expected[1, 15 * 16 + 8], atol=1e-6
     )
@@ -43,6 +45,19 @@ def test_values_are_the_attention_of_the_places_asked_for(tiny_run, tmp_path):
     np.testing.assert_array_equal(values["labels"], [1, 1])
     with Image.open(tmp_path / "a.png") as figure:
         assert figure.width > figure.height / 2
+
+
+@pytest.mark.slow
+def test_queries_are_the_most_concentrated_places_or_the_most_spread(tiny_run, tmp_path):
+    network = trained.open_model(tiny_run)
+    z, _ = network.draw([4])
+    _, (attention,), _ = network.attention(z, [1])
+    _, values = draw(tiny_run, tmp_path, classes="1", seeds="4")
+    expected = attention_places.most_concentrated(attention, 4)
+    np.testing.assert_array_equal(values["queries"], [expected])
+    _, values = draw(tiny_run, tmp_path, classes="1", seeds="4", queries="spread", num_queries=3)
+    expected = attention_places.most_spread(attention, 3)
+    np.testing.assert_array_equal(values["queries"], [expected])
 
 
 @pytest.mark.slow
@@ -70,7 +85,7 @@ def test_discriminator_looks_at_a_real_picture(tiny_run, tmp_path):
         num_queries=3,
         images=str(tmp_path / "real.png"),
     )
-    assert "attention of the discriminator, step 5, sigma_ratio -0.25: " in said
+    assert "attention of the discriminator, step 5, sigma_ratio -0.25, adds " in said
     np.testing.assert_array_equal(values["images"], [pixels])
     judge, _ = trained.open_discriminator(tiny_run)
     _, expected = judge(
@@ -80,6 +95,11 @@ def test_discriminator_looks_at_a_real_picture(tiny_run, tmp_path):
         values["maps"][0].reshape(3, -1), expected.numpy()[0, values["queries"][0]], atol=1e-5
     )
     assert "seeds" not in values
+
+    # What the block adds to what the block before it makes.
+    x = judge.blocks[0](tf.constant(pixels[None] / np.float32(127.5) - 1))
+    added = judge.non_local(x) - x
+    assert values["share"] == pytest.approx(np.abs(added).mean() / np.abs(x).mean(), rel=1e-3)
 
 
 @pytest.mark.slow
@@ -97,12 +117,21 @@ def test_at_zero_it_says_that_attention_is_not_used_yet(tmp_path):
     assert "sigma_ratio is 0: attention is not used yet" in said
     assert "sigma_ratio 0, not used yet" in said
     assert values["sigma_ratio"] == 0
+    assert values["share"] == 0
+
+
+@pytest.mark.slow
+def test_attention_that_hardly_acts_has_a_line_of_its_own(tmp_path):
+    run_dir = make_run(tmp_path / "run", ratio=1e-4)
+    said, values = draw(run_dir, tmp_path, seeds="0")
+    assert 0 < values["share"] < 0.01
+    assert said.splitlines()[0].startswith("attention hardly acts on these images: it adds 0.0")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"queries": "32,0"}, "--queries=32,0: expected spread, grid, or pixels x,y from 0 to 31"),
+        ({"queries": "32,0"}, "--queries=32,0: expected concentrated, spread, grid, or"),
         ({"queries": "a"}, "--queries=a: expected"),
         ({"queries": ";".join(["1,1"] * 9)}, "9 positions; expected at most 8"),
         (

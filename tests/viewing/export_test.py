@@ -115,7 +115,7 @@ def test_seeds_make_the_pictures_of_sample(signatures, network):
 @pytest.mark.slow
 def test_attention_comes_with_it(signatures, network):
     found = signatures["attention"](z=tf.constant(Z), labels=tf.constant(LABELS))
-    _, expected = network.attention(Z, LABELS)
+    _, expected, _ = network.attention(Z, LABELS)
     np.testing.assert_allclose(found["attention"], expected, atol=1e-5)
 
 
@@ -130,7 +130,7 @@ def test_average_without_attention(plain_run, tmp_path):
         atol=1e-5,
     )
     assert found.card.sigma_ratio is None
-    assert found.attention(Z, LABELS)[1] is None
+    assert found.attention(Z, LABELS)[1:] == (None, None)
     assert "attention" not in tf.saved_model.load(str(tmp_path / "M")).signatures
 
 

@@ -40,8 +40,9 @@ def test_without_attention_too():
     z, labels = inputs()
     folded = folding.fold(live)
     np.testing.assert_allclose(folded([z, labels]), live(z, labels), atol=1e-5)
-    with pytest.raises(ValueError, match="attention"):
-        folding.with_attention(folded)
+    for look in (folding.with_attention, folding.with_share):
+        with pytest.raises(ValueError, match="attention"):
+            look(folded)
 
 
 def test_attention_is_the_softmax_that_the_layer_used(live, folded):
@@ -72,7 +73,16 @@ def test_attention_is_the_softmax_that_the_layer_used(live, folded):
     softmax = exponentials / exponentials.sum(axis=-1, keepdims=True)
     np.testing.assert_allclose(attention, softmax, atol=1e-5)
     attended = (softmax @ pooled(x @ weights[block.g])).reshape(2, 16, 16, -1)
-    np.testing.assert_allclose(block(x), x + 0.5 * attended @ weights[block.attn], atol=1e-4)
+    expected_added = 0.5 * attended @ weights[block.attn]
+    np.testing.assert_allclose(block(x), x + expected_added, atol=1e-4)
+
+    # What it adds to the features, in the folded network and in the live one.
+    _, _, added, features = folding.with_share(folded)([z, labels])
+    np.testing.assert_allclose(features, x, atol=1e-4)
+    np.testing.assert_allclose(added, expected_added, atol=1e-4)
+    *_, share = live(z, labels, return_attention=True, return_share=True)
+    expected_share = np.abs(expected_added).mean() / np.abs(x).mean()
+    np.testing.assert_allclose(share, expected_share, rtol=1e-4)
 
 
 def test_mixed_classes_lie_between(folded):

@@ -143,11 +143,14 @@ def write_scores(run_dir):
 class Stub(trained.Trained):
     """A model without a checkpoint: the class decides the grey, the first place is looked at."""
 
-    def __init__(self, run_dir, step, sigma_ratio=0.25, attends=True, model_config=MODEL):
+    def __init__(
+        self, run_dir, step, sigma_ratio=0.25, attends=True, share=0.5, model_config=MODEL
+    ):
         classes = class_names.read(run_dir, MODEL.number_classes)
         about = card.Card(model_config, classes, step, use_ema=False, sigma_ratio=sigma_ratio)
         super().__init__(None, about, source=str(run_dir), batch_size=1)
         self.attends = attends
+        self.share = share
 
     def draw(self, seeds):
         return np.zeros((len(seeds), MODEL.z_dim), np.float32), np.zeros(len(seeds), np.int32)
@@ -159,7 +162,8 @@ class Stub(trained.Trained):
     def attention(self, z, labels):
         maps = np.zeros((len(z), 256, 64), np.float32)
         maps[:, :, 0] = 1
-        return self.generate_pixels(z, labels), maps if self.attends else None
+        images = self.generate_pixels(z, labels)
+        return (images, maps, self.share) if self.attends else (images, None, None)
 
 
 def open_stub(**options):
@@ -519,11 +523,12 @@ def test_attention_that_is_not_used_is_said_to_be(tmp_path, monkeypatch):
     run_dir = make_run(tmp_path, numbers=False)
     monkeypatch.setattr(trained, "open_model", open_stub(sigma_ratio=0.0))
     assert "exactly 0: attention is not used yet" in words(write(run_dir))
-    monkeypatch.setattr(
-        trained,
-        "open_model",
-        open_stub(sigma_ratio=None, attends=False, model_config=PLAIN_MODEL),
-    )
+    monkeypatch.setattr(trained, "open_model", open_stub(share=0.002))
+    assert "attention hardly acts on these images: it adds 0.2 % to the" in words(write(run_dir))
+    monkeypatch.setattr(trained, "open_model", open_stub())
+    assert "hardly acts" not in words(write(run_dir))
+    plain = open_stub(sigma_ratio=None, attends=False, model_config=PLAIN_MODEL)
+    monkeypatch.setattr(trained, "open_model", plain)
     text = words(write(run_dir))
     assert "has no attention block" in text
     assert "not used yet" not in text

@@ -59,8 +59,6 @@ def test_python_finds_a_class_by_its_name_and_generates_it(network):
 def test_captions_name_class_and_seed(network):
     assert network.caption(1, 7) == "seed 7, goldfish"
     assert network.caption(2, 7, two_lines=True) == "great white shark\nseed 7"
-    title = trained.attention_title("generator", 5, sigma_ratio=0.123456)
-    assert title == "generator, step 5, sigma_ratio 0.1235"
 
 
 @pytest.mark.slow
