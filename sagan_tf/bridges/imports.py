@@ -12,15 +12,29 @@ from typing import Optional
 import numpy as np
 
 from sagan_tf import errors
-from sagan_tf.bridges import checks, mapping, mmgen, spectral, studiogan, tfgan, torch_layers
+from sagan_tf.bridges import (
+    checks,
+    mapping,
+    mmgen,
+    sngan_projection,
+    spectral,
+    studiogan,
+    tfgan,
+    torch_layers,
+)
 from sagan_tf.bridges.mapping import Network, Norm, Shapes, Table, Tensors
 from sagan_tf.bridges.structure import Opened, Traits, number_of, settings
 from sagan_tf.config import ImportConfig, ModelConfig
 from sagan_tf.gan import discriminator, generator
 
-_PROJECTS = {"mmgen": mmgen, "studiogan": studiogan, "tfgan": tfgan}
+_PROJECTS = {
+    "mmgen": mmgen,
+    "studiogan": studiogan,
+    "tfgan": tfgan,
+    "sngan_projection": sngan_projection,
+}
 # How each stores the vectors of the power iteration.
-_VECTORS = {"mmgen": torch_layers, "studiogan": torch_layers, "tfgan": tfgan}
+_VECTORS = {**_PROJECTS, "mmgen": torch_layers, "studiogan": torch_layers}
 # mmgeneration's names end with date, time and the beginning of SHA-256.
 _HASH_IN_NAME = re.compile(r"_\d{8}_\d{6}-([0-9a-f]{8})\.pth$")
 # Relative difference of sigmas that float32 may make.
@@ -206,7 +220,7 @@ def _refuse_faults(
         table = tables[network]
         expected = mapping.shapes_in_theirs(table, shapes[network])
         expected.update(vectors.vector_shapes(table, expected))
-        faults = mapping.faults(expected, tensors, ignored=torch_layers.IGNORED)
+        faults = mapping.faults(expected, tensors, ignored=vectors.IGNORED)
         faults = faults or checks.content_faults(table, tensors)
         found += [f"{network}: {fault}" for fault in faults]
     if found:

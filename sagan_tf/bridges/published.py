@@ -12,11 +12,13 @@ PROJECTS = {
     "mmgen": "mmgeneration",
     "tfgan": "TF-GAN's SAGAN (ilyakava/gan)",
     "studiogan": "PyTorch-StudioGAN",
+    "sngan_projection": "SNGAN-projection (pfnet-research/sngan_projection)",
 }
 LICENCES = {
     "mmgen": "code Apache-2.0; for weights none is stated",
     "tfgan": "code Apache-2.0; for weights none is stated",
     "studiogan": "code MIT; weights MIT (model card)",
+    "sngan_projection": "code MIT; for weights none is stated",
 }
 PROTOCOLS = {
     "mmgen": "50,000 images against all training images; uint8 by rounding; IS of ten splits, with "
@@ -25,6 +27,8 @@ PROTOCOLS = {
     "validation images is not said",
     "studiogan": "50,000 images against the validation images; one split. Batch norm by the "
     "statistics of the batch (2021) or standing ones (2022)",
+    "sngan_projection": "50,000 images, truncated to uint8; IS of ten splits by OpenAI's "
+    "program. Intra-FID of 5,000 images of each class against its training images",
 }
 # Settings of a run that goes on from these weights, as far as the source's own are ours.
 TRAINING = {
@@ -32,12 +36,22 @@ TRAINING = {
     "tfgan": {},
     # Of a file of a moving average; published SAGANs have none.
     "studiogan": {"ema_decay": 0.9999},
+    # configs/sn_projection.yml, 16 images on each of 4 GPUs; updater.py:80-108.
+    "sngan_projection": {
+        "batch_size": 16,
+        "num_towers": 4,
+        "d_step": 5,
+        "discriminator_learning_rate": 2e-4,
+        "generator_learning_rate": 2e-4,
+        "beta2": 0.9,
+    },
 }
-# Decay of moving statistics: PyTorch's momentum of 0.1 is a decay of 0.9.
+# Decay of moving statistics: PyTorch's momentum of 0.1 is a decay of 0.9, which Chainer has too.
 DECAYS = {
     "mmgen": {"cbn_decay": 0.9, "bn_decay": 0.9},
     "tfgan": {"cbn_decay": 0.999, "bn_decay": 0.999},
     "studiogan": {"cbn_decay": 0.9, "bn_decay": 0.9},
+    "sngan_projection": {"cbn_decay": 0.9, "bn_decay": 0.9},
 }
 _OPENMMLAB = "https://download.openmmlab.com/mmgen/"
 _DRIVE = "https://drive.google.com/drive/folders/"
@@ -221,6 +235,15 @@ PUBLISHED = (
         trains=False,
         note=_NO_SN,
     ),
+    Published(
+        "sngan_projection",
+        "SNGAN-projection, 128 px: the baseline of SAGAN's paper",
+        _DRIVE + "1m04Db3HbN10Tz5XHqiPpIg8kw23fkbSi",
+        (),
+        "IS 29.7, intra-FID 103.1 at step 450,000; IS 36.8, intra-FID 92.4 at step 850,000",
+        trains=False,
+        note=f"SAGAN's paper gives it IS 36.8, FID 27.62; {_NO_SN}",
+    ),
 )
 
 
@@ -289,7 +312,7 @@ def commands(one: Published) -> list[str]:
     words = ["python -m sagan_tf.tools.import_weights", f"--source={one.source}"]
     if one.source == "studiogan":
         words.append("--sigma=settled")  # As its own evaluation, whose scores these are.
-    words += [f"--path='{name}'" for name in one.names[:1]] or [_unnamed(one)]
+    words += [f"--path='{name}'" for name in one.names[:1]] or [_UNNAMED[one.source]]
     if one.trains and len(one.names) > 1:
         also = [*words, f"--path='{one.names[1]}'", "--to=run --out=imported_run"]
         found.append(" ".join(also))
@@ -304,12 +327,19 @@ def commands(one: Published) -> list[str]:
 
 
 # Of `config.PROTOCOLS`, the nearest to the source's own.
-_PROTOCOL = {"mmgen": "mmgen", "tfgan": "tfgan", "studiogan": "tfgan"}
+_PROTOCOL = {
+    "mmgen": "mmgen",
+    "tfgan": "tfgan",
+    "studiogan": "tfgan",
+    "sngan_projection": "sngan_projection",
+}
+_UNNAMED = {
+    "mmgen": "--path=G.pth",
+    "tfgan": "--path=model.ckpt-STEP",
+    "studiogan": "--path=G.pth",
+    "sngan_projection": "--path=ResNetGenerator_STEP.npz",
+}
 
 
 def _quoted(name: str) -> str:
     return name.replace("=", "%3D")
-
-
-def _unnamed(one: Published) -> str:
-    return "--path=model.ckpt-STEP" if one.source == "tfgan" else "--path=G.pth"
