@@ -389,7 +389,7 @@ def _int(value) -> tf.Tensor:
 
 
 def sigma_ratios(gan: SAGAN) -> dict[str, float]:
-    """`sigma_ratio` of each attention block, by its reference name."""
+    """`sigma_ratio` of each block of attention, or the one in its place, by its reference name."""
     ratios = {}
     for weight in (*gan.generator.trainable_variables, *gan.discriminator.trainable_variables):
         if weight.path.endswith("sigma_ratio"):

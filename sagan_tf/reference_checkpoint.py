@@ -17,10 +17,28 @@ import numpy as np
 import tensorflow as tf
 
 from sagan_tf import errors, model
+from sagan_tf.config import ModelConfig
 
 _SCOPE = "model/"
 # Adam's moments in TensorFlow 1's names.
 _SLOTS = {"m": "Adam", "v": "Adam_1"}
+
+
+# Settings with which networks have other variables than the reference's.
+_OTHER_VARIABLES = ("block", "generator_sn")
+
+
+def require_fit(model_config: ModelConfig) -> None:
+    """Raises errors.UserError where the reference has no place for the networks' variables."""
+    default = ModelConfig()
+    for name in _OTHER_VARIABLES:
+        value = getattr(model_config, name)
+        expected = getattr(default, name)
+        if value != expected:
+            raise errors.UserError(
+                f"--{name}={value}: the reference has no such network, and its checkpoints no "
+                f"place for it; expected {expected}"
+            )
 
 
 def _model_table(gan: model.SAGAN) -> dict[str, tf.Variable]:
@@ -111,9 +129,11 @@ def read(gan: model.SAGAN, path: str) -> None:
     """Reads a checkpoint that `tf.compat.v1.train.Saver` wrote (`path` as given to its restore).
 
     Raises:
-      errors.UserError: there is no such checkpoint, or its variables are not this model's.
+      errors.UserError: there is no such checkpoint, or its variables are not this model's, or the
+        reference has no such model.
     """
     # Read.
+    require_fit(gan.model_config)
     try:
         reader = tf.train.load_checkpoint(path)
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
@@ -135,7 +155,11 @@ def write(gan: model.SAGAN, path: str) -> None:
     Args:
       gan: the model.
       path: prefix of the files, for instance `dir/model.ckpt-1000`.
+
+    Raises:
+      errors.UserError: the reference has no such model.
     """
+    require_fit(gan.model_config)
     tf.io.gfile.makedirs(os.path.dirname(path) or ".")
     arrays = variables(gan, optimizer=True)
     names = sorted(arrays)

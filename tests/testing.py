@@ -126,8 +126,8 @@ def make_run(
         (gan.averaged, ratio),
         (gan.discriminator, -0.25),
     ):
-        if network is not None and network.non_local is not None:
-            network.non_local.sigma_ratio.assign(value)
+        if network is not None and network.inserted is not None:
+            network.inserted.sigma_ratio.assign(value)
     gan.step.assign(step)
     runs_directory.write_config(
         train.run_dir, model=model_config, data=config.DataConfig(), train=train

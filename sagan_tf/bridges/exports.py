@@ -52,7 +52,19 @@ def contents(
 
 
 def require_fit(model_config: ModelConfig, names: str) -> None:
-    """Raises errors.UserError unless their networks can have the channels of ours."""
+    """Raises errors.UserError unless their networks can have the layers and channels of ours."""
+    # Every table is of attention and of a normalised generator.
+    default = ModelConfig()
+    for name in ("block", "generator_sn"):
+        value = getattr(model_config, name)
+        expected = getattr(default, name)
+        if value != expected:
+            raise errors.UserError(
+                f"--names={names}: this run has --{name}={value}; expected {expected}, because "
+                f"this export writes no other networks for {PROJECTS[names]}"
+            )
+
+    # Their channels.
     if model_config.image_size != _IMAGE_SIZE:
         raise errors.UserError(
             f"--names={names}: this run makes images of {model_config.image_size} px; expected "

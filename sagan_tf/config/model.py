@@ -56,7 +56,7 @@ class ModelConfig:
     generator_type: str = fields.option(
         "test",
         "Kind of generator. test has attention on the 32x32 map, test_64 has it on the 64x64 map, "
-        "and baseline has none.",
+        "and baseline has none. --block puts another block in the place of attention.",
         choices=tuple(ATTENTION_OF_TYPE),
         group="Networks",
         reference="model.py:55",
@@ -70,9 +70,17 @@ class ModelConfig:
     )
     attention_resolution: int = fields.option(
         0,
-        "Side of the map that attention works on, in every network whose type is not baseline.",
+        "Side of the map that attention, or the residual block of --block, works on, in every "
+        "network whose type is not baseline.",
         group="Networks",
         meaning="the side that the type of the network names",
+    )
+    block: str = fields.option(
+        "attention",
+        "The block on that map. residual puts a residual block with as many parameters in the "
+        "place of attention, in both networks: a comparison of the paper.",
+        choices=("attention", "residual"),
+        group="Networks",
     )
     relu_shortcut: bool = fields.option(
         False,
@@ -85,10 +93,17 @@ class ModelConfig:
         "exact",
         "What spectral normalisation divides a weight by. exact takes sigma, the weight's largest "
         "singular value. at_most_one takes max(1, sigma), so that a weight whose sigma is below 1 "
-        "stays as it is; TF-GAN does that. The attention block takes sigma in any case.",
+        "stays as it is; TF-GAN does that. The block of --block takes sigma in any case.",
         choices=("exact", "at_most_one"),
         group="Networks",
         reference="ops.py:120-175",
+    )
+    generator_sn: bool = fields.option(
+        True,
+        "The generator is spectrally normalised, as the discriminator always is. Without it the "
+        "generator's layers compute with the weights themselves, as those of SNGAN-projection do.",
+        group="Networks",
+        reference="generator.py:78-135",
     )
     cbn_decay: float = fields.option(
         0.999,
@@ -111,9 +126,20 @@ class ModelConfig:
         fields.check(self)
         if self.attention_resolution:
             self._check_attention_resolution()
+        fields.require_field(
+            self,
+            "block",
+            holds=self.block == "attention" or self._has_block,
+            expected="attention, because both networks are of type baseline",
+        )
         for network, width in (("generator", "gf_dim"), ("discriminator", "df_dim")):
             if self.attention_side(network) is not None:
                 self._check_attention(network, width)
+
+    @property
+    def _has_block(self) -> bool:
+        """Whether a network has a block of attention, or the one in its place."""
+        return {self.generator_type, self.discriminator_type} != {"baseline"}
 
     @property
     def _attention_sides(self) -> list[int]:
@@ -122,9 +148,8 @@ class ModelConfig:
 
     def _check_attention_resolution(self) -> None:
         sides = self._attention_sides
-        types = {self.generator_type, self.discriminator_type}
 
-        # Some network must have attention, and it a map of this side.
+        # Some network must have the block, and it a map of this side.
         fields.require_all(
             self,
             (
@@ -134,7 +159,7 @@ class ModelConfig:
             ),
             (
                 "attention_resolution",
-                types != {"baseline"},
+                self._has_block,
                 "0, because both networks are of type baseline",
             ),
         )
@@ -159,11 +184,11 @@ class ModelConfig:
             width,
             holds=getattr(self, width) * multiple >= 8,
             expected=f"at least {-(-8 // multiple)}, so that the map of side {side} has the 8 "
-            "channels that attention needs",
+            f"channels that the {self.block} block needs",
         )
 
     def attention_side(self, network: str) -> Optional[int]:
-        """Side of the map that attention sits on, or None.
+        """Side of the map that attention, or the block in its place, sits on, or None.
 
         Args:
           network: "generator" or "discriminator".
@@ -173,9 +198,13 @@ class ModelConfig:
             return None
         return self.attention_resolution or side_of_type
 
+    def has_attention(self, network: str) -> bool:
+        """Whether a network, "generator" or "discriminator", has an attention block."""
+        return self.block == "attention" and self.attention_side(network) is not None
+
     @property
     def norms_at_most_one(self) -> bool:
-        """Whether weights outside attention are divided by max(1, sigma) instead of sigma."""
+        """Whether weights are divided by max(1, sigma) instead of sigma, those of `block` apart."""
         return self.spectral_norm == "at_most_one"
 
     @property

@@ -312,7 +312,8 @@ class TrainConfig:
     )
     attention_every: int = fields.option(
         5000,
-        "Iterations between two figures of attention maps in TensorBoard; 0 draws none.",
+        "Iterations between two figures of attention maps in TensorBoard; 0 draws none. A network "
+        "without attention has none to draw.",
         minimum=0,
         group="Logs, samples and checkpoints",
     )

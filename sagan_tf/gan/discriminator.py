@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from sagan_tf.config import ModelConfig
-from sagan_tf.gan import non_local, ops
+from sagan_tf.gan import inserted, non_local, ops
 from sagan_tf.gan.optimizations import Optimizations
 from sagan_tf.gan.updates import Collection, State
 
@@ -120,8 +120,9 @@ class Discriminator(keras.Model):
     """Images and class labels to logits.
 
     n = log2(size / 4) downsampling blocks with df_dim * (1, 2, ..., 2^(n-1)) channels, attention
-    after the block whose map has the configured side, one block without downsampling, ReLU, sum
-    over space -> h; logit = SN dense(h) + sum(h * SN embedding(label)).
+    (or `residual_block.ResidualBlock`) after the block whose map has the configured side, one block
+    without downsampling, ReLU, sum over space -> h;
+    logit = SN dense(h) + sum(h * SN embedding(label)).
 
     Args:
       config: `config.ModelConfig`.
@@ -149,7 +150,7 @@ class Discriminator(keras.Model):
         self.optimizations = Optimizations(optimizations)
         widths = [config.df_dim * 2**k for k in range(config.num_blocks)]
 
-        # Attention divides by sigma in any case.
+        # The inserted block divides by sigma in any case.
         common = {"optimizations": self.optimizations, "dtype": self.dtype_policy}
         spectral = {"at_most_one": config.norms_at_most_one, "optimizations": self.optimizations}
         block = {**spectral, "relu_shortcut": config.relu_shortcut, "dtype": self.dtype_policy}
@@ -162,11 +163,11 @@ class Discriminator(keras.Model):
         last = f"d_block{config.num_blocks + 1}"
         self.blocks.append(DiscriminatorBlock(widths[-1], "last", name=last, **block))
 
-        # Attention after one of the blocks.
+        # A block of attention, or another one, after one of the blocks.
         self.attention_side = config.attention_side("discriminator")
-        self.non_local = None
+        self.inserted = None
         if self.attention_side:
-            self.non_local = non_local.NonLocalBlock(name="d_non_local", **common)
+            self.inserted = inserted.make(config, "d", **common)
 
         # From features and label to the logit.
         self.sn_linear = ops.SNDense(1, name="d_sn_linear", dtype="float32", **spectral)
@@ -174,13 +175,18 @@ class Discriminator(keras.Model):
             config.number_classes, widths[-1], name="d_embedding", dtype="float32", **spectral
         )
 
+    @property
+    def non_local(self) -> Optional[non_local.NonLocalBlock]:
+        """The attention block; None where there is none, or another block in its place."""
+        return self.inserted if self.config.has_attention("discriminator") else None
+
     def build(self, input_shape=None):
         shape = (None, self.config.image_size, self.config.image_size, 3)
         for block in self.blocks:
             block.build(shape)
             shape = block.compute_output_shape(shape)
             if shape[1] == self.attention_side:
-                self.non_local.build(shape)
+                self.inserted.build(shape)
         self.sn_linear.build((None, shape[-1]))
         self.embedding.build()
         self.built = True
@@ -203,7 +209,7 @@ class Discriminator(keras.Model):
         for block in self.blocks:
             x = block(x, **spectral)
             if x.shape[1] == self.attention_side:
-                x, attention = self.non_local(x, return_attention=True, **spectral)
+                x, attention = self.inserted(x, return_attention=True, **spectral)
         h = tf.reduce_sum(tf.cast(tf.nn.relu(x), tf.float32), axis=[1, 2])
 
         # From features and label to the logit.
@@ -217,8 +223,8 @@ class Discriminator(keras.Model):
         found = []
         for block in self.blocks:
             found += block.spectral_norm_layers()
-        if self.non_local is not None:
-            found += self.non_local.spectral_norm_layers()
+        if self.inserted is not None:
+            found += self.inserted.weighted_layers()
         return [*found, self.sn_linear, self.embedding]
 
     def states(self) -> list[State]:

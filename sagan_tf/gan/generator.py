@@ -6,7 +6,7 @@ from typing import Optional
 import keras
 
 from sagan_tf.config import ModelConfig
-from sagan_tf.gan import layers, non_local, ops
+from sagan_tf.gan import inserted, layers, non_local, ops
 from sagan_tf.gan.optimizations import Optimizations
 from sagan_tf.gan.updates import Collection, State
 
@@ -101,7 +101,7 @@ class GeneratorBlock(keras.layers.Layer):
         x = self.snconv2(x, **spectral)
         return self.factory.add(shortcut, x)
 
-    def spectral_norm_layers(self) -> list[ops.SpectralNormLayer]:
+    def weighted_layers(self) -> list[ops.SpectralNormLayer]:
         """The three convolutions."""
         return [self.snconv1, self.snconv2, self.snconv3]
 
@@ -130,14 +130,16 @@ class Generator(keras.Model):
     """z and class labels to images.
 
     SN dense to 4x4 -> n = log2(size / 4) blocks with gf_dim * (2^(n-1), ..., 2, 1) channels,
-    attention after the block whose map has the configured side -> batch norm -> ReLU -> SN conv
-    3x3 to 3 channels -> tanh.
+    attention (or `residual_block.ResidualBlock`) after the block whose map has the configured side
+    -> batch norm -> ReLU -> SN conv 3x3 to 3 channels -> tanh. Without `config.generator_sn` no
+    layer is spectrally normalised.
 
     Args:
       config: `config.ModelConfig`.
       group_size: images that batch norm takes its moments over, consecutive ones: a tower.
       optimizations: of `config.optimizations`.
-      factory: makes the layers.
+      factory: makes the layers; None: `layers.SPECTRAL`, or `layers.RAW` without
+        `config.generator_sn`.
       dtype: a Keras dtype policy; "mixed_bfloat16" computes in bfloat16, and keeps variables, SN,
         batch moments, softmax and images in float32.
 
@@ -161,16 +163,18 @@ class Generator(keras.Model):
         group_size: Optional[int] = None,
         *,
         optimizations: Optional[Mapping[str, int]] = None,
-        factory: layers.SpectralLayers = layers.SPECTRAL,
+        factory: Optional[layers.SpectralLayers] = None,
         **kwargs,
     ):
         super().__init__(name=kwargs.pop("name", "generator"), **kwargs)
+        if factory is None:
+            factory = layers.SPECTRAL if config.generator_sn else layers.RAW
         self.config = config
         self.group_size = group_size
         self.optimizations = Optimizations(optimizations)
         self.factory = factory
         common = {"optimizations": self.optimizations, "dtype": self.dtype_policy}
-        # Attention divides by sigma in any case.
+        # The inserted block divides by sigma in any case.
         spectral = {**common, "at_most_one": config.norms_at_most_one}
 
         # From z to the 4x4 map.
@@ -191,17 +195,22 @@ class Generator(keras.Model):
             )
             self.blocks.append(block)
 
-        # Attention after one of the blocks.
+        # A block of attention, or another one, after one of the blocks.
         self.attention_side = config.attention_side("generator")
-        self.non_local = None
+        self.inserted = None
         if self.attention_side:
-            self.non_local = non_local.NonLocalBlock(name="g_non_local", factory=factory, **common)
+            self.inserted = inserted.make(config, "g", factory=factory, **common)
 
         # From features to colours.
         self.bn = factory.batch_norm(
             config.bn_decay, group_size=group_size, relu=True, name="g_bn", **common
         )
         self.snconv_last = factory.conv(3, 3, name="g_snconv_last", **spectral)
+
+    @property
+    def non_local(self) -> Optional[non_local.NonLocalBlock]:
+        """The attention block; None where there is none, or another block in its place."""
+        return self.inserted if self.config.has_attention("generator") else None
 
     def _widths(self) -> list[int]:
         """Output channels of the blocks, from the 8x8 map to the image's own size."""
@@ -211,12 +220,12 @@ class Generator(keras.Model):
         self.snh0.build((None, self.config.z_dim))
         shape = (None, 4, 4, self._widths()[0])
 
-        # Blocks, and attention between two of them.
+        # Blocks, and the inserted one between two of them.
         for block in self.blocks:
             block.build(shape)
             shape = block.compute_output_shape(shape)
             if shape[1] == self.attention_side:
-                self.non_local.build(shape)
+                self.inserted.build(shape)
 
         # From features to colours.
         self.bn.build(shape)
@@ -248,7 +257,7 @@ class Generator(keras.Model):
         for block in self.blocks:
             x = run(block, x, labels, training=training, **spectral)
             if x.shape[1] == self.attention_side:
-                x, attention = run(self.non_local, x, return_attention=True, **spectral)
+                x, attention = run(self.inserted, x, return_attention=True, **spectral)
 
         # From features to colours.
         x = self.bn(x, **norm)
@@ -256,14 +265,18 @@ class Generator(keras.Model):
         images = self.factory.to_images(x)
         return (images, attention) if return_attention else images
 
-    def spectral_norm_layers(self) -> list[ops.SpectralNormLayer]:
-        """Every spectrally normalised layer, in a fixed order."""
+    def weighted_layers(self) -> list[ops.SpectralNormLayer]:
+        """The dense layer and every convolution, in a fixed order."""
         found = [self.snh0]
         for block in self.blocks:
-            found += block.spectral_norm_layers()
-        if self.non_local is not None:
-            found += self.non_local.spectral_norm_layers()
+            found += block.weighted_layers()
+        if self.inserted is not None:
+            found += self.inserted.weighted_layers()
         return [*found, self.snconv_last]
+
+    def spectral_norm_layers(self) -> list[ops.SpectralNormLayer]:
+        """Those of them that are spectrally normalised: all, or none."""
+        return ops.normalized(self.weighted_layers())
 
     def batch_norm_layers(self) -> list[keras.layers.Layer]:
         """Every batch norm, in a fixed order."""
@@ -275,6 +288,6 @@ class Generator(keras.Model):
     def states(self) -> list[State]:
         """What a call with `training` and `update_sn` moves, in a fixed order."""
         found = []
-        for layer in [*self.spectral_norm_layers(), *self.batch_norm_layers()]:
+        for layer in [*self.weighted_layers(), *self.batch_norm_layers()]:
             found += layer.states()
         return found

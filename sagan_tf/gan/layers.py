@@ -1,9 +1,12 @@
-"""A factory of layers, so that the topology of a network is written only once.
+"""Factories of layers, so that the topology of a network is written only once.
 
-`SpectralLayers` makes the layers for training. `viewing.folding` has a factory with the same
-methods; it makes Keras's own layers.
+`SpectralLayers` makes the layers for training, and `RawLayers` those of a generator without
+spectral normalisation. `viewing.folding` has a factory with the same methods; it makes Keras's
+own layers.
 """
 
+import functools
+from collections.abc import Sequence
 from typing import Optional
 
 import keras
@@ -32,6 +35,14 @@ class SpectralLayers:
     def reshape(self, x: tf.Tensor, shape: tuple) -> tf.Tensor:
         """[b, ...] -> [b, *shape]."""
         return tf.reshape(x, [-1, *shape])
+
+    def relu(self, x: tf.Tensor) -> tf.Tensor:
+        """max(x, 0)."""
+        return tf.nn.relu(x)
+
+    def concatenate(self, maps: Sequence[tf.Tensor]) -> tf.Tensor:
+        """[b, h, w, c1], [b, h, w, c2], ... -> [b, h, w, c1 + c2 + ...]."""
+        return tf.concat(maps, -1)
 
     def max_pool(self, x: tf.Tensor) -> tf.Tensor:
         """[b, h, w, c] -> [b, h/2, w/2, c]."""
@@ -75,6 +86,13 @@ class SpectralLayers:
         return tf.cast(tf.tanh(x), tf.float32)
 
 
+class RawLayers(SpectralLayers):
+    """The same layers without spectral normalisation: they compute with W itself, and have no u."""
+
+    conv = staticmethod(functools.partial(ops.SNConv2D, normalized=False))
+    dense = staticmethod(functools.partial(ops.SNDense, normalized=False))
+
+
 def _places(x: tf.Tensor) -> tf.Tensor:
     """[b, h, w, c] -> [b, h w, c]."""
     _, height, width, channels = x.shape
@@ -82,3 +100,4 @@ def _places(x: tf.Tensor) -> tf.Tensor:
 
 
 SPECTRAL = SpectralLayers()
+RAW = RawLayers()

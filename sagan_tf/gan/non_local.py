@@ -1,17 +1,16 @@
 """The self-attention block."""
 
-from collections.abc import Mapping
 from typing import Optional
 
 import keras
 
-from sagan_tf.gan import layers, ops
-from sagan_tf.gan.optimizations import Optimizations
-from sagan_tf.gan.updates import Collection, State
+from sagan_tf.gan import ops
+from sagan_tf.gan.inserted_block import InsertedBlock
+from sagan_tf.gan.updates import Collection
 
 
 @keras.saving.register_keras_serializable("sagan_tf")
-class NonLocalBlock(keras.layers.Layer):
+class NonLocalBlock(InsertedBlock):
     """Self-attention over the places of a feature map: x + sigma_ratio * attended(x).
 
     theta = conv1x1(x) to C/8, phi = maxpool2x2(conv1x1(x)) to C/8, g = maxpool2x2(conv1x1(x)) to
@@ -20,8 +19,7 @@ class NonLocalBlock(keras.layers.Layer):
     and have no bias. `sigma_ratio` is a trainable scalar that starts at 0 (gamma in the paper).
 
     Args:
-      optimizations: of `config.optimizations`, for the convolutions.
-      factory: makes the convolutions and the attention.
+      optimizations, factory: as of `InsertedBlock`.
 
     Call arguments:
       x: [batch, height, width, C]; height and width even, C at least 8.
@@ -34,44 +32,22 @@ class NonLocalBlock(keras.layers.Layer):
     Source: paper, section 3; reference `non_local.py:48-80`.
     """
 
-    def __init__(
-        self,
-        optimizations: Optional[Mapping[str, int]] = None,
-        *,
-        factory: layers.SpectralLayers = layers.SPECTRAL,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.optimizations = Optimizations(optimizations)
-        self.factory = factory
-        self.sigma_ratio = None
+    scope = "non_local"
 
     def build(self, input_shape):
-        # Refuse a map that is too narrow.
         channels = input_shape[-1]
-        if channels < 8:
-            raise ValueError(f"attention needs at least 8 channels, the map has {channels}")
+        self.require_channels(channels)
 
         # Make the convolutions, and the scalar that weighs the attention.
-        factory = self.factory.inside(self.name)
-
         def conv(filters, name, *, in_channels=channels):
-            layer = factory.conv(
-                filters,
-                1,
-                use_bias=False,
-                name=name,
-                optimizations=self.optimizations,
-                dtype=self.dtype_policy,
-            )
-            layer.build((*input_shape[:-1], in_channels))
-            return layer
+            shape = (*input_shape[:-1], in_channels)
+            return self.convolution(filters, 1, name=name, input_shape=shape)
 
         self.theta = conv(channels // 8, "sn_conv_theta")
         self.phi = conv(channels // 8, "sn_conv_phi")
         self.g = conv(channels // 2, "sn_conv_g")
         self.attn = conv(channels, "sn_conv_attn", in_channels=channels // 2)
-        self.sigma_ratio = self.add_weight(name="sigma_ratio", shape=(), initializer="zeros")
+        self.add_sigma_ratio()
 
     def call(
         self,
@@ -92,19 +68,6 @@ class NonLocalBlock(keras.layers.Layer):
         y = self.factory.add(x, self.attn(attended, **spectral), scale=self.sigma_ratio)
         return (y, attention) if return_attention else y
 
-    def spectral_norm_layers(self) -> list[ops.SpectralNormLayer]:
+    def weighted_layers(self) -> list[ops.SpectralNormLayer]:
         """The four convolutions."""
         return [self.theta, self.phi, self.g, self.attn]
-
-    def states(self) -> list[State]:
-        """What a call with `update_sn` moves."""
-        found = []
-        for layer in self.spectral_norm_layers():
-            found += layer.states()
-        return found
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
-        return {**super().get_config(), "optimizations": dict(self.optimizations)}

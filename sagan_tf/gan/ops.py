@@ -7,7 +7,7 @@ Each layer changes its state (`u`, moving statistics) only where its call argume
 stores the new state at once, or adds it to the given `collection`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Optional
 
 import keras
@@ -21,12 +21,14 @@ _GLOROT = "glorot_uniform"
 
 
 class SpectralNormLayer(keras.layers.Layer):
-    """A layer with one spectrally normalised weight, `u`, and, mostly, a bias.
+    """A layer with one spectrally normalised weight W, `u`, and, mostly, a bias.
 
     Args:
       use_bias: whether it has a bias.
       optimizations: of `config.optimizations`; here "spectral_norm".
       at_most_one: whether the weight is divided by max(1, sigma) instead of sigma.
+      normalized: whether the weight is normalised at all. Otherwise the layer computes with W
+        itself, and has no u; `settle` and what follows from u are not for such a layer.
     """
 
     _weight_name = "w"
@@ -38,12 +40,14 @@ class SpectralNormLayer(keras.layers.Layer):
         optimizations: Optional[Mapping[str, int]] = None,
         *,
         at_most_one: bool = False,
+        normalized: bool = True,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.use_bias = use_bias
         self.optimizations = Optimizations(optimizations)
         self.at_most_one = at_most_one
+        self.normalized = normalized
         self.weight = self.bias = self.u = None
 
     def _add_weights(self, weight_shape: tuple, u_size: int, bias_size: int = 0) -> None:
@@ -53,14 +57,15 @@ class SpectralNormLayer(keras.layers.Layer):
         )
 
         # One power iteration a step goes on from u, which therefore is state.
-        self.u = self.add_weight(
-            name="u",
-            shape=(1, u_size),
-            initializer=keras.initializers.TruncatedNormal(stddev=1.0),
-            trainable=False,
-            autocast=False,
-            aggregation="only_first_replica",
-        )
+        if self.normalized:
+            self.u = self.add_weight(
+                name="u",
+                shape=(1, u_size),
+                initializer=keras.initializers.TruncatedNormal(stddev=1.0),
+                trainable=False,
+                autocast=False,
+                aggregation="only_first_replica",
+            )
 
         # Add the bias.
         if self.use_bias:
@@ -70,7 +75,7 @@ class SpectralNormLayer(keras.layers.Layer):
 
     def states(self) -> list[State]:
         """What a call with `update_sn` moves."""
-        return [State(self.u)]
+        return [State(self.u)] if self.normalized else []
 
     def oriented_weight(self) -> tf.Tensor:
         """The raw weight with the axis that `u` belongs to last."""
@@ -83,21 +88,23 @@ class SpectralNormLayer(keras.layers.Layer):
         cast: bool = True,
         collection: Optional[Collection] = None,
     ) -> tf.Tensor:
-        """W_bar in the orientation of `oriented_weight`.
+        """W_bar in the orientation of `oriented_weight`; W itself where it is not normalised.
 
         Args:
           update_sn: whether u moves to u'.
           cast: whether to give the type that the layer computes in instead of float32.
           collection: takes u' instead of the variable.
         """
-        w_bar, new_u = spectral_norm.spectral_normalize(
-            self.oriented_weight(),
-            tf.convert_to_tensor(self.u),
-            by_hand="spectral_norm" in self.optimizations,
-            at_most_one=self.at_most_one,
-        )
-        if update_sn:
-            store_or_collect(State(self.u), new_u, collection=collection)
+        w_bar = self.oriented_weight()
+        if self.normalized:
+            w_bar, new_u = spectral_norm.spectral_normalize(
+                w_bar,
+                tf.convert_to_tensor(self.u),
+                by_hand="spectral_norm" in self.optimizations,
+                at_most_one=self.at_most_one,
+            )
+            if update_sn:
+                store_or_collect(State(self.u), new_u, collection=collection)
         return tf.cast(w_bar, self.compute_dtype) if cast else w_bar
 
     def sigma(self) -> float:
@@ -140,6 +147,7 @@ class SpectralNormLayer(keras.layers.Layer):
             "use_bias": self.use_bias,
             "optimizations": dict(self.optimizations),
             "at_most_one": self.at_most_one,
+            "normalized": self.normalized,
         }
 
 
@@ -156,7 +164,7 @@ class SNConv2D(SpectralNormLayer):
         (`resampling.downsample`); None: neither.
       optimizations: of `config.optimizations`; here "up_conv" and "down_conv" for 3x3 kernels,
         "shortcut" for 1x1 kernels, "wide_conv" and "spectral_norm".
-      at_most_one: as in `SpectralNormLayer`.
+      at_most_one, normalized: as in `SpectralNormLayer`.
 
     Call arguments:
       x: [batch, height, width, in].
@@ -318,6 +326,11 @@ class SNEmbedding(SpectralNormLayer):
 
     def get_config(self):
         return {**super().get_config(), "number_classes": self.number_classes, "units": self.units}
+
+
+def normalized(layers: Iterable[SpectralNormLayer]) -> list[SpectralNormLayer]:
+    """Those whose weights are normalised, and that have a u."""
+    return [layer for layer in layers if layer.normalized]
 
 
 def settle_spectral_norms(network: keras.layers.Layer) -> None:

@@ -20,7 +20,8 @@ class Card:
       classes: names of the classes.
       step: iterations that the network was trained.
       use_ema: whether the weights are the moving average.
-      sigma_ratio: factor of the attention block; None without one.
+      sigma_ratio: factor of the attention block, or of the residual block in its place; None
+        without one.
       run: the run's own name.
       checkpoint_sha256: SHA-256 of the checkpoint that the weights were read from.
       made_with: name of a library -> version.
@@ -50,7 +51,9 @@ class Card:
             f"labels: int32 [n], 0 to {self.model_config.number_classes - 1}",
             "images": "float in [-1, 1]; as uint8 round((x + 1) * 127.5)",
             "batch_norm": self.sampling.statistics,
-            "spectral_norm": "folded into the weights",
+            "spectral_norm": "folded into the weights"
+            if self.model_config.generator_sn
+            else "none; the weights are as they were trained",
         }
         content = {"version": CARD_VERSION, "protocol": protocol, **dataclasses.asdict(self)}
         return json.dumps(content, indent=1, ensure_ascii=False) + "\n"

@@ -34,8 +34,11 @@ def import_run(
     Returns:
       The step.
     Raises:
-      errors.UserError: the run directory holds a run, or the checkpoint does not fit.
+      errors.UserError: the run directory holds a run, the checkpoint does not fit, or the
+        reference has no such networks.
     """
+    reference_checkpoint.require_fit(model_config)
+
     # Refuse to write over a run.
     run_dir = train_config.run_dir
     if checkpoints.Checkpoints(run_dir, {}).steps:
@@ -69,11 +72,15 @@ def export_run(
     Returns:
       The step.
     Raises:
-      errors.UserError: there is no run, or no such checkpoint, or it is of another model.
+      errors.UserError: there is no run, or no such checkpoint, or it is of another model, or the
+        reference has no such networks.
     """
-    # Read our checkpoint. The reference has no place for what is optional.
     run_dir = train_config.run_dir
-    gan = model.SAGAN(restore.read_model_config(run_dir), train_config)
+    model_config = restore.read_model_config(run_dir)
+    reference_checkpoint.require_fit(model_config)
+
+    # Read our checkpoint. The reference has no place for what is optional.
+    gan = model.SAGAN(model_config, train_config)
     saved = checkpoints.Checkpoints(run_dir, gan.state(), optional=model.OPTIONAL_STATE)
     found = saved.restore(step)
     if found is None:

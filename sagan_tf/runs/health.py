@@ -18,7 +18,7 @@ LOW_D_LOSS_ROWS = 20
 GRADIENT_JUMP = 100.0
 GRADIENT_ROWS = 100
 _FEWEST_GRADIENT_ROWS = 10
-# sigma_ratio beyond this: attention drowns what it is added to.
+# sigma_ratio beyond this: attention, or the block in its place, drowns what it is added to.
 LARGE_SIGMA_RATIO = 20.0
 # Variance of samples of one class, as a share of that of real images of one class. On the embedded
 # digits runs that lose their variety fall below this by step 900, and others stay above it.
@@ -162,11 +162,12 @@ class HealthCheck:
             if name.endswith("gradient_norm"):
                 self._check_gradient(step, name, value)
             elif name.endswith("sigma_ratio"):
+                block = "the residual block" if "_residual/" in name else "attention"
                 self._report(
                     name,
                     abs(value) > LARGE_SIGMA_RATIO,
                     step=step,
-                    text=f"{name} is {value:.3g}: attention outweighs the features",
+                    text=f"{name} is {value:.3g}: {block} outweighs the features",
                 )
 
     def check_samples(self, step: int, samples: np.ndarray) -> dict[str, float]:
@@ -196,9 +197,15 @@ class HealthCheck:
         return numbers
 
     def check_networks(self, step: int, **networks: keras.layers.Layer) -> dict[str, float]:
-        """Checks networks, given by name; returns numbers to write."""
+        """Checks networks, given by name; returns numbers to write.
+
+        A network without spectral normalisation has no number.
+        """
         numbers = {}
         for name, network in networks.items():
+            if not network.spectral_norm_layers():
+                continue
+
             # Find the largest norm.
             norm, layer = spectral_norms(network)
             numbers[f"health/{name}_largest_norm"] = norm

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from sagan_tf import errors
-from sagan_tf.config import MAX_ROWS, AttentionConfig
+from sagan_tf.config import MAX_ROWS, AttentionConfig, ModelConfig
 from sagan_tf.data import preprocessing, records
 from sagan_tf.gan import noise
 from sagan_tf.images import attention_figure
@@ -98,8 +98,8 @@ def _attend_with_generator(
         config.run, config.step, use_ema=config.use_ema, sampling=config.sampling, note=note
     )
     card = network.card
-    if card.sigma_ratio is None:
-        raise _no_attention(config)
+    if not card.model_config.has_attention("generator"):
+        raise _no_attention(config, card.model_config)
 
     # Make the images.
     labels, seeds = _labels_and_seeds(config, network)
@@ -122,7 +122,7 @@ def _attend_with_discriminator(
     run_dir = directory.find_run(config.run)
     network, step = trained.open_discriminator(run_dir, config.step, note=note)
     if network.non_local is None:
-        raise _no_attention(config)
+        raise _no_attention(config, network.config)
 
     # Read pictures, or generate images.
     if config.images:
@@ -149,10 +149,13 @@ def _attend_with_discriminator(
     return NetworkAttention(step, ratio, rows, attention.numpy())
 
 
-def _no_attention(config: AttentionConfig) -> errors.UserError:
+def _no_attention(config: AttentionConfig, model_config: ModelConfig) -> errors.UserError:
+    reason = "its type is baseline"
+    if model_config.attention_side(config.network) is not None:
+        reason = f"its block is {model_config.block}; there is no attention to draw"
     return errors.UserError(
         f"--network={config.network}: the {config.network} of {config.run} does not have an "
-        "attention block (its type is baseline)"
+        f"attention block ({reason})"
     )
 
 

@@ -40,6 +40,8 @@ def export(config: ExportConfig, stream: Optional[TextIO] = None) -> str:
     | `attention` | z, labels | images uint8, attention [n, side^2, side^2 / 4] |
     | `card` | | json: `card.Card`; class_names, class_titles [classes] |
 
+    A generator without attention does not have the signature `attention`.
+
     The `.keras` file is made of Keras's own layers, (z, labels) to floats in [-1, 1], and has the
     card inside. Both are read back, and compared with the checkpoint.
 
@@ -139,7 +141,7 @@ class _Module(tf.Module):
     def __init__(self, network: trained.Trained):
         super().__init__()
         self._card = network.card
-        self._attends = network.card.sigma_ratio is not None
+        self._attends = network.card.model_config.has_attention("generator")
         self._network = network.network
         if self._attends:
             self._network = folding.with_attention(network.network)

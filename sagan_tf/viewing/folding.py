@@ -1,8 +1,8 @@
 """The trained generator, built from Keras's own layers only.
 
 W / sigma becomes the kernel of each layer. Batch norm's moving statistics go into the tables of
-each class, and `sigma_ratio` into the attention's last convolution. Such a model saves to `.keras`
-and loads without this project's code.
+each class, and `sigma_ratio` into the last convolution of the block of attention or the one in its
+place. Such a model saves to `.keras` and loads without this project's code.
 
 `generator.Generator` defines the topology; another factory makes the layers.
 """
@@ -44,14 +44,15 @@ def fold(generator: Generator, sigmas: Optional[Mapping[str, float]] = None) -> 
     folded = keras.Model([z, labels], plain.call(z, labels), name="generator")
 
     # Fold the weights into them.
-    for layer, live in zip(plain.spectral_norm_layers(), generator.spectral_norm_layers()):
+    for layer, live in zip(plain.weighted_layers(), generator.weighted_layers()):
         layer.take(live, _normalized_weight(live, sigmas))
     for layer, live in zip(plain.batch_norm_layers(), generator.batch_norm_layers()):
         layer.take(live)
-    if generator.non_local is not None:
-        ratio = generator.non_local.sigma_ratio.numpy()
-        live = generator.non_local.attn
-        plain.non_local.attn.take(live, ratio * _normalized_weight(live, sigmas))
+    if generator.inserted is not None:
+        ratio = generator.inserted.sigma_ratio.numpy()
+        live = generator.inserted.weighted_layers()[-1]
+        scaled = plain.inserted.weighted_layers()[-1]
+        scaled.take(live, ratio * _normalized_weight(live, sigmas))
     folded.trainable = False
     return folded
 
@@ -100,7 +101,10 @@ def _mix(shares: np.ndarray, table: np.ndarray) -> np.ndarray:
 def _normalized_weight(
     live: ops.SpectralNormLayer, sigmas: Optional[Mapping[str, float]]
 ) -> np.ndarray:
-    """A weight over its sigma, float32: over the one that is given, or as u stands."""
+    """A weight over its sigma, float32: over the one that is given, or as u stands.
+
+    Without a given sigma, a weight that is not normalised stays as it is.
+    """
     if sigmas is None:
         return live.normalized_weight().numpy().astype(np.float32)
     weight = live.weight.numpy().astype(np.float64)
@@ -248,6 +252,12 @@ class _PlainLayers(layers.SpectralLayers):
 
     def reshape(self, x, shape):
         return keras.layers.Reshape(shape)(x)
+
+    def relu(self, x):
+        return keras.layers.ReLU()(x)
+
+    def concatenate(self, maps):
+        return keras.layers.Concatenate()(maps)
 
     def max_pool(self, x):
         return keras.layers.MaxPooling2D(2)(x)

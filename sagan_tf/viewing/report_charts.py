@@ -81,11 +81,13 @@ _CHARTS_OF_LOSSES = [
 _CHARTS_OF_NETWORKS = [
     _Chart(
         "sigma_ratio",
-        "The learned factor of attention: output = input + sigma_ratio * attention. It "
-        "begins at 0.",
+        "The learned factor of attention, or of the residual block in its place: output = input + "
+        "sigma_ratio * attention. It begins at 0.",
         lines={
             "model/g_non_local/sigma_ratio": "generator",
             "model/d_non_local/sigma_ratio": "discriminator",
+            "model/g_residual/sigma_ratio": "residual block of the generator",
+            "model/d_residual/sigma_ratio": "residual block of the discriminator",
         },
     ),
     _Chart(

@@ -9,6 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from sagan_tf import errors
+from sagan_tf.config import ModelConfig
 from sagan_tf.data import class_names
 from sagan_tf.gan import noise
 from sagan_tf.images import attention_figure, pixels
@@ -154,7 +155,7 @@ def _attention(network: trained.Trained) -> list[str]:
     z, _ = network.draw(range(len(labels)))
     images, attention = network.attention(z, np.array(labels, np.int32))
     if attention is None:
-        return [html.paragraph("The generator of this run has no attention block.")]
+        return [html.paragraph(_no_attention(card.model_config))]
 
     # Draw the figure.
     panels = []
@@ -179,3 +180,12 @@ def _attention(network: trained.Trained) -> list[str]:
         ),
         html.box(picture, "attention figure"),
     ]
+
+
+def _no_attention(model_config: ModelConfig) -> str:
+    if model_config.attention_side("generator") is None:
+        return "The generator of this run has no attention block."
+    return (
+        f"The generator of this run has a {model_config.block} block in the place of attention: "
+        "there is no attention to draw."
+    )

@@ -124,7 +124,7 @@ class Trained:
         Returns:
           uint8 pixels, and float32 [n, side^2, side^2 / 4]; None without an attention block.
         """
-        if self.card.model_config.attention_side("generator") is None:
+        if not self.card.model_config.has_attention("generator"):
             return self.generate_pixels(z, labels), None
         images, attention = folding.with_attention(self.network)(
             [tf.constant(z, tf.float32), tf.constant(labels, tf.int32)], training=False
@@ -211,7 +211,7 @@ def open_generator(
             standing_statistics.gather(network, sampling, after_batch=progress.update)
 
     # Write the card.
-    block = network.non_local
+    block = network.inserted
     card = Card(
         model_config=network.config,
         classes=class_names.read(run_dir, network.config.number_classes),

@@ -18,6 +18,7 @@ def test_defaults_are_the_references():
     )
     assert (model.generator_type, model.discriminator_type) == ("test", "test")
     assert (model.relu_shortcut, model.spectral_norm) == (False, "exact")
+    assert (model.block, model.generator_sn) == ("attention", True)
     assert (data.shuffle_buffer_size, data.data_parallelism) == (100_000, 64)
     assert (train.batch_size, train.num_towers, train.d_step, train.g_step) == (64, 4, 1, 1)
     assert (train.discriminator_learning_rate, train.generator_learning_rate) == (4e-4, 1e-4)
@@ -62,6 +63,15 @@ def test_attention_side(kind, size, resolution, expected):
     )
     assert model.attention_side("generator") == expected
     assert model.attention_side("discriminator") == expected
+
+
+def test_residual_block_is_where_attention_would_be():
+    model = config.ModelConfig(block="residual", discriminator_type="baseline")
+    assert (model.attention_side("generator"), model.attention_side("discriminator")) == (32, None)
+    assert not model.has_attention("generator")
+    attention = config.ModelConfig(discriminator_type="baseline")
+    assert attention.has_attention("generator")
+    assert not attention.has_attention("discriminator")
 
 
 @pytest.mark.parametrize(
@@ -118,6 +128,21 @@ def test_attention_side(kind, size, resolution, expected):
             config.ModelConfig,
             {"gf_dim": 2, "generator_type": "test_64"},
             "--gf_dim=2: expected at least 4, so that the map of side 64 has the 8 channels",
+        ),
+        (
+            config.ModelConfig,
+            {"gf_dim": 2, "generator_type": "test_64", "block": "residual"},
+            "--gf_dim=2: expected at least 4, .* channels that the residual block needs",
+        ),
+        (
+            config.ModelConfig,
+            {"block": "residual", "generator_type": "baseline", "discriminator_type": "baseline"},
+            "--block=residual: expected attention, because both networks are of type baseline",
+        ),
+        (
+            config.ModelConfig,
+            {"block": "none"},
+            "--block=none: expected one of attention, residual",
         ),
         (
             config.ModelConfig,

@@ -118,6 +118,105 @@ def test_weight_counts_at_128_px(without_drawing):
     assert rest == [32_771, 9_225]
 
 
+def parameters(block, side):
+    """Trainable numbers of G and D at 128 px."""
+    settings = config.ModelConfig(block=block, attention_resolution=side)
+    counts = []
+    for network in generator.Generator(settings), discriminator.Discriminator(settings):
+        network.build()
+        counts.append(sum(int(np.prod(v.shape)) for v in network.trainable_weights))
+    return counts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("side", "g_channels", "d_channels"),
+    [(8, 1024, 512), (16, 512, 256), (32, 256, 128), (64, 128, 64)],
+)
+def test_residual_blocks_have_as_many_weights_at_128_px(
+    without_drawing, side, g_channels, d_channels
+):
+    """Those without a block, and 1.25 C^2 + 1, on each of the four maps."""
+    expected = [
+        plain + 5 * channels**2 // 4 + 1
+        for plain, channels in ((41_996_931, g_channels), (39_443_137, d_channels))
+    ]
+    assert parameters("residual", side) == parameters("attention", side) == expected
+
+
+def test_generator_without_spectral_norm_has_no_u():
+    """All else has its name, its shape and its place."""
+    for block in ("attention", "residual"):
+        settings = dataclasses.replace(TINY_MODEL, block=block)
+        found = []
+        for normalized in (True, False):
+            network = generator.Generator(dataclasses.replace(settings, generator_sn=normalized))
+            network.build()
+            found.append([name for name in shapes(network).items() if not name[0].endswith("/u")])
+        assert found[0] == found[1]
+        assert [name for name in shapes(network) if name.endswith("/u")] == []
+        assert network.spectral_norm_layers() == []
+        assert len(network.states()) == 2 * len(network.batch_norm_layers())
+        ops.settle_spectral_norms(network)
+        assert ops.sigmas(network) == ops.remaining_norms(network) == {}
+
+
+def test_discriminator_is_normalised_in_any_case():
+    found = []
+    for normalized in (True, False):
+        settings = dataclasses.replace(TINY_MODEL, generator_sn=normalized)
+        network = discriminator.Discriminator(settings)
+        network.build()
+        found.append(shapes(network))
+    assert found[0] == found[1]
+
+
+def test_layers_without_spectral_norm_compute_with_the_weights_themselves():
+    """Dense layer, attention's scale and last convolution of a generator, by NumPy."""
+    network = generator.Generator(dataclasses.replace(TINY_MODEL, generator_sn=False))
+    network.build()
+    random = np.random.default_rng(0)
+    z = random.normal(size=(3, 8))
+    dense = network.snh0
+    dense.bias.assign(random.normal(size=dense.bias.shape))
+    expected = z @ dense.weight.numpy().astype(np.float64) + dense.bias.numpy()
+    found = dense(tf.constant(z, tf.float32), update_sn=True)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+    last = network.snconv_last
+    x = random.normal(size=(1, 4, 4, 8))
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    places = [
+        padded[:, row : row + 4, column : column + 4] @ last.weight.numpy()[row, column]
+        for row, column in np.ndindex(3, 3)
+    ]
+    np.testing.assert_allclose(last(tf.constant(x, tf.float32)), sum(places), atol=1e-5)
+
+    query = network.non_local.theta
+    x = random.normal(size=(1, 2, 2, query.weight.shape[2]))
+    expected = x @ query.weight.numpy()[0, 0]
+    np.testing.assert_allclose(query(tf.constant(x, tf.float32)), expected, atol=1e-5)
+
+
+def test_networks_with_a_residual_block_have_no_attention():
+    settings = dataclasses.replace(TINY_MODEL, block="residual")
+    g, d = generator.Generator(settings), discriminator.Discriminator(settings)
+    g.build()
+    d.build()
+    assert g.non_local is None
+    assert d.non_local is None
+    names = {name for name in {**shapes(g), **shapes(d)} if "_residual/" in name}
+    assert names == {
+        f"{network}_residual/{name}"
+        for network in "gd"
+        for name in ("sigma_ratio", "sn_conv1/w", "sn_conv1/u", "sn_conv2/w", "sn_conv2/u")
+    }
+    with pytest.raises(ValueError, match="no attention block"):
+        g(tf.zeros([2, 8]), tf.constant([0, 1]), return_attention=True)
+    with pytest.raises(ValueError, match="no attention block"):
+        d(tf.zeros([2, 32, 32, 3]), tf.constant([0, 1]), return_attention=True)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("size", "side"), [(32, 16), (64, 32), (128, 64), (256, 64)])
 def test_every_size_runs(size, side):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sagan_tf.gan import discriminator, generator, non_local, ops
+from sagan_tf.gan import discriminator, generator, non_local, ops, residual_block
 from tests.testing import TINY_MODEL, relative_error
 
 SN_CASES = {
@@ -179,12 +179,14 @@ def test_initial_values():
         ops.SNConv2D(4, 3, optimizations={"down_conv": 8}),
         ops.SNDense(4),
         ops.SNDense(4, at_most_one=True),
+        ops.SNDense(4, normalized=False),
         ops.SNEmbedding(3, 4),
         discriminator.DiscriminatorBlock(8, "last", relu_shortcut=True, at_most_one=True),
         generator.GeneratorBlock(8, 3, at_most_one=True),
         ops.ConditionalBatchNorm(3, 0.9, group_size=2),
         ops.BatchNorm(0.9),
         non_local.NonLocalBlock(),
+        residual_block.ResidualBlock(),
     ],
 )
 def test_layer_comes_back_from_its_config(layer):

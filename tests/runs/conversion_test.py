@@ -98,6 +98,27 @@ def test_options_that_the_reference_has_not_are_a_line_each(tmp_path, monkeypatc
     assert notes == 2 * expected
 
 
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ({"block": "residual"}, "--block=residual: the reference has no such network, .* expected"),
+        ({"generator_sn": False}, "--generator_sn=False: the reference has no such network, .* no"),
+    ],
+)
+def test_networks_that_the_reference_has_not_are_one_line(tmp_path, option, text):
+    """Before anything is read."""
+    model_config = dataclasses.replace(TINY_MODEL, **option)
+    train = config.TrainConfig(checkpoint_dir=str(tmp_path), batch_size=2, num_towers=1)
+    with pytest.raises(errors.UserError, match=text):
+        conversion.import_run("a.ckpt", model_config, train_config=train)
+    directory.write_config(train.run_dir, model=model_config)
+    with pytest.raises(errors.UserError, match=text):
+        conversion.export_run("b.ckpt", train)
+    (name,) = option
+    with pytest.raises(errors.UserError, match=f"--names=mmgen: this run has --{name}="):
+        conversion.export_state_dicts(to_torch(tmp_path / "a.pth"), train.run_dir)
+
+
 def to_torch(path, names="mmgen", **options):
     """Settings of --to=torch-state-dict."""
     return config.ConvertConfig(to="torch-state-dict", path=str(path), names=names, **options)

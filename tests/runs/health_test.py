@@ -223,6 +223,24 @@ def test_largest_norm_is_the_largest_singular_value_of_a_normalised_weight(healt
     assert health.spectral_norms(gan.generator)[0] == pytest.approx(1.0, abs=1e-3)
 
 
+def test_generator_without_spectral_norm_has_no_largest_norm(health_check):
+    check, lines = health_check
+    settings = dataclasses.replace(PLAIN_MODEL, generator_sn=False)
+    network = generator.Generator(settings)
+    network.build()
+    assert check.check_networks(7, generator=network) == {}
+    assert not lines
+
+
+def test_residual_block_that_outweighs_is_called_by_its_name(health_check):
+    check, lines = health_check
+    check.check_row(5, row(**{"model/d_residual/sigma_ratio": 21.0}))
+    assert lines == [
+        "warning: step 5: model/d_residual/sigma_ratio is 21: the residual block outweighs the "
+        "features"
+    ]
+
+
 def test_at_most_one_has_a_norm_of_at_most_one(health_check):
     """Below 1 without attention, whose weights are divided in any case; a u that lags warns."""
     check, lines = health_check

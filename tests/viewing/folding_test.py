@@ -107,3 +107,39 @@ def test_weights_below_one_are_folded_as_they_are():
     np.testing.assert_allclose(kernel("g_block2_snconv1"), large.weight / 3, rtol=1e-5)
     attention = live.non_local.g.weight / 0.3
     np.testing.assert_allclose(kernel("g_non_local_sn_conv_g"), attention, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"block": "residual"},
+        {"block": "residual", "gf_dim": 9},
+        {"generator_sn": False},
+        {"block": "residual", "generator_sn": False},
+    ],
+)
+def test_other_networks_too(options):
+    """With a u that lags, where there is one; the scale of the block goes into its weights."""
+    live = generator.Generator(dataclasses.replace(TINY_MODEL, **options))
+    live.build()
+    live.inserted.sigma_ratio.assign(0.5)
+    z, labels = inputs()
+    folded = folding.fold(live)
+    np.testing.assert_allclose(folded([z, labels]), live(z, labels), atol=1e-5)
+    name = "g_residual_sn_conv2" if "block" in options else "g_non_local_sn_conv_attn"
+    last = live.inserted.weighted_layers()[-1]
+    found = folded.get_layer(name).get_weights()[0]
+    if "generator_sn" in options:
+        np.testing.assert_array_equal(found, 0.5 * last.weight.numpy())
+        np.testing.assert_array_equal(
+            folded.get_layer("g_block1_snconv1").get_weights()[0], live.blocks[0].snconv1.weight
+        )
+    else:
+        np.testing.assert_allclose(found, 0.5 * last.weight / last.sigma(), rtol=1e-5)
+    if "block" in options:
+        with pytest.raises(ValueError, match="attention"):
+            folding.with_attention(folded)
+    else:
+        _, attention = folding.with_attention(folded)([z, labels])
+        _, expected = live(z, labels, return_attention=True)
+        np.testing.assert_allclose(attention, expected, atol=1e-5)

@@ -20,7 +20,7 @@ from sagan_tf.runtime import files
 from sagan_tf.training import previews
 from sagan_tf.viewing import report as viewing_report
 from sagan_tf.viewing import report_pictures, trained
-from tests.testing import TINY_MODEL
+from tests.testing import PLAIN_MODEL, TINY_MODEL
 
 MODEL = config.ModelConfig(
     image_size=32, z_dim=8, gf_dim=8, df_dim=8, number_classes=12, attention_resolution=16
@@ -143,9 +143,9 @@ def write_scores(run_dir):
 class Stub(trained.Trained):
     """A model without a checkpoint: the class decides the grey, the first place is looked at."""
 
-    def __init__(self, run_dir, step, sigma_ratio=0.25, attends=True):
+    def __init__(self, run_dir, step, sigma_ratio=0.25, attends=True, model_config=MODEL):
         classes = class_names.read(run_dir, MODEL.number_classes)
-        about = card.Card(MODEL, classes, step, use_ema=False, sigma_ratio=sigma_ratio)
+        about = card.Card(model_config, classes, step, use_ema=False, sigma_ratio=sigma_ratio)
         super().__init__(None, about, source=str(run_dir), batch_size=1)
         self.attends = attends
 
@@ -503,10 +503,26 @@ def test_attention_that_is_not_used_is_said_to_be(tmp_path, monkeypatch):
     run_dir = make_run(tmp_path, numbers=False)
     monkeypatch.setattr(trained, "open_model", open_stub(sigma_ratio=0.0))
     assert "exactly 0: attention is not used yet" in words(write(run_dir))
-    monkeypatch.setattr(trained, "open_model", open_stub(sigma_ratio=None, attends=False))
+    monkeypatch.setattr(
+        trained,
+        "open_model",
+        open_stub(sigma_ratio=None, attends=False, model_config=PLAIN_MODEL),
+    )
     text = words(write(run_dir))
     assert "has no attention block" in text
     assert "not used yet" not in text
+
+
+def test_residual_block_has_no_attention_to_draw(tmp_path, monkeypatch):
+    run_dir = make_run(tmp_path, numbers=False)
+    residual = dataclasses.replace(MODEL, block="residual")
+    stub = open_stub(sigma_ratio=0.0, attends=False, model_config=residual)
+    monkeypatch.setattr(trained, "open_model", stub)
+    write_lines(run_dir / "metrics.jsonl", [{"step": 1, "model/g_residual/sigma_ratio": 0.125}])
+    text = words(write(run_dir))
+    assert "a residual block in the place of attention: there is no attention to draw" in text
+    assert "not used yet" not in text
+    assert "residual block of the generator 0.125" in text
 
 
 @pytest.mark.parametrize(
