@@ -103,7 +103,7 @@ class ModelConfig:
         "The generator is spectrally normalised, as the discriminator always is. Without it the "
         "generator's layers compute with the weights themselves, as those of SNGAN-projection do.",
         group="Networks",
-        reference="generator.py:78-135",
+        reference="generator.py:137-263",
     )
     cbn_decay: float = fields.option(
         0.999,
