@@ -7,6 +7,7 @@ layout: [batch, channels, height, width], convolutions [out, in, height, width].
 import numpy as np
 
 EPSILON = 2e-5
+NAMES = ("ResNetGenerator_850000.npz", "SNResNetProjectionDiscriminator_850000.npz")
 # Channels of blocks, as multiples of the width.
 _GENERATOR = (16, 16, 8, 4, 2, 1)
 _DISCRIMINATOR = (1, 2, 4, 8, 16, 16)
@@ -53,6 +54,19 @@ def discriminator_shapes(width, *, classes):
     for name in [name for name in shapes if name.endswith("/W")]:
         shapes[name[:-1] + "u"] = (1, shapes[name][0])
     return shapes
+
+
+def networks():
+    """Random arrays of a small G and a small D."""
+    shapes = generator_shapes(8, classes=5, z_dim=16)
+    return random_arrays(shapes, 0), random_arrays(discriminator_shapes(8, classes=5), 1)
+
+
+def write(folder, arrays, name):
+    """Writes a file as Chainer does, and returns its path."""
+    path = folder / name
+    np.savez_compressed(path, **arrays)
+    return path
 
 
 def _conv(name, inputs, outputs, *, side):

@@ -14,9 +14,7 @@ from tests.bridges import sngan
 WIDTH = 8
 CLASSES = 5
 Z_DIM = 16
-GENERATOR = sngan.random_arrays(sngan.generator_shapes(WIDTH, classes=CLASSES, z_dim=Z_DIM), seed=0)
-DISCRIMINATOR = sngan.random_arrays(sngan.discriminator_shapes(WIDTH, classes=CLASSES), seed=1)
-NAMES = ("ResNetGenerator_850000.npz", "SNResNetProjectionDiscriminator_850000.npz")
+GENERATOR, DISCRIMINATOR = sngan.networks()
 
 
 def options(paths, **changes):
@@ -24,19 +22,11 @@ def options(paths, **changes):
     return config.ImportConfig(source="sngan_projection", path=paths, out="somewhere", **changes)
 
 
-def written(tmp_path, arrays, name=NAMES[0]):
-    """A file as Chainer writes it."""
-    path = tmp_path / name
-    np.savez_compressed(path, **arrays)
-    return path
-
-
 @pytest.fixture(name="paths", scope="module")
 def fixture_paths(tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
-    return [
-        written(folder, arrays, name) for arrays, name in zip((GENERATOR, DISCRIMINATOR), NAMES)
-    ]
+    networks = zip((GENERATOR, DISCRIMINATOR), sngan.NAMES)
+    return [sngan.write(folder, *network) for network in networks]
 
 
 @pytest.fixture(name="imported", scope="module")
@@ -92,6 +82,7 @@ def test_settings_follow_from_shapes_and_names(imported, paths):
     assert imported.step == 850_000
     assert list(imported.files) == [str(path) for path in paths]
     assert not imported.normalized
+    assert not settings.generator_sn
     assert set(imported.networks["generator"].sigmas.values()) == {1.0}
 
 
@@ -153,8 +144,7 @@ def test_every_array_is_used_once(imported):
         used = sorted(part.theirs for part in parts)
         assert used == sorted(name for name in theirs if not name.endswith("/N"))
         ours = sorted(part.ours for part in parts)
-        given = imported.networks[kind].arrays
-        assert ours == sorted(name for name in given if kind != "generator" or "/u" not in name)
+        assert ours == sorted(imported.networks[kind].arrays)
 
 
 def test_numbers_of_parameters_at_full_size():
@@ -211,7 +201,7 @@ def test_all_faults_are_named(paths, tmp_path):
     arrays["block4/c1/W"] = np.zeros((64, 32, 3, 3), np.float32)
     arrays["l_y/u"] = np.zeros((1, 6), np.float32)
     arrays["extra"] = np.zeros(2)
-    text = message([paths[0], written(tmp_path, arrays, NAMES[1])])
+    text = message([paths[0], sngan.write(tmp_path, arrays, sngan.NAMES[1])])
     for fault in (
         "5 of its arrays",
         "discriminator: missing l7/b",
@@ -226,7 +216,7 @@ def test_all_faults_are_named(paths, tmp_path):
 def test_arrays_that_are_no_numbers(tmp_path):
     arrays = {**GENERATOR, "b7/gamma": np.full(WIDTH, np.nan, np.float32)}
     assert "generator: b7/gamma has numbers that are not finite" in message(
-        [written(tmp_path, arrays)]
+        [sngan.write(tmp_path, arrays, sngan.NAMES[0])]
     )
 
 
@@ -237,14 +227,16 @@ def test_networks_that_are_not_ours(tmp_path, paths):
         for name in [name for name in small if name.startswith(f"{kind}7/")]:
             small[f"{kind}6/{name[3:]}"] = small.pop(name)
     assert "for 64 px has other channels than ours of width 8" in message(
-        [written(tmp_path, small)]
+        [sngan.write(tmp_path, small, sngan.NAMES[0])]
     )
     plain = {name: values for name, values in GENERATOR.items() if "gammas" not in name}
-    assert "holds no block2/b1/gammas/W from which to tell" in message([written(tmp_path, plain)])
+    assert "holds no block2/b1/gammas/W from which to tell" in message(
+        [sngan.write(tmp_path, plain, sngan.NAMES[0])]
+    )
 
     # A discriminator that is not ours is left out of a model.
     other = {name: values for name, values in DISCRIMINATOR.items() if "l_y" not in name}
-    found = imports.read(options([paths[0], written(tmp_path, other, NAMES[1])]))
+    found = imports.read(options([paths[0], sngan.write(tmp_path, other, sngan.NAMES[1])]))
     assert "discriminator: left out (" in found.left_out
     assert "missing l_y/W" in found.left_out
 
@@ -259,7 +251,7 @@ def archive(**arrays):
     ("contents", "expected"),
     [
         ({"a.npz": archive(x=np.zeros(2))}, "ResNetGenerator_N.npz or SNResNetProjection"),
-        ({NAMES[1]: archive(**{"block1/c1/W": np.zeros(2)})}, "give the generator's too"),
+        ({sngan.NAMES[1]: archive(**{"block1/c1/W": np.zeros(2)})}, "give the generator's too"),
         (
             {
                 "a_1.npz": archive(**{"l1/W": np.zeros(2)}),
