@@ -220,6 +220,7 @@ def test_arrays_that_are_no_numbers(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_networks_that_are_not_ours(tmp_path, paths):
     """That of 64 px has one block less, and more channels; others have no classes."""
     small = {name: values for name, values in GENERATOR.items() if "block6" not in name}

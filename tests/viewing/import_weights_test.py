@@ -120,7 +120,6 @@ def test_run_of_sngan_projection(tmp_path):
         "--generator_type=baseline",
         "--discriminator_type=baseline",
         "--batch_size=16",
-        "--num_towers=4",
         "--d_step=5",
         "--beta2=0.9",
         "--generator_learning_rate=0.0002",
