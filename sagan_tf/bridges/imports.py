@@ -12,19 +12,35 @@ from typing import Optional
 import numpy as np
 
 from sagan_tf import errors
-from sagan_tf.bridges import checks, mapping, mmgen, spectral, studiogan, tfgan, torch_layers
+from sagan_tf.bridges import (
+    checks,
+    mapping,
+    mmgen,
+    sngan_projection,
+    spectral,
+    studiogan,
+    tfgan,
+    torch_layers,
+)
 from sagan_tf.bridges.mapping import Network, Norm, Shapes, Table, Tensors
 from sagan_tf.bridges.structure import Opened, Traits, number_of, settings
 from sagan_tf.config import ImportConfig, ModelConfig
 from sagan_tf.gan import discriminator, generator
 
-_PROJECTS = {"mmgen": mmgen, "studiogan": studiogan, "tfgan": tfgan}
+_PROJECTS = {
+    "mmgen": mmgen,
+    "studiogan": studiogan,
+    "tfgan": tfgan,
+    "sngan_projection": sngan_projection,
+}
 # How each stores the vectors of the power iteration.
-_VECTORS = {"mmgen": torch_layers, "studiogan": torch_layers, "tfgan": tfgan}
+_VECTORS = {**_PROJECTS, "mmgen": torch_layers, "studiogan": torch_layers}
 # mmgeneration's names end with date, time and the beginning of SHA-256.
 _HASH_IN_NAME = re.compile(r"_\d{8}_\d{6}-([0-9a-f]{8})\.pth$")
 # Relative difference of sigmas that float32 may make.
 _SAME_SIGMA = 1e-6
+# What our layers call their weights.
+_WEIGHTS = ("w", "Matrix", "embedding_map")
 _NETWORKS = {
     "generator": generator.Generator,
     "averaged": generator.Generator,
@@ -40,7 +56,8 @@ class Imported:
       model_config: settings of our networks that hold the weights.
       networks: "generator", and "averaged" and "discriminator" where they are there.
       traits: what shapes do not show.
-      normalized: whether the generator is spectrally normalised there.
+      normalized: whether the generator's first weight is spectrally normalised there. All are, or
+        none, in the networks that are known.
       step: iterations that they were trained; None where no file says so.
       files: SHA-256 of each file, by path; the first holds the generator that makes images.
       only_average: whether the files hold the generator's moving average alone; it is
@@ -161,19 +178,20 @@ def _described(
         critic_blocks = project.discriminator_blocks(critic_names)
         dimensions["df_dim"] = project.discriminator_width(critic_names, source=where)
 
-    # Settings.
+    # Settings. A generator none of whose weights are normalised has no u.
+    table = project.generator_table(names, blocks, traits=traits)
     model_config = settings(
         blocks,
         critic_blocks,
         source=where,
         relu_shortcut=traits.relu_shortcut,
         spectral_norm=traits.spectral_norm,
+        generator_sn=any(norm.scope is not None for norm in table.norms),
         **dimensions,
     )
 
     # Tables.
-    tables = {"generator": project.generator_table(names, blocks, traits=traits)}
-    tables["averaged"] = tables["generator"]
+    tables = {"generator": table, "averaged": table}
     if critic is not None:
         tables["discriminator"] = project.discriminator_table(
             critic_names, critic_blocks, traits=traits
@@ -206,7 +224,7 @@ def _refuse_faults(
         table = tables[network]
         expected = mapping.shapes_in_theirs(table, shapes[network])
         expected.update(vectors.vector_shapes(table, expected))
-        faults = mapping.faults(expected, tensors, ignored=torch_layers.IGNORED)
+        faults = mapping.faults(expected, tensors, ignored=vectors.IGNORED)
         faults = faults or checks.content_faults(table, tensors)
         found += [f"{network}: {fault}" for fault in faults]
     if found:
@@ -266,11 +284,13 @@ def _converted(
             u = u[None] if part is None else part.transform.to_ours(u)
             arrays[f"{norm.scope}/u"] = np.float32(u)
 
-    # Layers that are not normalised there.
+    # Layers that are not normalised there, and their u, if ours has any.
     for name, shape in shapes.items():
-        if name not in arrays:
+        scope, _, kind = name.rpartition("/")
+        if kind in _WEIGHTS:
+            sigmas.setdefault(scope, 1.0)
+        elif name not in arrays:
             arrays[name] = np.full(shape, shape[-1] ** -0.5, np.float32)
-            sigmas[name.rsplit("/", 1)[0]] = 1.0
     return Network(arrays, sigmas)
 
 

@@ -198,6 +198,8 @@ def to_theirs(table: Table, arrays: Tensors) -> dict[str, np.ndarray]:
 # Transforms that several projects need.
 AS_IS = Transform(lambda x: x, lambda x: x)
 TRANSPOSED = Transform(np.transpose, np.transpose)
+# Convolutions [out, in, height, width] to [height, width, in, out].
+OIHW = Transform(lambda x: np.transpose(x, (2, 3, 1, 0)), lambda x: np.transpose(x, (3, 2, 0, 1)))
 
 
 def shifted(by: float) -> Transform:
@@ -219,3 +221,25 @@ def permuted(to_ours_axes: tuple) -> Transform:
 def reversed_axis(axis: int) -> Transform:
     """An axis backwards, as from BGR to RGB."""
     return Transform(lambda x: np.flip(x, axis), lambda x: np.flip(x, axis))
+
+
+def places_first(channels: int) -> Transform:
+    """[channels * 16, ...] to [16 * channels, ...] along the first axis."""
+    return Transform(
+        to_ours=lambda x: _swapped(x, channels, 16),
+        to_theirs=lambda x: _swapped(x, 16, channels),
+    )
+
+
+def _swapped(x: np.ndarray, first: int, second: int) -> np.ndarray:
+    """[first * second, ...] to [second * first, ...]."""
+    split = np.reshape(x, (first, second, *np.shape(x)[1:]))
+    return np.reshape(np.swapaxes(split, 0, 1), np.shape(x))
+
+
+def padded(axis: int) -> Transform:
+    """ours = theirs with as many zeros behind it along an axis."""
+    return Transform(
+        to_ours=lambda x: np.concatenate([x, np.zeros_like(x)], axis),
+        to_theirs=lambda x: np.split(x, 2, axis)[0],
+    )

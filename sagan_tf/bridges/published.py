@@ -12,11 +12,13 @@ PROJECTS = {
     "mmgen": "mmgeneration",
     "tfgan": "TF-GAN's SAGAN (ilyakava/gan)",
     "studiogan": "PyTorch-StudioGAN",
+    "sngan_projection": "SNGAN-projection (pfnet-research/sngan_projection)",
 }
 LICENCES = {
     "mmgen": "code Apache-2.0; for weights none is stated",
     "tfgan": "code Apache-2.0; for weights none is stated",
     "studiogan": "code MIT; weights MIT (model card)",
+    "sngan_projection": "code MIT; for weights none is stated",
 }
 PROTOCOLS = {
     "mmgen": "50,000 images against all training images; uint8 by rounding; IS of ten splits, with "
@@ -25,19 +27,50 @@ PROTOCOLS = {
     "validation images is not said",
     "studiogan": "50,000 images against the validation images; one split. Batch norm by the "
     "statistics of the batch (2021) or standing ones (2022)",
+    "sngan_projection": "50,000 images, truncated to uint8; IS of ten splits by OpenAI's "
+    "program. Intra-FID of 5,000 images of each class against its training images",
 }
 # Settings of a run that goes on from these weights, as far as the source's own are ours.
-TRAINING = {
+_TRAINING = {
     "mmgen": {"batch_size": 32, "num_towers": 8, "ema_decay": 0.999},
-    "tfgan": {},
     # Of a file of a moving average; published SAGANs have none.
     "studiogan": {"ema_decay": 0.9999},
 }
-# Decay of moving statistics: PyTorch's momentum of 0.1 is a decay of 0.9.
+# The same of SNGAN-projection, whose generator is not spectrally normalised. No published one has
+# a moving average; ema_decay is that of the project.
+_TRAINING_OF_SNGAN = {
+    # configs/sngan_proj/sngan_proj_128_woReLUinplace_Glr-2e-4_Dlr-5e-5_ndisc5_imagenet1k_b128x2.py.
+    "mmgen": {
+        "batch_size": 128,
+        "num_towers": 2,
+        "d_step": 5,
+        "generator_learning_rate": 2e-4,
+        "discriminator_learning_rate": 5e-5,
+        "ema_decay": 0.999,
+    },
+    # src/configs/ImageNet/SNGAN-256.yaml, of 2022.
+    "studiogan": {
+        "d_step": 2,
+        "generator_learning_rate": 5e-5,
+        "discriminator_learning_rate": 2e-4,
+        "ema_decay": 0.9999,
+    },
+    # configs/sn_projection.yml, on 4 GPUs.
+    "sngan_projection": {
+        "batch_size": 16,
+        "num_towers": 4,
+        "d_step": 5,
+        "generator_learning_rate": 2e-4,
+        "discriminator_learning_rate": 2e-4,
+        "beta2": 0.9,
+    },
+}
+# Decay of moving statistics: PyTorch's momentum of 0.1 is a decay of 0.9, which Chainer has too.
 DECAYS = {
     "mmgen": {"cbn_decay": 0.9, "bn_decay": 0.9},
     "tfgan": {"cbn_decay": 0.999, "bn_decay": 0.999},
     "studiogan": {"cbn_decay": 0.9, "bn_decay": 0.9},
+    "sngan_projection": {"cbn_decay": 0.9, "bn_decay": 0.9},
 }
 _OPENMMLAB = "https://download.openmmlab.com/mmgen/"
 _DRIVE = "https://drive.google.com/drive/folders/"
@@ -59,7 +92,6 @@ class Published:
       scores: the published IS and FID, and when; "" where there are none.
       megabytes: the size of each file in 10^6 bytes, as stated or by the number of parameters.
       about_size: how the size is known.
-      trains: whether a run can go on from it.
       note: what else to know.
     """
 
@@ -70,7 +102,6 @@ class Published:
     scores: str
     megabytes: tuple[int, ...] = ()
     about_size: str = "by its number of parameters"
-    trains: bool = True
     note: str = ""
 
     @property
@@ -92,12 +123,11 @@ def _sngan(ending: str, scores: str, *, shortcut: str) -> Published:
         f"SNGAN-projection, shortcuts of D {shortcut}",
         scores,
         megabytes=(326,),
-        trains=False,
         note=_NO_SN,
     )
 
 
-_NO_SN = "its generator is not spectrally normalised: --to=model only"
+_NO_SN = "its generator is not spectrally normalised: a run has --nogenerator_sn"
 PUBLISHED = (
     _mmgen(
         "sagan/sagan_128_woReLUinplace_noaug_bigGAN_imagenet1k_b32x8_Glr1e-4_Dlr-4e-4_ndisc1_"
@@ -152,7 +182,6 @@ PUBLISHED = (
         "SNGAN-projection of StudioGAN (2021), converted",
         "IS 30.218, FID 29.8199",
         megabytes=(326,),
-        trains=False,
         note=_NO_SN,
     ),
     Published(
@@ -201,7 +230,6 @@ PUBLISHED = (
         _HUGGING_FACE + "ImageNet-SNGAN-256-train-2022_03_06_03_53_44/",
         ("model=G-best-weights-step=472000.pth", "model=D-best-weights-step=472000.pth"),
         "IS 32.40, FID 28.39 at step 472,000",
-        trains=False,
         note=_NO_SN,
     ),
     Published(
@@ -218,10 +246,28 @@ PUBLISHED = (
         _DRIVE + "1Ek2wAMlxpajL_M8aub4DKQ9B313K8XhS",
         (),
         "IS 32.247, FID 26.792",
-        trains=False,
         note=_NO_SN,
     ),
+    Published(
+        "sngan_projection",
+        "SNGAN-projection, 128 px: the baseline of SAGAN's paper",
+        _DRIVE + "1m04Db3HbN10Tz5XHqiPpIg8kw23fkbSi",
+        (),
+        "IS 29.7, intra-FID 103.1 at step 450,000; IS 36.8, intra-FID 92.4 at step 850,000",
+        note=f"SAGAN's paper gives it IS 36.8, FID 27.62; {_NO_SN}",
+    ),
 )
+
+
+def training(source: str, *, generator_sn: bool) -> dict[str, float]:
+    """Fields of `TrainConfig` as the source trained its networks, as far as they are ours.
+
+    Args:
+      source: as `config.ImportConfig.source`.
+      generator_sn: whether its generator is spectrally normalised.
+    """
+    table = _TRAINING if generator_sn else _TRAINING_OF_SNGAN
+    return dict(table.get(source, {}))
 
 
 def find(files: Mapping[str, str]) -> Optional[Published]:
@@ -289,12 +335,10 @@ def commands(one: Published) -> list[str]:
     words = ["python -m sagan_tf.tools.import_weights", f"--source={one.source}"]
     if one.source == "studiogan":
         words.append("--sigma=settled")  # As its own evaluation, whose scores these are.
-    words += [f"--path='{name}'" for name in one.names[:1]] or [_unnamed(one)]
-    if one.trains and len(one.names) > 1:
-        also = [*words, f"--path='{one.names[1]}'", "--to=run --out=imported_run"]
-        found.append(" ".join(also))
-    elif one.trains and one.source != "studiogan":
-        found.append(" ".join([*words, "--to=run --out=imported_run"]))
+    paths = [f"--path='{name}'" for name in one.names] or _UNNAMED[one.source]
+    run = [*words, *paths, "--to=run --out=imported_run"]
+    words.append(paths[0])
+    found.append(" ".join(run))
     found += [
         " ".join([*words, "--out=imported"]),
         "python -m sagan_tf.tools.sample imported --classes=goldfish,beagle --seeds=0-7",
@@ -304,12 +348,22 @@ def commands(one: Published) -> list[str]:
 
 
 # Of `config.PROTOCOLS`, the nearest to the source's own.
-_PROTOCOL = {"mmgen": "mmgen", "tfgan": "tfgan", "studiogan": "tfgan"}
+_PROTOCOL = {
+    "mmgen": "mmgen",
+    "tfgan": "tfgan",
+    "studiogan": "tfgan",
+    "sngan_projection": "sngan_projection",
+}
+# Where the names of the files are not stated: the generator's, and the discriminator's.
+_UNNAMED = {
+    "tfgan": ["--path=model.ckpt-STEP"],
+    "studiogan": ["--path=G.pth", "--path=D.pth"],
+    "sngan_projection": [
+        "--path=ResNetGenerator_STEP.npz",
+        "--path=SNResNetProjectionDiscriminator_STEP.npz",
+    ],
+}
 
 
 def _quoted(name: str) -> str:
     return name.replace("=", "%3D")
-
-
-def _unnamed(one: Published) -> str:
-    return "--path=model.ckpt-STEP" if one.source == "tfgan" else "--path=G.pth"

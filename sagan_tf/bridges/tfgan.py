@@ -21,6 +21,8 @@ GENERATOR = "Generator/generator/"
 DISCRIMINATOR = "Discriminator/discriminator/"
 # normalization_ops.py:38-48.
 EPSILON = 1e-3
+# Every variable of a network has a meaning for us.
+IGNORED = ()
 # Variables that training alone needs; heads that our discriminator does not have.
 _OF_TRAINING = (
     "/Adam",

@@ -19,7 +19,6 @@ _WRAPPED = "module."
 IGNORED = ("num_batches_tracked",)
 # Endings of the names of what ours normalises.
 NORMALIZED = ("/w", "/Matrix", "/embedding_map")
-_CONV = mapping.permuted((2, 3, 1, 0))
 _ROW = mapping.reshaped(ours=(1, -1), theirs=(-1,))
 _MAP = mapping.reshaped(ours=(1, 1, 1, -1), theirs=(-1,))
 _GAIN = mapping.shifted(1.0)
@@ -50,7 +49,7 @@ class Layers:
           reverse: "in" or "out": these channels are BGR.
         """
         # BGR.
-        weight = _CONV
+        weight = mapping.OIHW
         vector = mapping.AS_IS
         if reverse == "in":
             weight = weight.then(mapping.reversed_axis(2))
@@ -69,7 +68,7 @@ class Layers:
         weight = mapping.TRANSPOSED
         vector = mapping.AS_IS
         if channels:
-            vector = _places_first(channels)
+            vector = mapping.places_first(channels)
             weight = vector.then(weight)
         layer = Layer(self.table, theirs, ours)
         self._add_weight(layer, "Matrix", weight, vector=vector)
@@ -153,20 +152,6 @@ def _norm(layer: Layer, *, scope: Optional[str]) -> Norm:
         v=layer.name_of("weight_v"),
         scope=scope,
     )
-
-
-def _places_first(channels: int) -> Transform:
-    """[channels * 16, ...] to [16 * channels, ...] along the first axis."""
-    return Transform(
-        to_ours=lambda x: _swapped(x, channels, 16),
-        to_theirs=lambda x: _swapped(x, 16, channels),
-    )
-
-
-def _swapped(x: np.ndarray, first: int, second: int) -> np.ndarray:
-    """[first * second, ...] to [second * first, ...]."""
-    split = np.reshape(x, (first, second, *np.shape(x)[1:]))
-    return np.reshape(np.swapaxes(split, 0, 1), np.shape(x))
 
 
 def vector_shapes(table: Table, shapes: Shapes) -> dict[str, tuple]:

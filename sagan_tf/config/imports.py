@@ -4,7 +4,9 @@ import dataclasses
 
 from sagan_tf.config import fields
 
-SOURCES = ("mmgen", "tfgan", "studiogan")
+SOURCES = ("mmgen", "tfgan", "studiogan", "sngan_projection")
+# Projects whose programs know one order of colours.
+ALWAYS_RGB = ("tfgan", "sngan_projection")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,15 +15,16 @@ class ImportConfig:
 
     source: str = fields.option(
         "mmgen",
-        "The project that wrote the weights: mmgeneration, TF-GAN or PyTorch-StudioGAN.",
+        "The project that wrote the weights: mmgeneration, TF-GAN, PyTorch-StudioGAN, or "
+        "SNGAN-projection (pfnet-research).",
         choices=SOURCES,
         group="Import",
     )
     path: tuple[str, ...] = fields.option(
         (),
-        "The file of weights. StudioGAN has two: give the flag once for the generator's and once "
-        "for the discriminator's. A TensorFlow checkpoint is named without the endings of its "
-        "files.",
+        "The file of weights. StudioGAN and SNGAN-projection have two: give the flag once for the "
+        "generator's and once for the discriminator's. A TensorFlow checkpoint is named without "
+        "the endings of its files.",
         group="Import",
         meaning="lists what is published, and what to do with it",
     )
@@ -87,5 +90,10 @@ class ImportConfig:
             self,
             ("out", bool(self.out) or not self.path, "the directory to write, with --path"),
             ("path", bool(self.path) or not self.out, "the file of weights, with --out"),
+            (
+                "channel_order",
+                self.channel_order != "bgr" or self.source not in ALWAYS_RGB,
+                f"auto or rgb, because the colours of {self.source} are red, green, blue",
+            ),
             ("live", not self.live or self.to == "model", "off with --to=run, which takes both"),
         )

@@ -31,9 +31,9 @@ def write(imported: Imported, out: str, *, source: str, step: int) -> list[str]:
     # Refuse what cannot be trained.
     if "discriminator" not in imported.networks:
         raise errors.UserError("--to=run: the files hold no discriminator; give its file too")
-    if not imported.normalized:
+    if imported.normalized != imported.model_config.generator_sn:
         raise errors.UserError(
-            "--to=run: the generator is not spectrally normalised, which training needs; "
+            "--to=run: only some of the generator's weights are spectrally normalised; "
             "--to=model takes it"
         )
 
@@ -41,7 +41,8 @@ def write(imported: Imported, out: str, *, source: str, step: int) -> list[str]:
     has_average = "averaged" in imported.networks
     decays = {} if imported.traits.ours else published.DECAYS[source]
     model_config = dataclasses.replace(imported.model_config, **decays)
-    training = dict(published.TRAINING[source])
+    generator_sn = model_config.generator_sn
+    training = published.training(source, generator_sn=generator_sn)
     if imported.traits.ours:  # The file does not say how the run was trained.
         training = {"ema_decay": training.get("ema_decay", 0.999)}
     if not has_average:
@@ -77,6 +78,8 @@ def _flags(model_config: ModelConfig, train_config: TrainConfig) -> list[str]:
         usual: dict[str, Any] = dataclasses.asdict(type(config)())
         for name, value in dataclasses.asdict(config).items():
             if value != usual[name]:
-                flag = f"--{name}" if value is True else f"--{name}={value}"
+                flag = f"--{name}={value}"
+                if isinstance(value, bool):
+                    flag = f"--{name}" if value else f"--no{name}"
                 found.append(shlex.quote(flag))
     return found

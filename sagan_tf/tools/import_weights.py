@@ -3,10 +3,10 @@
 from sagan_tf import cli, config
 
 COMMAND = config.Command(
-    about="Imports weights of mmgeneration, TF-GAN or PyTorch-StudioGAN. Without --path it lists "
-    "what is published and the commands that follow; it downloads nothing. With it, the weights "
-    "become an exported model, or a run to train on. Nothing in the files is executed, and "
-    "PyTorch is not needed.",
+    about="Imports weights of mmgeneration, TF-GAN, PyTorch-StudioGAN or SNGAN-projection. Without "
+    "--path it lists what is published and the commands that follow; it downloads nothing. With "
+    "it, the weights become an exported model, or a run to train on. Nothing in the files is "
+    "executed, and neither PyTorch nor Chainer is needed.",
     example="--source=mmgen --path=sagan.pth --out=imported",
     kinds=(config.ImportConfig,),
 )

@@ -148,6 +148,7 @@ def test_generator_without_normalisation(source, tmp_path):
     # Without normalised weights mmgeneration's default is 1e-4; this file is of 1e-5.
     found = imports.read(sources.options(source, [path], epsilon=1e-5 if source == "mmgen" else 0))
     assert not found.normalized
+    assert not found.model_config.generator_sn
     assert set(found.networks["generator"].sigmas.values()) == {1.0}
     expected = sources.computed(source)
     np.testing.assert_allclose(

@@ -38,6 +38,17 @@ def test_files_are_found_by_their_hash():
     assert published.find({path: 64 * "0"}) is None
 
 
+def test_scores_of_sngan_projection():
+    """As README_paper.md has them, and Table 2 of SAGAN's paper."""
+    text = published.listing("sngan_projection")
+    assert "IS 29.7, intra-FID 103.1 at step 450,000" in text
+    assert "IS 36.8, intra-FID 92.4 at step 850,000" in text
+    assert "IS 36.8, FID 27.62" in text
+    assert "licence: code MIT; for weights none is stated" in text
+    assert "--path=SNResNetProjectionDiscriminator_STEP.npz --to=run" in text
+    assert "--protocol=sngan_projection" in text
+
+
 @pytest.mark.parametrize("one", published.PUBLISHED, ids=lambda one: one.title)
 def test_commands_have_flags_that_exist(one):
     commands = published.commands(one)

@@ -10,14 +10,14 @@ from sagan_tf.bridges import imports, torch_file
 from sagan_tf.runs import imported_run as runs_imported
 from sagan_tf.runs import restore
 from sagan_tf.viewing import import_weights, trained
-from tests.bridges import sources
+from tests.bridges import sngan, sources
 from tests.processes import error_line, run
 
 
 def imported(out, source="mmgen", **changes):
     """What the import of a source's file prints."""
     stream = io.StringIO()
-    options = sources.options(source)
+    options = sources.options(source, changes.get("path"))
     changed = {**options.__dict__, "out": str(out), **changes}
     import_weights.import_weights(type(options)(**changed), stream)
     return stream.getvalue()
@@ -87,6 +87,47 @@ def test_run_prints_the_flags_that_fit(imported_run):
     assert flags["generator_type"] == flags["discriminator_type"] == "test_64"
     assert (flags["batch_size"], flags["num_towers"], flags["ema_decay"]) == ("32", "8", "0.999")
     assert (flags["cbn_decay"], flags["bn_decay"]) == ("0.9", "0.9")
+
+
+@pytest.mark.slow
+def test_run_of_sngan_projection(tmp_path):
+    """G without spectral norm, and D with channels that are zero, as NumPy computes them."""
+    # Import both networks.
+    arrays = sngan.networks()
+    paths = tuple(str(sngan.write(tmp_path, *one)) for one in zip(arrays, sngan.NAMES))
+    out = tmp_path / "run"
+    text = imported(out, path=paths, source="sngan_projection", to="run")
+
+    # Images and logits.
+    random = np.random.default_rng(0)
+    z = random.normal(size=(1, 16)).astype(np.float32)
+    labels = np.array([2], np.int32)
+    expected = sngan.generate(arrays[0], z, labels)
+    network = trained.open_model(str(out))
+    images = network.generate(z, labels)
+    np.testing.assert_allclose(images, expected.transpose(0, 2, 3, 1), rtol=0, atol=5e-6)
+    critic = restore.open_discriminator(str(out)).network
+    logits = critic(images, labels, update_sn=False)
+    np.testing.assert_allclose(logits, sngan.judge(arrays[1], expected, labels), rtol=0, atol=1e-5)
+
+    # What was said: the step, and the settings of configs/sn_projection.yml.
+    assert network.card.step == 850_000
+    assert "generator: " in text
+    assert "; its weights are not normalised" in text
+    words = set(text.splitlines()[-1].split())
+    for flag in (
+        "--nogenerator_sn",
+        "--generator_type=baseline",
+        "--discriminator_type=baseline",
+        "--batch_size=16",
+        "--d_step=5",
+        "--beta2=0.9",
+        "--generator_learning_rate=0.0002",
+        "--discriminator_learning_rate=0.0002",
+        "--cbn_decay=0.9",
+        "--bn_decay=0.9",
+    ):
+        assert flag in words
 
 
 def test_live_generator(tmp_path):
