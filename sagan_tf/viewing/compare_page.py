@@ -84,7 +84,7 @@ class Comparison:
         # Say whose the scores are.
         columns = [
             ["", *(group.name for group in self.groups)],
-            ["runs", *(group.count for group in self.groups)],
+            ["runs", *map(self._count, self.groups)],
         ]
         if self.titles:
             steps = [compare_scores.steps_text(group, self.scored) for group in self.groups]
@@ -105,6 +105,14 @@ class Comparison:
         if self.grouping.by:
             return f"Runs with the same {' and '.join(self.grouping.by)} are one row."
         return "Runs whose settings differ in nothing but the seed are one row."
+
+    def _count(self, group: compare_groups.Group) -> str:
+        """The runs of a group, and how many of them the scores are of where some have none."""
+        places = {run.directory for run in self.unscored}
+        missing = sum(run.directory in places for run in group.runs)
+        if not missing or not self.titles:
+            return group.count
+        return f"{group.count}, {len(group.runs) - missing} scored"
 
     def text(self) -> str:
         """The table for a terminal, after the meaning of short names."""

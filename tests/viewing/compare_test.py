@@ -20,6 +20,7 @@ from sagan_tf.viewing import (
     compare,
     compare_charts,
     compare_groups,
+    compare_page,
     compare_protocol,
     compare_samples,
     compare_scores,
@@ -239,6 +240,19 @@ def test_of_common_protocols_that_with_most_scores_counts(tmp_path):
     assert [one.scores["fid"].value for one in scored(runs, protocol=name)] == [7.0, 7.0]
     with pytest.raises(errors.UserError, match=f"--protocol=x: expected one of .*{name} "):
         compare_protocol.choose_protocol(runs, "x")
+
+
+def test_row_says_how_many_of_its_seeds_are_scored(seeds, tmp_path):
+    runs = read(*seeds[:2], make_run(tmp_path, "at16_s7", seed=7))
+    chosen = compare_protocol.choose_protocol(runs)
+    grouping = compare_groups.group(runs)
+    found = compare_page.Comparison(
+        runs, grouping, chosen=chosen, scored=scored(runs), at=config.LAST
+    )
+    head, row = found.table()
+    assert head == ["", "runs", "step", "FID5k", "intra-FID"]
+    # stdev(10, 12) = sqrt(2), of the two that are scored.
+    assert row[1:4] == ["3 seeds, 2 scored", "200", "11.00 +- 1.41"]
 
 
 def test_csv_has_a_line_for_each_run(seeds, tmp_path):
