@@ -9,7 +9,7 @@ from sagan_tf.tools import eval as eval_tool
 from sagan_tf.tools import train as train_tool
 from tests.conftest import ROOT
 
-FILES = sorted((ROOT / "configs").glob("*.flags"))
+FILES = sorted((ROOT / "configs").rglob("*.flags"))
 
 
 def parsed(value: str, kind: type):
