@@ -1,6 +1,5 @@
 """The programs of docs/little_data, in this process: commands are only noted, or played."""
 
-import importlib
 import io
 import json
 
@@ -10,6 +9,7 @@ import tensorflow as tf
 
 from sagan_tf import config
 from sagan_tf.data import check, dataset_info, prepare, records
+from tests import scripts
 from tests.conftest import ROOT
 from tests.testing import make_data, make_pictures
 
@@ -17,8 +17,7 @@ from tests.testing import make_data, make_pictures
 @pytest.fixture(name="programs")
 def fixture_programs(monkeypatch):
     """(name) -> a program of the folder, as a module."""
-    monkeypatch.syspath_prepend(str(ROOT / "docs/little_data"))
-    return importlib.import_module
+    return scripts.of_folder(monkeypatch, "docs/little_data")
 
 
 def row_of(**changes):
@@ -56,7 +55,7 @@ def test_results_of_another_flagfile_do_not_count(programs, tmp_path):
     path = tmp_path / "results.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     runs = [run.Run("digits", 1.0, "none", seed, 20, "a1") for seed in range(2)]
-    played = Played(run.Failed)
+    played = Played(programs("series").Failed)
     assert run.measure_all(runs, tmp_path, jobs=1, finish=played) == []
     assert {name for name, _ in played.commands} == {"digits-100-none-20-a1-0"}
     lines = programs("table").tables(list(programs("results").read(path).values()))
@@ -68,7 +67,7 @@ def test_results_of_another_flagfile_do_not_count(programs, tmp_path):
 
 def test_digest_is_that_of_the_settings_alone(programs):
     """The first digits of SHA-256, by sha256sum, of the flags in order with a line feed between."""
-    digest = programs("results").digest
+    digest = programs("result_lines").digest
     assert digest(["--b=1", "--a"]) == digest(["# a comment", " --a ", "", "--b=1"])
     assert digest(["--a", "--b=1"]) == "88f02fc9"
     assert digest(["--a", "--b=2"]) != "88f02fc9"
@@ -113,13 +112,13 @@ def test_finished_runs_are_left_out(programs, tmp_path):
     runs = [run.Run("digits", 1.0, "none", seed, 20, "a1") for seed in range(3)]
 
     # One of three fails; the others have their results.
-    first = Played(run.Failed, broken=runs[1].name)
+    first = Played(programs("series").Failed, broken=runs[1].name)
     failures = run.measure_all(runs, tmp_path, jobs=1, finish=first)
     assert failures == ["digits-100-none-20-a1-1: broken"]
     assert len(first.commands) == 3 + 1 + 3
 
     # The next start makes that one alone.
-    second = Played(run.Failed)
+    second = Played(programs("series").Failed)
     assert run.measure_all(runs, tmp_path, jobs=2, finish=second) == []
     scripts = ["train_imagenet.py", "eval_imagenet.py", "-m"]
     assert second.commands == [(runs[1].name, script) for script in scripts]
@@ -149,10 +148,11 @@ def test_commands_name_files_that_are_there(programs, tmp_path):
 
 @pytest.mark.parametrize("recipe", ["digits", "emoji"])
 def test_recipes_are_those_of_the_flagfiles(programs, recipe):
-    found = programs("run").RECIPES[recipe]
+    found = programs("recipes").RECIPES[recipe]
     lines = (ROOT / found.flagfile).read_text().splitlines()
     expected = (f"--batch_size={found.batch}", f"--max_steps={found.steps}")
-    assert {*expected, f"--data_dir={found.data}"} <= set(lines)
+    average = f"--ema_decay={found.ema_decay}"
+    assert {*expected, average, f"--data_dir={found.data}"} <= set(lines)
 
 
 def test_subset_has_the_first_of_each_class(programs, tmp_path):

@@ -1,4 +1,4 @@
-"""What the programs of this folder share: the file of results, and one-line errors.
+"""What the programs of this folder share: what decides a run, and the file of results.
 
 The file has one JSON line for each run: what decides it (`recipe`, `share`, `augmentation`, `seed`,
 `steps`, `settings`), the number of its training images (`images`), and its `values`. `settings` is
@@ -7,26 +7,19 @@ but Python.
 """
 
 import argparse
-import hashlib
-import json
-import os
+import pathlib
 import sys
+
+# What this folder shares with other series of runs.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "scripts"))
+
+import result_lines
+from result_lines import Parser, fail
+
+__all__ = ["KEY", "Parser", "fail", "read", "share"]
 
 # What decides a run.
 KEY = ("recipe", "share", "augmentation", "seed", "steps", "settings")
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser that answers bad input with one line and exit code 1."""
-
-    def error(self, message):
-        fail(message)
-
-
-def fail(message):
-    """Ends the program with one line on standard error."""
-    sys.stderr.write("error: " + " ".join(str(message).split()) + "\n")
-    sys.exit(1)
 
 
 def share(text):
@@ -37,44 +30,6 @@ def share(text):
     return value
 
 
-def digest(lines):
-    """Eight hexadecimal digits of the settings in the lines of a flagfile.
-
-    Comments, empty lines and the order of flags do not count.
-    """
-    stripped = (line.strip() for line in lines)
-    settings = sorted(line for line in stripped if line and not line.startswith("#"))
-    return hashlib.sha256("\n".join(settings).encode()).hexdigest()[:8]
-
-
 def read(path):
-    """The lines of a file of results, by what decides a run; of two lines the later one.
-
-    Raises:
-      ValueError: a line is damaged; it names the line.
-      OSError: the file is there and cannot be read.
-    """
-    if not os.path.exists(path):
-        return {}
-
-    # Read them.
-    found = {}
-    with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                row = {"settings": "", **json.loads(line)}  # Old lines do not say it.
-                found[tuple(row[name] for name in KEY)] = row
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(
-                    f"{path}, line {number}: expected the result of a run; remove the line, and "
-                    "run.py makes that run again"
-                ) from error
-    return found
-
-
-def append(path, row):
-    """Writes one line, and has it on the disk when this returns."""
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    """The lines of a file of results, as `result_lines.read`; old ones do not say `settings`."""
+    return result_lines.read(path, KEY, unsaid={"settings": ""})

@@ -5,9 +5,10 @@
 It needs nothing but Python.
 """
 
-import statistics
+import results  # From here on the modules of docs/scripts are there.
 
-import results
+# isort: split
+import markdown_tables as markdown
 
 # Heading of a column, name of the value, factor, digits after the point.
 COLUMNS = (
@@ -19,22 +20,6 @@ COLUMNS = (
 )
 
 
-def cell(values, *, digits):
-    """Mean, and in brackets the least and the largest of several."""
-    mean, least, largest = (
-        f"{value:.{digits}f}" for value in (statistics.mean(values), min(values), max(values))
-    )
-    return mean if len(values) == 1 else f"{mean} ({least} to {largest})"
-
-
-def grouped(rows, names):
-    """Rows with the same values of some names, in a dictionary by these values."""
-    found = {}
-    for row in rows:
-        found.setdefault(tuple(row[name] for name in names), []).append(row)
-    return found
-
-
 def tables(rows):
     """A Markdown table for each recipe, number of steps and flagfile, as lines of text.
 
@@ -42,26 +27,22 @@ def tables(rows):
       rows: of the file of results, in any order.
     """
     lines = []
-    for (recipe, steps, settings), own in grouped(rows, ("recipe", "steps", "settings")).items():
+    by_table = markdown.grouped(rows, ("recipe", "steps", "settings"))
+    for (recipe, steps, settings), own in by_table.items():
         # Say what it is a table of.
         lines += ["", f"{recipe}, {steps:,} steps, flagfile {settings or 'not known'}:", ""]
         headings = ["images", "augmentation", "seeds", *(heading for heading, *_ in COLUMNS)]
-        lines += [line_of(headings), line_of(["---"] * len(headings))]
+        lines += [markdown.line_of(headings), markdown.line_of(["---"] * len(headings))]
 
         # Few images come first; augmentations keep their order.
         ordered = sorted(own, key=lambda row: row["images"])
-        for (images, name), runs in grouped(ordered, ("images", "augmentation")).items():
+        for (images, name), runs in markdown.grouped(ordered, ("images", "augmentation")).items():
             cells = [f"{images:,}", name, str(len(runs))]
             for _, value, factor, digits in COLUMNS:
                 numbers = [factor * run["values"][value] for run in runs]
-                cells.append(cell(numbers, digits=digits))
-            lines.append(line_of(cells))
+                cells.append(markdown.cell(numbers, digits=digits))
+            lines.append(markdown.line_of(cells))
     return lines[1:]
-
-
-def line_of(cells):
-    """One line of a Markdown table."""
-    return f"| {' | '.join(cells)} |"
 
 
 def main():
