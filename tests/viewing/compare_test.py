@@ -397,6 +397,17 @@ def test_every_grid_has_the_same_z_and_classes(seeds, stubs):
 
 
 @pytest.mark.slow
+def test_grid_whose_classes_mean_nothing_says_so(tmp_path, stubs):
+    runs = read(make_run(tmp_path, "a"), make_run(tmp_path, "b", conditioning="none"))
+    options = config.CompareConfig(runs=("x",), classes="0", seeds="0")
+    grids = compare_samples.draw(options, compare_groups.group(runs).groups, note=print)
+    assert [grid.caption.partition("; ")[2] for grid in grids] == [
+        "",
+        "its classes mean nothing (--conditioning=none)",
+    ]
+
+
+@pytest.mark.slow
 def test_grids_of_other_sizes_say_what_is_not_the_same(tmp_path, stubs):
     runs = read(make_run(tmp_path, "a"), make_run(tmp_path, "b", number_classes=2))
     options = config.CompareConfig(runs=("x",))
