@@ -38,7 +38,9 @@ class SpectralLayers:
 
     def relu(self, x: tf.Tensor) -> tf.Tensor:
         """max(x, 0)."""
-        return tf.nn.relu(x)
+        # Over a ReLU of a sum that is added to afterwards, TensorFlow's remapper stumbles with
+        # oneDNN's kernels, and says so in an error of its own (seen in TensorFlow 2.21).
+        return tf.maximum(x, 0.0)
 
     def concatenate(self, maps: Sequence[tf.Tensor]) -> tf.Tensor:
         """[b, h, w, c1], [b, h, w, c2], ... -> [b, h, w, c1 + c2 + ...]."""

@@ -208,7 +208,7 @@ def _legend(keys: int) -> str:
     """How to read a figure of maps with so many keys."""
     return (
         "A dot is a place of the image, and its map shows where that place looks. Even attention "
-        f"gives each of the {keys} keys {_short(100 / keys)} %. Colour shows what is above that, "
+        f"gives each of the {keys} keys {100 / keys:.3g} %. Colour shows what is above that, "
         "each map in its own scale; the number below is of the strongest key."
     )
 

@@ -63,6 +63,7 @@ def train(
             # Make the networks.
             gan = _make_networks(model_config, train_config, strategy=strategy)
             start_up.done("networks")
+            _say_of_rates(train_config, progress.note)
             if dry_run:
                 progress.note(description.describe(gan, records, data_config=data_config))
                 return
@@ -115,6 +116,16 @@ def _make_networks(
     keras.utils.set_random_seed(train_config.seed)
     with strategy.scope():
         return model.SAGAN(model_config, train_config)
+
+
+def _say_of_rates(config: TrainConfig, note: Callable[[str], None]) -> None:
+    """A line where the learning rates fall from the first iteration on."""
+    if config.decay_steps > config.max_steps:
+        share = config.max_steps / config.decay_steps
+        note(
+            f"--decay_steps={config.decay_steps} is more than --max_steps={config.max_steps}: both "
+            f"learning rates begin at {share:.2g} of their values"
+        )
 
 
 def _train_in_directory(

@@ -44,9 +44,10 @@ def choose_protocol(runs: Sequence[run_summary.Run], wanted: str = "") -> Chosen
     first, records = scored[0]
     common = list(records)
     for _, found in scored:
-        common = [name for name in common if name in found]
-    if not common:
-        raise errors.UserError(_refusal(scored))
+        shared = [name for name in common if name in found]
+        if not shared:
+            raise errors.UserError(_refusal(scored, common[-1]))
+        common = shared
 
     # Take the one that is wanted, or the last.
     name = wanted or common[-1]
@@ -101,11 +102,15 @@ def _comparable(run: run_summary.Run, record: dict[str, Any]) -> dict[str, Any]:
     return protocol.with_own_batches(record, run.train.group_size)
 
 
-def _refusal(scored: Sequence[tuple[run_summary.Run, dict]]) -> str:
-    """Why scores do not compare: the first run and one that is scored otherwise."""
+def _refusal(scored: Sequence[tuple[run_summary.Run, dict]], name: str) -> str:
+    """Why scores do not compare: the first run and one that is scored otherwise.
+
+    Args:
+      scored: the runs that have scores, and their protocols.
+      name: of a protocol of the first run, by which as many runs after it are scored as possible.
+    """
     # Find the runs that are scored otherwise than the first.
     first, records = scored[0]
-    name, record = list(records.items())[-1]
     others = []
     for run, found in scored:
         if name not in found:
@@ -114,7 +119,7 @@ def _refusal(scored: Sequence[tuple[run_summary.Run, dict]]) -> str:
     *_, other_record = found.values()
 
     # Name each field that differs.
-    here = _comparable(first, record)
+    here = _comparable(first, records[name])
     there = _comparable(other, other_record)
     differing = "; ".join(protocol.differences(here, there))
     more = ""

@@ -71,6 +71,8 @@ def draw(
 
             # Draw them.
             caption = f"{run.name}, seed {run.train.seed}, step {network.card.step:,}"
+            if network.card.model_config.note_on_classes:
+                caption += "; its classes mean nothing (--conditioning=none)"
             pixels = sample.picture(network, request_of(config, network), sheet=True)
             found.append(Grid(group, run, caption, pixels, _drawn(network)))
     return found

@@ -271,7 +271,7 @@ class _PlainLayers(layers.SpectralLayers):
         return keras.layers.Reshape(shape)(x)
 
     def relu(self, x):
-        return keras.layers.ReLU()(x)
+        return keras.ops.maximum(x, 0.0)  # Not a ReLU, as in `SpectralLayers`.
 
     def concatenate(self, maps):
         return keras.layers.Concatenate()(maps)

@@ -131,3 +131,13 @@ def test_paper_and_reference_differ_where_the_docs_say():
         "beta2": (0.9, 0.999),
         "max_steps": (1_000_000, 2_000_000),
     }
+
+
+def test_rows_of_sngan_projection_differ_in_the_class_alone():
+    """And have the moving statistics of its code: Chainer's default decay."""
+    sngan = settings_of("table2_sngan_projection")
+    acgan = settings_of("table2_acgan")
+    model = sngan[config.ModelConfig]
+    assert (model["cbn_decay"], model["bn_decay"]) == (0.9, 0.9)
+    assert acgan[config.ModelConfig] == {**model, "conditioning": "auxiliary_classifier"}
+    assert acgan[config.TrainConfig] == {**sngan[config.TrainConfig], "max_steps": 450_000}

@@ -180,7 +180,7 @@ def even_panel(caption, queries) -> attention_figure.Panel:
 def test_card_has_larger_letters_and_no_legend():
     page = attention_figure.lay_out([even_panel("", 2)], "title")
     card = attention_figure.lay_out([even_panel("", 2)], "title", layout=attention_figure.CARD)
-    assert "each of the 16 keys 6.2" in page.get_supxlabel()
+    assert "each of the 16 keys 6.25" in page.get_supxlabel()
     assert card.get_supxlabel() == ""
     assert card.axes[1].get_xlabel() == "1.00 times even\n(6.2 %)"
 

@@ -205,6 +205,14 @@ def test_dry_run_says_all_and_writes_nothing(tmp_path, data):
     ):
         assert line in printed
     assert not (tmp_path / "runs").exists()
+    assert "learning rates begin" not in printed
+
+
+def test_rates_that_fall_from_the_start_are_said(tmp_path, data):
+    """As where a row of the paper is shortened: (max_steps - 0) / decay_steps = 4 / 50000."""
+    printed = train(data, settings(tmp_path, decay_steps=50_000), dry_run=True)
+    beginning = "--decay_steps=50000 is more than --max_steps=4: "
+    assert f"{beginning}both learning rates begin at 8e-05 of their values\n" in printed
 
 
 def test_run_directory_that_cannot_be_written_to_is_named(tmp_path, data):

@@ -214,6 +214,19 @@ def test_different_protocols_are_refused_field_by_field(tmp_path):
     ]
 
 
+def test_the_run_that_parts_the_others_is_named(tmp_path):
+    """Not the second, which has a protocol of the first, if not its newest."""
+    less = {**PROTOCOL, "eval_sample_size": 1000}
+    first = make_run(tmp_path, "a", fids={100: 1.0})
+    add_scores(first, {200: 2.0}, less, time=9.0)
+    second = make_run(tmp_path, "b", fids={100: 1.0})
+    third = make_run(tmp_path, "c", fids={100: 1.0}, record={**PROTOCOL, "ema": False})
+    with pytest.raises(errors.UserError) as refused:
+        compare_protocol.choose_protocol(read(first, second, third))
+    assert str(refused.value).startswith(f"--runs={third}: ")
+    assert f"those of {first}: EMA: true against false. " in str(refused.value)
+
+
 def test_batches_as_large_as_the_run_s_own_are_one_protocol(tmp_path):
     text = "standing statistics of 16 batches of 8 images from seed 0"
     sampling = {**PROTOCOL["sampling"], "batch_size": 8}
@@ -381,6 +394,17 @@ def test_every_grid_has_the_same_z_and_classes(seeds, stubs):
         np.testing.assert_array_equal(other_z, z)
         np.testing.assert_array_equal(other_labels, labels)
     assert "the same place is the same z and class" in compare_samples.sentence(runs, grids[0])
+
+
+@pytest.mark.slow
+def test_grid_whose_classes_mean_nothing_says_so(tmp_path, stubs):
+    runs = read(make_run(tmp_path, "a"), make_run(tmp_path, "b", conditioning="none"))
+    options = config.CompareConfig(runs=("x",), classes="0", seeds="0")
+    grids = compare_samples.draw(options, compare_groups.group(runs).groups, note=print)
+    assert [grid.caption.partition("; ")[2] for grid in grids] == [
+        "",
+        "its classes mean nothing (--conditioning=none)",
+    ]
 
 
 @pytest.mark.slow

@@ -153,3 +153,16 @@ def test_other_networks_too(options):
         _, attention = folding.with_attention(folded)([z, labels])
         _, expected = live(z, labels, return_attention=True)
         np.testing.assert_allclose(attention, expected, atol=1e-5)
+
+
+def test_no_relu_takes_a_sum_that_others_take_too():
+    """Over such a graph TensorFlow's remapper stumbles, and prints an error."""
+    live = generator.Generator(dataclasses.replace(TINY_MODEL, block="residual"))
+    live.build()
+    for network in (live, folding.fold(live)):
+        call = network if network is live else lambda *inputs, model=network: model(inputs)
+        graph = tf.function(call).get_concrete_function(*inputs()).graph
+        sources = [op.inputs[0] for op in graph.get_operations() if op.type == "Relu"]
+        shared = [source.name for source in sources if len(source.consumers()) > 1]
+        assert sources
+        assert not shared
