@@ -268,7 +268,9 @@ def _draw_map(
     strength = attention_places.times_even(weights.reshape(-1))
     share = f"({_short(100 * weights.max())} %)"
     between = " " if layout.lines == 1 else "\n"
-    times = f"{strength:.2f}" if strength < 2 else _short(strength)
+    # Cut, not rounded: what is just below the limit must not look as if it were on it.
+    cut = np.floor(100 * strength) / 100
+    times = f"{cut:.2f}" if strength < 2 else _short(strength)
     axes.set_xlabel(f"{times} times even{between}{share}", fontsize=layout.text)
 
     # Draw the arrows and the query, or say that the map has no strongest places.

@@ -19,6 +19,7 @@ _PANELS_IN_ROW = 3
 _LETTERS_AN_INCH = 13  # of a legend, about
 _STYLE = {
     "svg.fonttype": "none",
+    "text.parse_math": False,
     "font.family": "sans-serif",
     "font.size": 9,
     "text.color": _INK,

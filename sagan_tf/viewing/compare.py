@@ -171,7 +171,10 @@ def _write(
     *,
     grids: Sequence[compare_samples.Grid],
 ) -> list[str]:
-    """Writes the files, each whole or not at all; returns their paths."""
+    """Writes the files, each whole or not at all; returns their paths.
+
+    What an earlier comparison has left there, and this one does not make, goes.
+    """
     # Make the page and the table.
     text = compare_page.page(comparison, grids)
     contents = {PAGE: text.encode("utf-8", "backslashreplace")}
@@ -185,6 +188,12 @@ def _write(
     if grids:
         picture = compare_samples.picture(grids, comparison.runs)
         contents[SAMPLES] = pixels.encode_png(picture)
+
+    # Take away what is no picture of these runs.
+    for name in (CURVES, SAMPLES):
+        path = os.path.join(out, name)
+        if name not in contents and tf.io.gfile.exists(path):
+            tf.io.gfile.remove(path)
 
     # Write them.
     written = []

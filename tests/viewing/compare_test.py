@@ -463,3 +463,14 @@ def test_out_that_is_a_file_is_refused_before_the_work(seeds, tmp_path):
     with pytest.raises(errors.UserError, match="--out=.*cannot be written to"):
         compare.compare(options, io.StringIO())
     assert files.read_lines(str(tmp_path / "file")) == []
+
+
+def test_pictures_of_an_earlier_comparison_go(tmp_path):
+    """Runs without scores and checkpoints have neither curves nor samples."""
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("curves.png", "samples.png", "notes.txt"):
+        (out / name).write_text("of another comparison")
+    runs = (str(make_run(tmp_path, "a", fids={})), str(make_run(tmp_path, "b", gf_dim=16, fids={})))
+    compare.compare(config.CompareConfig(runs=runs, out=str(out)), io.StringIO())
+    assert {path.name for path in out.iterdir()} == {"index.html", "table.csv", "notes.txt"}
