@@ -144,9 +144,13 @@ def _parse(argv: Sequence[str], argument: str) -> list[str]:
             fail(f"--flagfile={path}: cannot be read ({reason.strerror}); name a file of flags")
         fail(" ".join(str(error).split()))
 
-    # A single word is the value of the flag `argument`.
-    if argument and len(rest) == 2 and not flags.FLAGS[argument].present:
-        flags.FLAGS[argument].value = rest.pop()
+    # Words are values of a flag `argument` that takes several; else a single word is its value.
+    taken = flags.FLAGS[argument] if argument else None
+    if isinstance(taken, flags.MultiFlag):
+        taken.value = [*taken.value, *rest[1:]]
+        del rest[1:]
+    elif argument and len(rest) == 2 and not taken.present:
+        taken.value = rest.pop()
     if len(rest) > 1:
         expected = "flags only, as in --name=value"
         if argument:

@@ -7,10 +7,12 @@ name, and `help_text.py` makes the help of a command from its fields. Defaults a
 """
 
 from sagan_tf.config.benchmarks import (
+    DEVICES,
     PIPELINES,
     BenchmarkEvaluationConfig,
     BenchmarkInputConfig,
     BenchmarkStepConfig,
+    CompileAheadConfig,
     GpuSuiteConfig,
 )
 from sagan_tf.config.conversion import ConvertConfig
@@ -32,7 +34,7 @@ from sagan_tf.config.fields import (
 from sagan_tf.config.help_text import Command
 from sagan_tf.config.imports import ImportConfig
 from sagan_tf.config.model import ATTENTION_OF_TYPE, IMAGE_SIZES, ModelConfig
-from sagan_tf.config.optimization_names import OPTIMIZATIONS, optimizations
+from sagan_tf.config.optimization_names import OPTIMIZATIONS, SIZED, optimizations
 from sagan_tf.config.protocols import (
     FULL_SAMPLE,
     PROTOCOL_FIELDS,
@@ -62,6 +64,7 @@ from sagan_tf.errors import RESTART, Interrupted, UnusableCheckpoint, UserError,
 
 __all__ = [
     "ATTENTION_OF_TYPE",
+    "DEVICES",
     "FULL_SAMPLE",
     "IMAGE_SIZES",
     "LOSS_TYPES",
@@ -74,6 +77,7 @@ __all__ = [
     "PROTOCOLS",
     "PROTOCOL_FIELDS",
     "RESTART",
+    "SIZED",
     "STANDING_BATCHES",
     "STRATEGIES",
     "AttentionConfig",
@@ -83,6 +87,7 @@ __all__ = [
     "CheckConfig",
     "ClassifierConfig",
     "Command",
+    "CompileAheadConfig",
     "ConvertConfig",
     "DataConfig",
     "DemoConfig",

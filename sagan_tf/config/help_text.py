@@ -59,7 +59,8 @@ class Command:
       about: a paragraph; its first sentence stands in the list of all commands.
       example: what follows the command's name in an example.
       kinds: the config classes whose fields are its flags.
-      argument: the flag that a word without a flag stands for, as in `sample DIRECTORY`.
+      argument: the flag that a word without a flag stands for, as in `sample DIRECTORY`; several
+        words, where the flag takes several values.
     """
 
     about: str

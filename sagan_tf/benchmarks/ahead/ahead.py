@@ -1,0 +1,169 @@
+"""Compilation for devices that are not here: what it costs, whether it fits, how long it takes."""
+
+import dataclasses
+import json
+from typing import Any
+
+from sagan_tf import config, errors
+from sagan_tf.benchmarks.ahead import (
+    compilation,
+    largest_batch,
+    programs,
+    report,
+    roofline,
+    saved,
+)
+from sagan_tf.benchmarks.ahead.devices import DEVICES
+from sagan_tf.benchmarks.setting import Setting
+from sagan_tf.runtime import environment, files
+
+_BOTH = "both"
+# A word of --compare for all optimizations that an accelerator can have, at all sizes.
+_ALL = ("optimizations=all", "optimizations=auto,up_conv:0,down_conv:0")
+_DTYPES = {"bfloat16": "bf16", "float16": "f16", "float32": "f32"}
+
+
+def run(options: config.CompileAheadConfig, setting: Setting) -> list[dict[str, Any]]:
+    """Compiles every setting for every device, prints what is found and writes the files.
+
+    Args:
+      options: what to compile, and for what.
+      setting: the model and its training, before what --compare changes.
+    Returns:
+      A row for each compilation.
+    Raises:
+      errors.UserError: a compiler is missing, a setting does not fit, a file cannot be written, or
+        nothing could be compiled.
+    """
+    # Check what is asked for.
+    names = list(options.compare) or [_name(setting)]
+    settings = [setting.changed(text.replace(*_ALL)) for text in options.compare] or [setting]
+    for one in settings:
+        _require_share(one, options)
+    compilation.require_compilers(options.device)
+    if options.json:
+        with files.writing(f"--json={options.json}"):
+            files.require_writable(options.json)
+
+    # Compile. A file is for the first program.
+    rows: list[dict[str, Any]] = []
+    whats = (programs.ITERATION, programs.GENERATION)
+    whats = whats if options.what == _BOTH else (options.what,)
+    for name, one in zip(names, settings):
+        for what in whats:
+            rows.append(_row(name, one, what=what, options=options))
+            options = dataclasses.replace(options, save="", hlo="")
+            _write(options.json, {"results": rows})
+    if len(rows) > 1:
+        _say(report.table(rows))
+    if all("error" in row for row in rows):
+        raise errors.UserError(rows[0]["error"])
+
+    # Search.
+    if options.largest_batch:
+        found = _search(options, settings[0], what=whats[0])
+        _write(options.json, {"results": rows, "largest_batch": found})
+    return rows
+
+
+def _require_share(setting: Setting, options: config.CompileAheadConfig) -> None:
+    if setting.train.num_towers % options.replicas:
+        raise errors.UserError(
+            f"--replicas={options.replicas}: expected --num_towers to be a multiple of it, got "
+            f"{setting.train.num_towers}"
+        )
+
+
+def _name(setting: Setting) -> str:
+    return f"optimizations={setting.train.optimizations} {setting.train.mixed_precision}"
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _assumed(options: config.CompileAheadConfig, setting: Setting) -> roofline.Assumed:
+    return roofline.Assumed(
+        compute_share=options.compute_share,
+        bandwidth_share=options.bandwidth_share,
+        tensor_float_32=setting.train.tensor_float_32,
+    )
+
+
+def _row(
+    name: str,
+    setting: Setting,
+    *,
+    what: str,
+    options: config.CompileAheadConfig,
+) -> dict[str, Any]:
+    """One compilation; with "error" in the place of numbers where the compiler refuses."""
+    # Say what is compiled.
+    device = options.device
+    assumed = _assumed(options, setting)
+    replicas = options.replicas if what == programs.ITERATION else 1
+    row = {
+        "what": what,
+        "device": device,
+        "setting": name,
+        "batch": setting.batch,
+        "replicas": replicas,
+        "dtype": _DTYPES[setting.train.mixed_precision],
+        "assumed": assumed._asdict(),
+        "model": vars(setting.model),
+        "train": vars(setting.train),
+    }
+
+    # Compile it.
+    try:
+        program = programs.program(
+            setting, what, kind=DEVICES[device].kind, replicas=replicas
+        )
+        row |= compilation.compiled(
+            program, device, assumed=assumed, replicas=replicas, text_file=options.hlo
+        )
+    except errors.UserError as error:
+        row["error"] = str(error)
+        _say(f"{what}, {name}: {error}")
+        return row
+
+    # Report it, and keep the first iteration.
+    _say(report.describe(row, assumed))
+    if options.save:
+        saved.write(options.save, dataclasses.replace(program, predicted=row))
+    return row
+
+
+def _write(path: str, found: dict[str, Any]) -> None:
+    if not path:
+        return
+    found = {"environment": environment.environment(), **found}
+    with files.writing(f"--json={path}"):
+        files.write_bytes(path, (json.dumps(found, indent=1) + "\n").encode())
+
+
+def _search(options: config.CompileAheadConfig, setting: Setting, *, what: str) -> dict[str, int]:
+    """The largest batch of a setting, in towers of its size, that fits."""
+    device = DEVICES[options.device]
+
+    # Try numbers of towers.
+    def fits(towers: int) -> bool:
+        tried = setting.changed(f"num_towers={towers}")
+        program = programs.program(tried, what, kind=device.kind)
+        try:
+            found = compilation.compiled(
+                program, options.device, assumed=_assumed(options, setting)
+            )
+            fitting = compilation.needed_memory(found) <= device.memory
+        except compilation.DoesNotFit:
+            fitting = False
+        _say(f"  {tried.batch} images: {'fit' if fitting else 'do not fit'}")
+        return fitting
+
+    # Say where it ends.
+    good, bad = largest_batch.largest(fits, most=options.most_towers)
+    size = setting.train.batch_size
+    found = {"fits": (good or 0) * size, "does_not_fit": (bad or 0) * size}
+    ending = f"{found['does_not_fit']} do not" if bad else "all that were tried do"
+    _say(f"largest batch, {device.title}: {found['fits']} images fit, {ending}")
+    return found
