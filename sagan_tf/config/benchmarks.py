@@ -241,9 +241,7 @@ class CompileAheadConfig:
     save: str = fields.option(
         "", "File for the first program, as StableHLO. Its name ends in .mlir.", group="Output"
     )
-    hlo: str = fields.option(
-        "", "File for the compiled text of the first program.", group="Output"
-    )
+    hlo: str = fields.option("", "File for the compiled text of the first program.", group="Output")
     json: str = fields.option("", "File to write the results to.", group="Output")
 
     def __post_init__(self):

@@ -116,9 +116,7 @@ def _row(
 
     # Compile it.
     try:
-        program = programs.program(
-            setting, what, kind=DEVICES[device].kind, replicas=replicas
-        )
+        program = programs.program(setting, what, kind=DEVICES[device].kind, replicas=replicas)
         row |= compilation.compiled(
             program, device, assumed=assumed, replicas=replicas, text_file=options.hlo
         )

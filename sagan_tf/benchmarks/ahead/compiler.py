@@ -54,9 +54,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     with open(request["text"], "w", encoding="utf-8") as file:
         file.write(compiled.hlo_modules()[0].to_string())
     statistics = compiled.get_compiled_memory_stats()
-    sizes = {
-        name: getattr(statistics, f"{name}_size_in_bytes") for name in _STATISTICS
-    }
+    sizes = {name: getattr(statistics, f"{name}_size_in_bytes") for name in _STATISTICS}
     return {"compile_seconds": seconds, "memory": sizes, "compiler": _analysis(compiled)}
 
 

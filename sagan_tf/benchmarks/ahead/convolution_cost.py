@@ -16,7 +16,9 @@ _CUDNN = {
     "BackwardInput": (2, 1, 0),
     "BackwardFilter": (0, 2, 1),
 }
-_CUDNN_TARGET = re.compile(r'custom_call_target="__cudnn\$conv(?:\w*)(Forward|BackwardInput|BackwardFilter)')
+_CUDNN_TARGET = re.compile(
+    r'custom_call_target="__cudnn\$conv(?:\w*)(Forward|BackwardInput|BackwardFilter)'
+)
 
 
 class Dimension(NamedTuple):
@@ -41,7 +43,7 @@ class Dimension(NamedTuple):
     dilation: int = 1
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def pairs(side: Dimension) -> int:
     """How often a number of the kernel meets one of the input, along one dimension."""
     last = (side.image - 1) * side.spread
@@ -66,12 +68,13 @@ def flop(instruction: hlo.Instruction, surroundings: dict[str, hlo.Instruction])
         return 0
 
     # Tell a convolution of XLA's, one of cuDNN's, and a product.
+    given = (*operands[:2], instruction.shapes[0])
     if instruction.opcode == "convolution":
-        return _convolution(instruction, (*operands[:2], instruction.shapes[0]))
+        return _convolution(instruction, given)
     if found := _CUDNN_TARGET.search(instruction.attributes):
-        given = (*operands[:2], instruction.shapes[0])
         places = _CUDNN[found[1]]
-        return _convolution(instruction, tuple(given[places.index(role)] for role in range(3)))
+        forward = tuple(given[places.index(role)] for role in range(3))
+        return _convolution(instruction, forward)
     if instruction.opcode == "dot" or "__cublas$" in instruction.attributes:
         return _product(instruction, operands[0])
     return 0
@@ -95,17 +98,19 @@ def _convolution(instruction: hlo.Instruction, given: tuple[hlo.Shape, ...]) -> 
         dict(zip(names, shape.dims)) for names, shape in zip(found.groups(), given)
     )
 
-    # Count along each dimension, then over images and channels.
+    # Count along each dimension.
     spatial = sorted(name for name in image if name.isdecimal())
-    window = _window(instruction, len(spatial))
-    met = math.prod(
-        pairs(Dimension(image[name], kernel[name], result[name], *settings))
-        for name, settings in zip(spatial, window)
-    )
+    met = 1
+    for name, settings in zip(spatial, _window(instruction, len(spatial))):
+        side = Dimension(image[name], kernel[name], result[name], *settings)
+        met *= pairs(side)
+
+    # Count over images and channels.
     groups = int(instruction.attribute(r"feature_group_count=(\d+)") or 1)
     batches = int(instruction.attribute(r"batch_group_count=(\d+)") or 1)
     images = image["b"] // batches
-    return 2 * met * images * (image["f"] // groups) * result["f"]
+    channels = image["f"] // groups
+    return 2 * met * images * channels * result["f"]
 
 
 def _window(instruction: hlo.Instruction, count: int) -> list[tuple[int, int, int, int]]:

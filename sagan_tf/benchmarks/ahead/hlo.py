@@ -152,7 +152,7 @@ def _end_of_parentheses(text: str) -> int:
     return len(text)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def shapes(text: str) -> tuple[Shape, ...]:
     """All arrays in a type such as "(bf16[8,4]{1,0:T(8,128)(2,1)S(1)}, f32[])"."""
     return tuple(_shape(*found) for found in _SHAPE.findall(text))

@@ -4,6 +4,7 @@ An iteration is a step of G, a step of D, both Adams, all state and the counter:
 that training runs (`training/steps.py`), traced once and handed to XLA as it is.
 """
 
+import dataclasses
 import re
 from typing import Any
 
@@ -14,6 +15,7 @@ import tensorflow as tf
 from sagan_tf import config, errors, model
 from sagan_tf.benchmarks.ahead import saved
 from sagan_tf.benchmarks.setting import Setting
+from sagan_tf.gan import execution
 from sagan_tf.runtime import files
 from sagan_tf.training import steps
 
@@ -21,6 +23,10 @@ ITERATION = "iteration"
 GENERATION = "generation"
 # TensorFlow writes what it returns as a copy, which StableHLO does not have.
 _COPY = re.compile(r"mhlo\.copy (%\w+) : (tensor<[^>]*>)")
+_PRODUCT = re.compile(
+    r"%(\w+) = stablehlo\.multiply %(\w+), (%\w+) : tensor<([^>]+)> loc\((#\w+)\)"
+)
+_MARK = "mean_over_replicas"
 _ALIAS = re.compile(r"parameter_number = (\d+) : i64\}, output_index = array<i64: (\d+)>")
 
 
@@ -37,16 +43,16 @@ def program(setting: Setting, what: str, *, kind: str, replicas: int = 1) -> sav
     """
     # Make the networks on the CPU, with the optimizations of the device.
     keras.utils.set_random_seed(setting.train.seed)
-    gan = model.SAGAN(setting.model, _train_config(setting.train, kind))
-    function, inputs = _function(gan, setting, what=what)
+    train_config = _train_config(setting.train, kind, replicas=replicas)
+    share = Setting(setting.model, train_config)
+    gan = _Replica(replicas, *share) if replicas > 1 else model.SAGAN(*share)
+    function, inputs = _function(gan, share, what=what)
 
     # Trace, and hand it to XLA. Nothing is compiled for the CPU.
     traced = tf.function(function, jit_compile=True, autograph=False)
     try:
         concrete = traced.get_concrete_function(*inputs)
-        text = traced.experimental_get_compiler_ir(*inputs)(
-            stage="stablehlo", platform_name="CPU"
-        )
+        text = traced.experimental_get_compiler_ir(*inputs)(stage="stablehlo", platform_name="CPU")
     except (tf.errors.OpError, ValueError, TypeError) as error:
         raise errors.UserError(
             f"the {what} cannot be handed to XLA ({files.first_line(error)}); expected flags "
@@ -56,8 +62,9 @@ def program(setting: Setting, what: str, *, kind: str, replicas: int = 1) -> sav
     # Say what its arguments are.
     names = {id(v.handle): (name, v) for name, v in gan.state().items()}
     given = [names[id(outer)] for outer, _ in concrete.graph.captures if id(outer) in names]
+    text = _COPY.sub(r"stablehlo.reshape \1 : (\2) -> \2", text)
     return saved.Program(
-        text=_COPY.sub(r"stablehlo.reshape \1 : (\2) -> \2", text),
+        text=reduced(text, replicas) if replicas > 1 else text,
         arguments=[_input(spec, setting) for spec in inputs]
         + [_state(name, variable) for name, variable in given],
         fed_back={int(result): int(argument) for argument, result in _ALIAS.findall(text)},
@@ -72,14 +79,70 @@ def optimizations(text: str, kind: str) -> str:
     return ",".join(["none", *words])
 
 
-def _train_config(train_config: config.TrainConfig, kind: str) -> config.TrainConfig:
-    # One XLA program has no XLA program inside it.
-    values = {
-        **vars(train_config),
-        "jit_compile": False,
-        "optimizations": optimizations(train_config.optimizations, kind),
-    }
-    return config.TrainConfig(**values)
+def _train_config(
+    train_config: config.TrainConfig, kind: str, *, replicas: int
+) -> config.TrainConfig:
+    """The settings of one replica; one XLA program has no XLA program inside it."""
+    return dataclasses.replace(
+        train_config,
+        jit_compile=False,
+        optimizations=optimizations(train_config.optimizations, kind),
+        num_towers=train_config.num_towers // replicas,
+    )
+
+
+class _Replica(model.SAGAN):
+    """One replica of several, whose gradients and values are marked for `reduced`."""
+
+    def __init__(self, replicas: int, *settings):
+        self._replicas = replicas
+        super().__init__(*settings)
+
+    def _executed(self, part, network, states, metrics) -> execution.Part:
+        run = super()._executed(part, network, states, metrics)
+
+        def marked(*batch: tf.Tensor) -> execution.Outcome:
+            outcome = run(*batch)
+            gradients, values = tf.nest.map_structure(
+                lambda x: tf.multiply(x, 1 / self._replicas, name=_MARK),
+                (outcome.gradients, outcome.values),
+            )
+            return execution.Outcome(outcome.metrics, gradients, values)
+
+        return marked
+
+
+def reduced(text: str, replicas: int) -> str:
+    """StableHLO with a sum over all replicas in front of every marked product.
+
+    XLA's kernels of TensorFlow for a CPU have no such sum, so that it is put in here.
+
+    Args:
+      text: the module of one replica.
+      replicas: how many there are.
+    """
+    # Find the marked lines by the locations that their names have.
+    marked = set(re.findall(rf'^(#\w+) = loc\("{_MARK}(?:_\d+)?"', text, re.MULTILINE))
+    groups = f"dense<[{list(range(replicas))}]> : tensor<1x{replicas}xi64>"
+
+    # Sum up their first factor.
+    def with_sum(found: re.Match) -> str:
+        result, factor, rest, kind, location = found.groups()
+        if location not in marked:
+            return found[0]
+        number = f"tensor<{kind.rpartition('x')[2]}>"
+        total = f"%sum_{result}"
+        return (
+            f'{total} = "stablehlo.all_reduce"(%{factor}) ({{\n'
+            f"^bb0(%a: {number}, %b: {number}):\n"
+            f"%c = stablehlo.add %a, %b : {number}\n"
+            f"stablehlo.return %c : {number}\n"
+            f"}}) {{replica_groups = {groups}}} : (tensor<{kind}>) -> tensor<{kind}> "
+            f"loc({location})\n"
+            f"%{result} = stablehlo.multiply {total}, {rest} : tensor<{kind}> loc({location})"
+        )
+
+    return _PRODUCT.sub(with_sum, text)
 
 
 def _function(gan: model.SAGAN, setting: Setting, *, what: str) -> tuple[Any, list[tf.TensorSpec]]:

@@ -1,6 +1,6 @@
 """A saved program on the accelerator that is here, with JAX and without TensorFlow.
 
-    python -m sagan_tf.benchmarks.ahead.run_saved FILE.mlir
+python -m sagan_tf.benchmarks.ahead.run_saved FILE.mlir
 """
 
 import json
@@ -116,7 +116,7 @@ def _times(
         # Feed back what changes.
         began = time.perf_counter()
         for _ in range(count):
-            done = executable.execute_sharded([[one] for one in held])
+            done = executable.execute_sharded(held)
             results = [one[0] for one in done.disassemble_into_single_device_arrays()]
             for result, argument in program.fed_back.items():
                 held[argument] = results[result]

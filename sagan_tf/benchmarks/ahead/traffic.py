@@ -132,9 +132,7 @@ def _kind(instruction: hlo.Instruction, parts: list, multiplied: list) -> str:
     return FUSIONS if instruction.opcode == "fusion" else OTHERS
 
 
-def _changes_layout(
-    instruction: hlo.Instruction, surroundings: dict[str, hlo.Instruction]
-) -> bool:
+def _changes_layout(instruction: hlo.Instruction, surroundings: dict[str, hlo.Instruction]) -> bool:
     """Whether it is a transposition, or a copy into another order of dimensions."""
     if instruction.opcode == "transpose":
         return True
