@@ -22,6 +22,9 @@ _ANALYSIS = {
     "bytes accessed": "bytes",
     "optimal_seconds": "seconds",
 }
+# What errors name: a line of the program, or a call.
+_LINES = re.compile(r'"-":(\d+):')
+_CALLS = re.compile(r"[Cc]ustom (?:call to|emitter for) (\w+)")
 # Autotuning needs the GPU itself.
 _GPU_OPTIONS = [("xla_gpu_autotune_level", "0")]
 # How operations of ours are named: in StableHLO's locations, and in HLO's metadata.
@@ -38,17 +41,17 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     # Find the device. No process waits for a TPU's host, and no GPU is looked for.
     os.environ.update(JAX_PLATFORMS="cpu", TPU_SKIP_MDS_QUERY="1")
     from jax.errors import JaxRuntimeError
-
-    device = DEVICES[request["device"]]
-    replicas = request["replicas"]
+    from jax.interpreters import mlir
 
     # Compile.
+    with open(request["program"], encoding="utf-8") as file:
+        program = file.read()
     try:
         began = time.perf_counter()
-        compiled = _compiled(request["program"], device, replicas=replicas)
+        compiled = _compiled(program, DEVICES[request["device"]], replicas=request["replicas"])
         seconds = time.perf_counter() - began
-    except (JaxRuntimeError, ValueError, RuntimeError) as error:
-        return failure(str(error))
+    except (JaxRuntimeError, mlir.ir.MLIRError, ValueError, RuntimeError) as error:
+        return failure(str(error), program)
 
     # Write the program, and say what it needs.
     with open(request["text"], "w", encoding="utf-8") as file:
@@ -58,7 +61,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     return {"compile_seconds": seconds, "memory": sizes, "compiler": _analysis(compiled)}
 
 
-def _compiled(path: str, device: Device, *, replicas: int) -> Any:
+def _compiled(program: str, device: Device, *, replicas: int) -> Any:
     """The compiled program."""
     import numpy as np
     from jax.interpreters import mlir
@@ -75,10 +78,8 @@ def _compiled(path: str, device: Device, *, replicas: int) -> Any:
         options.env_option_overrides = _GPU_OPTIONS
 
     # Compile for them.
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
     with mlir.make_ir_context():
-        module = mlir.ir.Module.parse(text)
+        module = mlir.ir.Module.parse(program)
         client = chips[0].client
         return client.compile(module, xla_client.DeviceList(tuple(chips)), options)
 
@@ -116,12 +117,45 @@ def _analysis(compiled: Any) -> dict[str, float]:
     return {ours: found[name] for name, ours in _ANALYSIS.items() if name in found}
 
 
-def failure(text: str) -> dict[str, str]:
-    """What a compiler's error says: its first lines, and the operation of ours that it names."""
-    named = [first or second for first, second in _OPERATIONS.findall(text)]
+def failure(text: str, program: str = "") -> dict[str, str]:
+    """What a compiler's error says, and the operation of ours that it is about.
+
+    Args:
+      text: the error.
+      program: the StableHLO that it is about, for errors that name a line or a call of it.
+    Returns:
+      "error", its first lines in one; "operation", empty where none can be told.
+    """
+    # Shorten it: the first line, and that of MLIR which says why.
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    detail = next((line for line in lines[1:] if "error:" in line), "")
-    return {"error": " ".join([*lines[:1], detail]).strip(), "operation": named[0] if named else ""}
+    detail = [line for line in lines[1:] if "error:" in line]
+
+    # Find the operation.
+    named = [first or second for first, second in _OPERATIONS.findall(text)]
+    if not named:
+        named = [_operation_of(line, program) for line in _blamed(text, program)]
+    return {"error": " ".join([*lines[:1], *detail[:1]]), "operation": next(iter(named), "")}
+
+
+def _blamed(text: str, program: str) -> list[str]:
+    """The lines of a program that an error names: by number, or by the name of a call."""
+    lines = program.splitlines()
+    numbers = [int(number) - 1 for number in _LINES.findall(text)]
+    found = [lines[number] for number in numbers if number < len(lines)]
+    for name in _CALLS.findall(text):
+        found += [line for line in lines if f"@{name}(" in line]
+    return found
+
+
+def _operation_of(line: str, program: str) -> str:
+    """The name in the location of a line of StableHLO: loc("name"), or loc(#loc5)."""
+    place = re.search(r'loc\((?:"([^"]+)"|(#\w+))', line)
+    if place is None:
+        return ""
+    if place[1]:
+        return place[1]
+    found = re.search(rf'^{place[2]} = loc\("([^"]+)"', program, re.MULTILINE)
+    return found[1] if found else ""
 
 
 def main(path: str) -> None:

@@ -68,5 +68,5 @@ def over_links(kernels: Sequence[Kernel], replicas: int) -> float:
 
     A reduction in a ring sends 2 (n - 1) / n of the bytes that it adds up.
     """
-    reduced = sum(kernel.read for kernel in kernels if kernel.kind == LINKS)
+    reduced = sum(kernel.reduced for kernel in kernels)
     return reduced * 2 * (replicas - 1) / replicas

@@ -1,7 +1,7 @@
 """Kernels of a compiled program, and the bytes that they read and write."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, Optional
 
 from sagan_tf.benchmarks.ahead import convolution_cost, hlo
 
@@ -36,6 +36,7 @@ class Kernel(NamedTuple):
       kind: one of `KINDS`.
       read: bytes of its operands in the device's large memory, each counted once.
       written: bytes of its results there.
+      reduced: bytes of its operands, wherever they are, if it sends them to other devices.
       flop: operations of convolutions and products.
       dtype: HLO's type of what is multiplied; empty where nothing is.
       changes_layout: whether it moves numbers to another order of dimensions.
@@ -47,6 +48,7 @@ class Kernel(NamedTuple):
     kind: str
     read: int = 0
     written: int = 0
+    reduced: int = 0
     flop: int = 0
     dtype: str = ""
     changes_layout: bool = False
@@ -90,11 +92,15 @@ def _kernel(
     # An operation that begins and ends in two instructions reads first, and writes last.
     begins = instruction.opcode.endswith("-start")
     ends = instruction.opcode.endswith("-done")
+    kind = _kind(instruction, parts, multiplied)
+    taken = [] if ends else _taken(instruction, surroundings)
+    given = () if begins else instruction.shapes
     return Kernel(
         name=instruction.name,
-        kind=_kind(instruction, parts, multiplied),
-        read=0 if ends else _read(instruction, surroundings),
-        written=0 if begins else sum(shape.size for shape in _in_memory(instruction.shapes)),
+        kind=kind,
+        read=_size(taken, space=0),
+        written=_size(given, space=0),
+        reduced=_size(taken) if kind == LINKS else 0,
         flop=sum(convolution_cost.flop(part, near) for part, near in multiplied),
         dtype=dtypes[0] if dtypes else "",
         changes_layout=any(_changes_layout(part, near) for part, near in parts),
@@ -103,13 +109,17 @@ def _kernel(
     )
 
 
-def _read(instruction: hlo.Instruction, surroundings: dict[str, hlo.Instruction]) -> int:
+def _taken(
+    instruction: hlo.Instruction, surroundings: dict[str, hlo.Instruction]
+) -> list[hlo.Shape]:
+    """All that an instruction takes, each operand once."""
     operands = [surroundings[name] for name in set(instruction.operands) if name in surroundings]
-    return sum(shape.size for one in operands for shape in _in_memory(one.shapes))
+    return [shape for one in operands for shape in one.shapes]
 
 
-def _in_memory(shapes: tuple[hlo.Shape, ...]) -> list[hlo.Shape]:
-    return [shape for shape in shapes if shape.space == 0]
+def _size(shapes: Iterable[hlo.Shape], space: Optional[int] = None) -> int:
+    """Bytes of arrays, of those in one memory alone if it is given."""
+    return sum(shape.size for shape in shapes if space in (None, shape.space))
 
 
 def _kind(instruction: hlo.Instruction, parts: list, multiplied: list) -> str:
