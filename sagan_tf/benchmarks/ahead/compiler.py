@@ -148,14 +148,12 @@ def _blamed(text: str, program: str) -> list[str]:
 
 
 def _operation_of(line: str, program: str) -> str:
-    """The name in the location of a line of StableHLO: loc("name"), or loc(#loc5)."""
-    place = re.search(r'loc\((?:"([^"]+)"|(#\w+))', line)
-    if place is None:
-        return ""
-    if place[1]:
-        return place[1]
-    found = re.search(rf'^{place[2]} = loc\("([^"]+)"', program, re.MULTILINE)
-    return found[1] if found else ""
+    """The name in the location of a line of StableHLO: loc("name"), loc(#loc5), loc(fused[...])."""
+    place = re.search(r'loc\((?:fused\[)?(?:"([^"]+)"|(#\w+))', line)
+    if place is None or place[1]:
+        return place[1] if place else ""
+    found = re.search(rf"^{place[2]} = .*$", program, re.MULTILINE)
+    return _operation_of(found[0], program) if found else ""
 
 
 def main(path: str) -> None:

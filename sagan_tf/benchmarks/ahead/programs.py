@@ -123,6 +123,9 @@ def reduced(text: str, replicas: int) -> str:
     """
     # Find the marked lines by the locations that their names have.
     marked = set(re.findall(rf'^(#\w+) = loc\("{_MARK}(?:_\d+)?"', text, re.MULTILINE))
+    for location, parts in re.findall(r"^(#\w+) = loc\(fused\[(.*)\]\)", text, re.MULTILINE):
+        if marked & set(parts.split(", ")):
+            marked.add(location)
     groups = f"dense<[{list(range(replicas))}]> : tensor<1x{replicas}xi64>"
 
     # Sum up their first factor.

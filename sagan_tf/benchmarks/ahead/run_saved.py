@@ -36,17 +36,17 @@ def run(
       errors.UserError: JAX is missing, or the file is not such a program, or it cannot run here.
     """
     program = saved.read(path)
-    jax = _jax()
+    jax = with_64_bits()
     from jax.errors import JaxRuntimeError
 
     # Compile it and draw what it takes.
     device = jax.devices()[0]
     try:
         began = time.perf_counter()
-        executable = _executable(program, device)
+        compiled = executable(program, device)
         compile_seconds = time.perf_counter() - began
-        held = _arguments(program, jax)
-        seconds = _times(executable, program, held, rounds=rounds, iterations=iterations)
+        held = arguments(program, jax)
+        seconds = times(compiled, program, held, rounds=rounds, iterations=iterations)
     except (JaxRuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
         raise errors.UserError(
@@ -67,17 +67,23 @@ def run(
     return found
 
 
-def _jax() -> Any:
+def with_64_bits() -> Any:
+    """JAX, with integers of 64 bits, which the counters are.
+
+    Raises:
+      errors.UserError: it is not installed.
+    """
     try:
         import jax
     except ImportError as error:
         raise errors.UserError(
             '--run: JAX is not installed; pip install "jax[cuda12]" brings it for a GPU'
         ) from error
+    jax.config.update("jax_enable_x64", True)
     return jax
 
 
-def _executable(program: saved.Program, device: Any) -> Any:
+def executable(program: saved.Program, device: Any) -> Any:
     """The program, compiled for the device that runs it."""
     import numpy as np
     from jax.interpreters import mlir
@@ -90,9 +96,8 @@ def _executable(program: saved.Program, device: Any) -> Any:
         return device.client.compile_and_load(module, xla_client.DeviceList((device,)), options)
 
 
-def _arguments(program: saved.Program, jax: Any) -> list:
+def arguments(program: saved.Program, jax: Any) -> list:
     """The program's arguments, drawn on the device."""
-    jax.config.update("jax_enable_x64", True)  # The counters have 64 bits.
     keys = jax.random.split(jax.random.key(0), len(program.arguments))
     return [_drawn(argument, key, jax) for argument, key in zip(program.arguments, keys)]
 
@@ -107,8 +112,8 @@ def _drawn(argument: saved.Argument, key: Any, jax: Any) -> Any:
     return (argument.mean + argument.deviation * normal).astype(argument.dtype)
 
 
-def _times(
-    executable: Any, program: saved.Program, held: list, *, rounds: int, iterations: int
+def times(
+    compiled: Any, program: saved.Program, held: list, *, rounds: int, iterations: int
 ) -> list[float]:
     """Seconds of an iteration, in each round."""
 
@@ -116,7 +121,7 @@ def _times(
         # Feed back what changes.
         began = time.perf_counter()
         for _ in range(count):
-            done = executable.execute_sharded(held)
+            done = compiled.execute_sharded(held)
             results = [one[0] for one in done.disassemble_into_single_device_arrays()]
             for result, argument in program.fed_back.items():
                 held[argument] = results[result]

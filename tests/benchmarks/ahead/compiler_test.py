@@ -2,7 +2,8 @@
 
 from sagan_tf.benchmarks.ahead import compiler
 
-PROGRAM = """#loc5 = loc("block/tanh")
+PROGRAM = """#loc4 = loc("block/tanh")
+#loc5 = loc(fused[#loc4, #loc4])
 module @x {
   func.func @main(%arg0: tensor<4xf32>) -> tensor<4xf32> {
     %0 = stablehlo.custom_call @nothing(%arg0) : (tensor<4xf32>) -> tensor<4xf32> loc(#loc5)
@@ -26,7 +27,7 @@ def test_an_operation_in_the_error_is_named():
 
 
 def test_a_line_or_a_call_in_the_error_leads_to_the_operation():
-    by_line = compiler.failure('error: "-":5:10: custom op is unknown', PROGRAM)
+    by_line = compiler.failure('error: "-":6:10: custom op is unknown', PROGRAM)
     assert by_line["operation"] == "block/sine"
     by_call = compiler.failure("Custom emitter for nothing not found", PROGRAM)
     assert by_call["operation"] == "block/tanh"
