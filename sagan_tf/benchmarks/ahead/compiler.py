@@ -27,6 +27,11 @@ _LINES = re.compile(r'"-":(\d+):')
 _CALLS = re.compile(r"[Cc]ustom (?:call to|emitter for) (\w+)")
 # Autotuning needs the GPU itself.
 _GPU_OPTIONS = [("xla_gpu_autotune_level", "0")]
+_ALONE = {
+    "JAX_PLATFORMS": "cpu",
+    "TPU_SKIP_MDS_QUERY": "1",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+}
 # How operations of ours are named: in StableHLO's locations, and in HLO's metadata.
 _OPERATIONS = re.compile(r'op_name="([^"]+)"|loc\("([^"]+)"')
 
@@ -38,8 +43,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
       request: "program" and "text", paths of StableHLO and of the compiled program; "device";
         "replicas".
     """
-    # Find the device. No process waits for a TPU's host, and no GPU is looked for.
-    os.environ.update(JAX_PLATFORMS="cpu", TPU_SKIP_MDS_QUERY="1")
+    # No process waits for a TPU's host, or for another compiler; and no GPU is looked for.
+    os.environ.update(_ALONE)
     from jax.errors import JaxRuntimeError
     from jax.interpreters import mlir
 
