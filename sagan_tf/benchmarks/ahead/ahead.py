@@ -41,9 +41,9 @@ def run(options: config.CompileAheadConfig, setting: Setting) -> list[dict[str, 
     for one in settings:
         _require_share(one, options)
     compilation.require_compilers(options.device)
-    if options.json:
-        with files.writing(f"--json={options.json}"):
-            files.require_writable(options.json)
+    for flag in ("json", "save", "hlo"):
+        if path := getattr(options, flag):
+            files.require_writable_output(flag, path)
 
     # Compile. A file is for the first program.
     rows: list[dict[str, Any]] = []

@@ -134,12 +134,14 @@ def reduced(text: str, replicas: int) -> str:
         if location not in marked:
             return found[0]
         number = f"tensor<{kind.rpartition('x')[2]}>"
-        total = f"%sum_{result}"
+        total, left, right, both = (
+            f"%{name}_{result}" for name in ("total", "left", "right", "both")
+        )
         return (
             f'{total} = "stablehlo.all_reduce"(%{factor}) ({{\n'
-            f"^bb0(%a: {number}, %b: {number}):\n"
-            f"%c = stablehlo.add %a, %b : {number}\n"
-            f"stablehlo.return %c : {number}\n"
+            f"^bb0({left}: {number}, {right}: {number}):\n"
+            f"{both} = stablehlo.add {left}, {right} : {number}\n"
+            f"stablehlo.return {both} : {number}\n"
             f"}}) {{replica_groups = {groups}}} : (tensor<{kind}>) -> tensor<{kind}> "
             f"loc({location})\n"
             f"%{result} = stablehlo.multiply {total}, {rest} : tensor<{kind}> loc({location})"

@@ -117,10 +117,10 @@ def test_a_sum_goes_in_front_of_a_marked_product_alone():
 """
     found = programs.reduced(text, 2)
     assert found.count("stablehlo.all_reduce") == 2
-    assert '%sum_3 = "stablehlo.all_reduce"(%1)' in found
-    assert "%3 = stablehlo.multiply %sum_3, %2 : tensor<4xf32> loc(#loc4)" in found
+    assert '%total_3 = "stablehlo.all_reduce"(%1)' in found
+    assert "%3 = stablehlo.multiply %total_3, %2 : tensor<4xf32> loc(#loc4)" in found
     assert "%4 = stablehlo.multiply %3, %2 : tensor<4xf32> loc(#loc3)" in found
-    assert "%5 = stablehlo.multiply %sum_5, %cst_7 : tensor<f32> loc(#loc1)" in found
+    assert "%5 = stablehlo.multiply %total_5, %cst_7 : tensor<f32> loc(#loc1)" in found
     assert "dense<[[0, 1]]> : tensor<1x2xi64>" in found
 
 
