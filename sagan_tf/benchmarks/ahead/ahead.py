@@ -67,10 +67,22 @@ def run(options: config.CompileAheadConfig, setting: Setting) -> list[dict[str, 
 
 
 def _require_share(setting: Setting, options: config.CompileAheadConfig) -> None:
-    if setting.train.num_towers % options.replicas:
+    """Refuses towers that the devices, and the pieces of each, cannot share evenly."""
+    # Share the towers out.
+    train_config = setting.train
+    pieces = options.replicas * train_config.accumulate
+    if train_config.num_towers % pieces:
         raise errors.UserError(
-            f"--replicas={options.replicas}: expected --num_towers to be a multiple of it, got "
-            f"{setting.train.num_towers}"
+            f"--replicas={options.replicas} --accumulate={train_config.accumulate}: expected "
+            f"--num_towers to be a multiple of {pieces}, got {train_config.num_towers}"
+        )
+
+    # A group of batch norm lies within one piece.
+    at_once = setting.batch // pieces
+    if at_once % train_config.group_size:
+        raise errors.UserError(
+            f"--bn_group={train_config.bn_group}: groups do not fit the {at_once} images that a "
+            "device runs at once"
         )
 
 

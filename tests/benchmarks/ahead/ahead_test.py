@@ -83,8 +83,16 @@ def test_the_largest_batch_is_searched_in_towers(asked, tmp_path, capsys):
 def test_replicas_share_the_towers(asked):
     ahead.run(config.CompileAheadConfig(replicas=8), SETTING.changed("num_towers=8"))
     assert [replicas for *_, replicas in asked] == [8, 1]
-    with pytest.raises(errors.UserError, match="--replicas=8: expected --num_towers to be a mul"):
-        ahead.run(config.CompileAheadConfig(replicas=8), SETTING)
+    for change, message in (
+        (
+            "accumulate=1",
+            "--replicas=8 --accumulate=1: expected --num_towers to be a multiple of 8",
+        ),
+        ("num_towers=8 accumulate=2", "to be a multiple of 16, got 8"),
+        ("num_towers=8 bn_group=128", "--bn_group=128: groups do not fit the 64 images"),
+    ):
+        with pytest.raises(errors.UserError, match=message):
+            ahead.run(config.CompileAheadConfig(replicas=8), SETTING.changed(change))
 
 
 def test_nothing_compiled_is_an_error():
