@@ -250,4 +250,9 @@ class CompileAheadConfig:
             self,
             ("compute_share", self.compute_share <= 1, "a share, up to 1"),
             ("bandwidth_share", self.bandwidth_share <= 1, "a share, up to 1"),
+            (
+                "save",
+                not self.save or self.replicas == 1,
+                "none with --replicas=8: one device cannot run that program",
+            ),
         )

@@ -19,6 +19,10 @@ COMMAND = ("-m", "sagan_tf.tools.compile_ahead")
     [
         (["--device=h200"], "--device=h200: expected one of h100, a100, v4, v5e, v5p, v6e"),
         (["--compute_share=2"], "--compute_share=2.0: expected a share, up to 1"),
+        (
+            ["--replicas=8", "--save=x.mlir"],
+            "--save=x.mlir: expected none with --replicas=8: one device cannot run that program",
+        ),
         (["--replicas=2"], "--replicas=2: expected one of 1, 8"),
     ],
 )

@@ -24,7 +24,7 @@ _DTYPES = {"bfloat16": "bf16", "float16": "f16", "float32": "f32"}
 
 
 def run(options: config.CompileAheadConfig, setting: Setting) -> list[dict[str, Any]]:
-    """Compiles every setting for every device, prints what is found and writes the files.
+    """Compiles every setting for the device, prints what is found and writes the files.
 
     Args:
       options: what to compile, and for what.
@@ -47,10 +47,10 @@ def run(options: config.CompileAheadConfig, setting: Setting) -> list[dict[str, 
 
     # Compile. A file is for the first program.
     rows: list[dict[str, Any]] = []
-    whats = (programs.ITERATION, programs.GENERATION)
-    whats = whats if options.what == _BOTH else (options.what,)
+    both = (programs.ITERATION, programs.GENERATION)
+    wanted = both if options.what == _BOTH else (options.what,)
     for name, one in zip(names, settings):
-        for what in whats:
+        for what in wanted:
             rows.append(_row(name, one, what=what, options=options))
             options = dataclasses.replace(options, save="", hlo="")
             _write(options.json, {"results": rows})
@@ -61,7 +61,7 @@ def run(options: config.CompileAheadConfig, setting: Setting) -> list[dict[str, 
 
     # Search.
     if options.largest_batch:
-        found = _search(options, settings[0], what=whats[0])
+        found = _search(options, settings[0], what=wanted[0])
         _write(options.json, {"results": rows, "largest_batch": found})
     return rows
 
@@ -134,7 +134,6 @@ def _row(
         )
     except errors.UserError as error:
         row["error"] = str(error)
-        _say(f"{what}, {name}: {error}")
         return row
 
     # Report it, and keep the first iteration.
@@ -147,7 +146,8 @@ def _row(
 def _write(path: str, found: dict[str, Any]) -> None:
     if not path:
         return
-    found = {"environment": environment.environment(), **found}
+    versions = {**environment.environment(), **compilation.versions()}
+    found = {"environment": versions, **found}
     with files.writing(f"--json={path}"):
         files.write_bytes(path, (json.dumps(found, indent=1) + "\n").encode())
 

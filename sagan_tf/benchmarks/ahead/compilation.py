@@ -1,5 +1,7 @@
 """One compilation, in a process of its own, and what its program multiplies and moves."""
 
+import contextlib
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -45,6 +47,15 @@ def is_installed(package: str) -> bool:
         return importlib.util.find_spec(package) is not None
     except ModuleNotFoundError:
         return False
+
+
+def versions() -> dict[str, str]:
+    """The compilers that are installed, with their versions."""
+    found = {}
+    for name in ("jax", "jaxlib", "jax-cuda12-plugin", "libtpu"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def compiled(

@@ -83,6 +83,11 @@ def test_a_missing_compiler_says_what_to_install(monkeypatch):
     assert not compilation.is_installed("no_such_package.inside")
 
 
+def test_versions_are_those_of_the_installed_compilers():
+    assert set(compilation.versions()) <= {"jax", "jaxlib", "jax-cuda12-plugin", "libtpu"}
+    assert ("jax" in compilation.versions()) == compilation.is_installed("jax")
+
+
 def test_counts_of_a_program():
     row = {**ROW, **compilation.counted(KERNELS, "h100", assumed=ASSUMED, replicas=8)}
     assert row["flop"] == 59_364_000_000_000
