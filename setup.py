@@ -91,6 +91,8 @@ setuptools.setup(
         ],
         "video": ["imageio-ffmpeg>=0.5"],  # interpolations as MP4
         "data": ["scikit-learn>=1.4"],  # to make the digits again
+        # The compilers of `sagan compile-ahead`, as docs/performance.md measured with them.
+        "ahead": ["jax[cuda12]==0.10.2", "libtpu==0.0.52"],
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
     },
 )

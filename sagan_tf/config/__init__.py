@@ -7,10 +7,12 @@ name, and `help_text.py` makes the help of a command from its fields. Defaults a
 """
 
 from sagan_tf.config.benchmarks import (
+    DEVICES,
     PIPELINES,
     BenchmarkEvaluationConfig,
     BenchmarkInputConfig,
     BenchmarkStepConfig,
+    CompileAheadConfig,
     GpuSuiteConfig,
 )
 from sagan_tf.config.compare import BEST, LAST, CompareConfig
@@ -33,7 +35,7 @@ from sagan_tf.config.fields import (
 from sagan_tf.config.help_text import Command
 from sagan_tf.config.imports import ImportConfig
 from sagan_tf.config.model import ATTENTION_OF_TYPE, IMAGE_SIZES, ModelConfig
-from sagan_tf.config.optimization_names import OPTIMIZATIONS, optimizations
+from sagan_tf.config.optimization_names import OPTIMIZATIONS, SIZED, optimizations
 from sagan_tf.config.protocols import (
     FULL_SAMPLE,
     PROTOCOL_FIELDS,
@@ -64,6 +66,7 @@ from sagan_tf.errors import RESTART, Interrupted, UnusableCheckpoint, UserError,
 __all__ = [
     "ATTENTION_OF_TYPE",
     "BEST",
+    "DEVICES",
     "FULL_SAMPLE",
     "IMAGE_SIZES",
     "LAST",
@@ -77,6 +80,7 @@ __all__ = [
     "PROTOCOLS",
     "PROTOCOL_FIELDS",
     "RESTART",
+    "SIZED",
     "STANDING_BATCHES",
     "STRATEGIES",
     "AttentionConfig",
@@ -87,6 +91,7 @@ __all__ = [
     "ClassifierConfig",
     "Command",
     "CompareConfig",
+    "CompileAheadConfig",
     "ConvertConfig",
     "DataConfig",
     "DemoConfig",

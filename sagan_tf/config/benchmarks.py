@@ -170,3 +170,89 @@ class BenchmarkInputConfig:
             holds=self.pipeline in ("", *PIPELINES),
             expected="one of " + "; ".join(PIPELINES),
         )
+
+
+DEVICES = ("h100", "a100", "v4", "v5e", "v5p", "v6e")
+
+
+@dataclasses.dataclass(frozen=True)
+class CompileAheadConfig:
+    """What to compile, and for what."""
+
+    device: str = fields.option(
+        "h100",
+        "The device to compile for; it need not be here. h100 and a100 are GPUs, the others TPUs.",
+        choices=DEVICES,
+        group="Measurement",
+    )
+    what: str = fields.option(
+        "both",
+        "What to compile.\n"
+        "iteration: a step of G and one of D with their Adams and all state.\n"
+        "generation: a batch of images as in an evaluation.",
+        choices=("both", "iteration", "generation"),
+        group="Measurement",
+    )
+    compare: tuple[str, ...] = fields.option(
+        (),
+        'Flags of a setting, as in "mixed_precision=bfloat16 num_towers=8". Further settings are '
+        "the next words. The word optimizations=all stands for "
+        "optimizations=auto,up_conv:0,down_conv:0.",
+        group="Measurement",
+        meaning="the other flags alone",
+    )
+    compute_share: float = fields.option(
+        0.6,
+        "Share of the device's peak that convolutions and products are taken to reach.",
+        above=0,
+        group="Measurement",
+    )
+    bandwidth_share: float = fields.option(
+        0.8,
+        "Share of the peak of the device's memory, and of its links, that is taken to be reached.",
+        above=0,
+        group="Measurement",
+    )
+    replicas: int = fields.option(
+        1,
+        "Devices that share the towers. The program is that of one of them. Gradients and moving "
+        "statistics are reduced over all.",
+        choices=(1, 8),
+        group="Measurement",
+    )
+    largest_batch: bool = fields.option(
+        False,
+        "Find the largest batch that fits, by bisection over the number of towers. This takes "
+        "many compilations.",
+        group="Measurement",
+    )
+    most_towers: int = fields.option(
+        256, "Number of towers at which that search ends.", above=0, group="Measurement"
+    )
+    run: str = fields.option(
+        "",
+        "Run this file of --save on the accelerator that is here, and put measured beside "
+        "predicted. This needs JAX, and not TensorFlow.",
+        group="Measurement",
+    )
+    rounds: int = fields.option(
+        10, "Number of measurements of --run, 10 iterations each.", above=0, group="Measurement"
+    )
+    save: str = fields.option(
+        "", "File for the first program, as StableHLO. Its name ends in .mlir.", group="Output"
+    )
+    hlo: str = fields.option("", "File for the compiled text of the first program.", group="Output")
+    json: str = fields.option("", "File to write the results to.", group="Output")
+
+    def __post_init__(self):
+        fields.check(self)
+        fields.require_all(
+            self,
+            ("compute_share", self.compute_share <= 1, "a share, up to 1"),
+            ("bandwidth_share", self.bandwidth_share <= 1, "a share, up to 1"),
+            (
+                "save",
+                not self.save or self.replicas == 1,
+                "none with --replicas=8: one device cannot run that program",
+            ),
+        )

@@ -20,7 +20,7 @@ HEADINGS = {
     "Training and scores": ("train", "eval", "score-images", "make-classifier"),
     "A trained run": ("sample", "attention-maps", "report", "compare"),
     "Other programs": ("export", "import-weights", "convert-checkpoint"),
-    "Speed": ("benchmark",),
+    "Speed": ("benchmark", "compile-ahead"),
 }
 COMMANDS = tuple(name for names in HEADINGS.values() for name in names)
 # `sagan benchmark` has commands of its own, each with its module.

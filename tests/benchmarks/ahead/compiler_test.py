@@ -1,0 +1,34 @@
+"""What is said of a compiler's error."""
+
+from sagan_tf.benchmarks.ahead import compiler
+
+PROGRAM = """#loc4 = loc("block/tanh")
+#loc5 = loc(fused[#loc4, #loc4])
+module @x {
+  func.func @main(%arg0: tensor<4xf32>) -> tensor<4xf32> {
+    %0 = stablehlo.custom_call @nothing(%arg0) : (tensor<4xf32>) -> tensor<4xf32> loc(#loc5)
+    %1 = stablehlo.sine %0 : tensor<4xf32> loc("block/sine")
+  }
+}
+"""
+
+
+def test_an_operation_in_the_error_is_named():
+    text = 'RESOURCE_EXHAUSTED: too much\n\n  1. Size: 16G Operator: op_name="g/conv" shape=...'
+    assert compiler.failure(text) == {
+        "error": "RESOURCE_EXHAUSTED: too much",
+        "operation": "g/conv",
+    }
+    text = 'INVALID: failed;\n\nDetailed:\n<unknown>:0: error: loc("g/copy"): failed to legalize'
+    assert compiler.failure(text) == {
+        "error": 'INVALID: failed; <unknown>:0: error: loc("g/copy"): failed to legalize',
+        "operation": "g/copy",
+    }
+
+
+def test_a_line_or_a_call_in_the_error_leads_to_the_operation():
+    by_line = compiler.failure('error: "-":6:10: custom op is unknown', PROGRAM)
+    assert by_line["operation"] == "block/sine"
+    by_call = compiler.failure("Custom emitter for nothing not found", PROGRAM)
+    assert by_call["operation"] == "block/tanh"
+    assert compiler.failure("something else", PROGRAM)["operation"] == ""
