@@ -40,7 +40,7 @@ RECIPES = {
         flagfile="configs/emoji.flags",
         data="data/emoji",
         classifier="data/emoji_classifier",
-        batch=16,
+        batch=12,
         steps=20_000,
         ema_decay=0.999,
     ),
