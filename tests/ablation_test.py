@@ -21,7 +21,7 @@ NAMES = (
 ALL = [("emoji", name) for name in NAMES]
 ALL += [("digits", name) for name in NAMES if not name.endswith("32")]
 # The rates of G and of D in the flagfiles.
-RATES = {"digits": (1.8e-4, 1.2e-3), "emoji": (1e-4, 1e-3)}
+RATES = {"digits": (1.8e-4, 1.2e-3), "emoji": (1e-4, 8e-4)}
 SIZES = {"digits": (12, 6000, 0.998), "emoji": (12, 20_000, 0.999)}
 
 

@@ -27,6 +27,7 @@ import series
 
 # A short run needs a quick ADA: its probability can go from 0 to 1 in this part of the images.
 ADA_PART = 0.25
+DEFAULT_ADA_KIMG = 500
 AUGMENTATIONS = {
     "none": ["--augment=none"],
     "mirror": ["--augment=none", "--mirror"],
@@ -88,8 +89,10 @@ def commands(run, out):
         f"--seed={run.seed}",
         *AUGMENTATIONS[run.augmentation],
     ]
+    kimg = DEFAULT_ADA_KIMG  # A flagfile may have another, which only ADA takes.
     if run.augmentation == "ada":
-        train.append(f"--ada_kimg={ADA_PART * run.steps * recipe.batch / 1000:g}")
+        kimg = ADA_PART * run.steps * recipe.batch / 1000
+    train.append(f"--ada_kimg={kimg:g}")
 
     # Score the averaged generator against all images, then compare with those of the share.
     scoring = recipes.scoring(run.recipe, out / run.name, out)
