@@ -295,7 +295,6 @@ class ExploreConfig(truncation.TruncationConfig):
         "127.0.0.1",
         "Address to listen on. 0.0.0.0 lets every machine of the network use the page; it asks "
         "for no password.",
-        required="an address of this machine",
         group="Page",
     )
     port: int = fields.option(
@@ -309,6 +308,8 @@ class ExploreConfig(truncation.TruncationConfig):
     def __post_init__(self):
         fields.check(self)
         self.check_sampling()
+        expected = "an address of this machine"
+        fields.require_field(self, "host", holds=bool(self.host), expected=expected)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@ line that makes it again.
 
 import collections
 import dataclasses
+import gc
 import hashlib
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple, Optional
@@ -74,6 +75,9 @@ class Seen(NamedTuple):
 class Recent:
     """The most recent values of a function, by key.
 
+    Networks point to each other in circles, and a command hardly ever collects those by itself
+    (`cli.prepare_process`). So what is dropped is collected here.
+
     Args:
       size: how many are kept.
     """
@@ -85,8 +89,9 @@ class Recent:
     def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """The value of a key, made where it is not kept. An error keeps nothing."""
         if key not in self._values:
-            while len(self._values) >= self._size:
+            if len(self._values) >= self._size:
                 self._values.popitem(last=False)  # Before the next one takes memory.
+                gc.collect()
             self._values[key] = make()
         self._values.move_to_end(key)
         return self._values[key]
@@ -196,7 +201,9 @@ class Explorer:
         """
         network = self.generator(request)
         labels, seeds = interpolate.find_ends(request, network)
-        return interpolate.interpolate(network, labels, seeds=seeds, frames=request.frames)
+        images = interpolate.interpolate(network, labels, seeds=seeds, frames=request.frames)
+        gc.collect()  # The networks between the classes.
+        return images
 
     def seen(self, request: config.AttentionConfig, picture: bytes = b"") -> Seen:
         """The image that a config asks for, its attention, and what a discriminator says of it.

@@ -1,5 +1,6 @@
 """Starts the page of `explore`."""
 
+import gc
 import importlib.util
 from typing import Optional, TextIO
 
@@ -32,6 +33,9 @@ def start(config: ExploreConfig, stream: Optional[TextIO] = None) -> None:
     network = explorer.generator(config)
     for line in explorer.notes:
         say(line)
+
+    # What is there now stays; collecting what comes and goes need not look through it.
+    gc.freeze()
 
     # Serve the page.
     answers = explore_answers.Answers(explorer, config)

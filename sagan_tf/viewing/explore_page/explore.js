@@ -34,31 +34,35 @@ async function ask(name, fields) {
   throw new Error(told.error || `The server refuses that (${response.status})`);
 }
 
-// Runs the newest call of a section after the one that runs, leaves out those between, and shows
-// an error as a sentence.
+// Makes a function that runs `act` with its newest values after the call that runs now, leaves out
+// those between, and shows an error as a sentence. What it returns resolves when all is done.
 function newestOnly(section, act) {
-  let running = false;
+  let running = null;
+  let values = null;
   let waiting = null;
-  const call = async (...values) => {
-    if (running) {
-      waiting = values;
-      return;
-    }
-    running = true;
+  const run = async () => {
     section.classList.add("busy");
-    try {
-      await act(...values);
-      tell(section, "");
-    } catch (error) {
-      tell(section, error.message);
+    while (values) {
+      try {
+        await act(...values);
+        tell(section, "");
+      } catch (error) {
+        tell(section, error.message);
+      }
+      [values, waiting] = [waiting, null];
     }
-    running = false;
     section.classList.remove("busy");
-    const next = waiting;
-    waiting = null;
-    if (next) await call(...next);
+    running = null;
   };
-  return call;
+  return (...newest) => {
+    if (running) {
+      waiting = JSON.stringify(newest) === JSON.stringify(values) ? null : newest;
+    } else {
+      values = newest;
+      running = run();
+    }
+    return running;
+  };
 }
 
 function tell(section, sentence) {
@@ -113,10 +117,7 @@ for (const section of document.querySelectorAll("section")) {
 
 // ---- Images.
 
-const drawImages = newestOnly(byId("images"), async () => {
-  const fields = {
-    what: "images", ...settings(), classes: byId("classes").value, seeds: byId("seeds").value,
-  };
+const drawGrid = newestOnly(byId("images"), async fields => {
   const answer = await ask("images", fields);
   keep(byId("images"), fields, answer);
   byId("grid").replaceChildren(...answer.images.map(image => {
@@ -130,6 +131,11 @@ const drawImages = newestOnly(byId("images"), async () => {
     chosen && one.label === chosen.label && one.seed === chosen.seed);
   if (!isOwn()) choose(same || answer.images[0]);
 });
+
+function drawImages() {
+  const [classes, seeds] = [byId("classes").value, byId("seeds").value];
+  return drawGrid({ what: "images", ...settings(), classes, seeds });
+}
 
 function choose(image) {
   chosen = generated = { label: image.label, seed: image.seed };
@@ -169,28 +175,26 @@ byId("all").addEventListener("click", () => {
 const network = () => find("[name=network]:checked").value;
 
 function subject() {
-  if (!chosen) return null;
-  const step = settings().step;
-  if (isOwn()) return { ...chosen, step };
+  if (isOwn()) return { ...chosen, step: settings().step };
   return { ...settings(), ...chosen, network: network() };
 }
 
-const look = newestOnly(byId("attention"), async point => {
-  const asked = subject();
-  if (!asked) return;
-  const fields = { what: "attention", ...asked, ...point };
+const lookAt = newestOnly(byId("attention"), async fields => {
   const answer = await ask("attention", fields);
   answer.bitmap = make("img", "", { src: answer.png });
   await answer.bitmap.decode();
-  shown = answer;
+  shown = { ...answer, network: fields.network || "discriminator" };
   keep(byId("attention"), fields, answer);
   paint();
 });
 
+function look(point) {
+  return lookAt({ what: "attention", ...subject(), ...point });
+}
+
 function paint() {
   const { look: place, caption } = shown;
-  const of = isOwn() ? "the discriminator" : `the ${network()}`;
-  byId("what").textContent = `${caption.replace("\n", ", ")}, seen by ${of}.`;
+  byId("what").textContent = `${caption.replace("\n", ", ")}, seen by the ${shown.network}.`;
   byId("caption").textContent = place ? "Click on a pixel." : "";
   byId("place").textContent = place ? describe(place) : shown.why;
   byId("block").textContent = place ? describeBlock() : "";
@@ -381,7 +385,7 @@ for (const radio of document.querySelectorAll("[name=network]")) {
   radio.addEventListener("change", () => {
     // A generator makes its own images.
     if (isOwn() && network() === "generator") choose(generated);
-    else look(middle()); // The same place, to compare.
+    else if (chosen) look(middle()); // The same place, to compare.
   });
 }
 
@@ -431,12 +435,7 @@ function film(section, pictures, describeAt, at) {
   show();
 }
 
-const drawBetween = newestOnly(byId("between"), async () => {
-  const ends = [byId("class-a").value, byId("class-b").value];
-  const seeds = [byId("seed-a").value, byId("seed-b").value];
-  const fields = {
-    what: "between", ...settings(), classes: ends.join(","), seeds: seeds.join(","),
-  };
+const drawBetween = newestOnly(byId("between"), async fields => {
   const answer = await ask("between", fields);
   keep(byId("between"), fields, answer);
   const last = answer.images.length - 1;
@@ -444,14 +443,15 @@ const drawBetween = newestOnly(byId("between"), async () => {
 });
 byId("ends").addEventListener("submit", event => {
   event.preventDefault();
-  drawBetween();
+  const classes = `${byId("class-a").value},${byId("class-b").value}`;
+  const seeds = `${byId("seed-a").value},${byId("seed-b").value}`;
+  drawBetween({ what: "between", ...settings(), classes, seeds });
 });
 
-const grow = newestOnly(byId("growth"), async () => {
-  if (!chosen || isOwn()) {
+const grow = newestOnly(byId("growth"), async of => {
+  if (!of || isOwn()) {
     throw new Error("Choose a generated image above first; an own picture has not grown.");
   }
-  const of = chosen;
   grown = [];
   for (const step of about.steps) {
     const fields = {
@@ -476,7 +476,7 @@ function forgetGrowth() {
   grown = [];
   find("#growth .film").hidden = find("#growth .keep").hidden = true;
 }
-byId("grow").addEventListener("click", () => grow());
+byId("grow").addEventListener("click", () => grow(chosen));
 
 // ---- The beginning.
 
