@@ -120,6 +120,8 @@ class Explorer:
         self._generators = Recent(_NETWORKS)
         self._discriminators = Recent(_NETWORKS)
         self._attentions = Recent(_ATTENTIONS)
+        # TensorFlow keeps some megabytes of each gathering for ever (it registers gradients).
+        self._gathered: trained.Gathered = {}
 
     def require(self) -> None:
         """Raises `errors.UserError` where the run or the model has been deleted meanwhile."""
@@ -160,7 +162,11 @@ class Explorer:
 
         def open_model():
             notes: list[str] = []
-            options = {"use_ema": request.use_ema, "sampling": request.sampling}
+            options = {
+                "use_ema": request.use_ema,
+                "sampling": request.sampling,
+                "gathered": self._gathered,
+            }
             network = trained.open_model(self.path, request.step, note=notes.append, **options)
             return network, notes
 

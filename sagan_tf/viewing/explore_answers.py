@@ -46,8 +46,8 @@ class Answers:
         model_config = network.card.model_config
         classes = network.classes
         labels = range(model_config.number_classes)
-        texts = [classes.full_text(label) for label in labels]
-        names = names_to_choose([classes.name(label) for label in labels])
+        texts = map(classes.full_text, labels)
+        names = names_to_choose(list(map(classes.name, labels)))
 
         # Say what the page can ask for.
         return {
@@ -65,7 +65,7 @@ class Answers:
             "standing_statistics": started.standing_statistics,
             "statistics": network.card.sampling.statistics,
             "frames": FRAMES,
-            "notes": explorer.notes,
+            "notes": self._notes(),
         }
 
     def images(self, fields: Fields) -> dict[str, Any]:
@@ -76,15 +76,16 @@ class Answers:
 
         # Describe each image.
         images = []
-        for image, label, seed in zip(batch.pixels, batch.labels, batch.seeds):
-            images.append(
-                {
-                    "png": data_url(image),
-                    "label": int(label),
-                    "seed": int(seed),
-                    "caption": network.caption(int(label), int(seed)),
-                }
-            )
+        labels = batch.labels.tolist()
+        seeds = batch.seeds.tolist()
+        for image, label, seed in zip(batch.pixels, labels, seeds):
+            described = {
+                "png": data_url(image),
+                "label": label,
+                "seed": seed,
+                "caption": network.caption(label, seed),
+            }
+            images.append(described)
         return {"images": images, "columns": columns, **self._told("sample", request)}
 
     def between(self, fields: Fields) -> dict[str, Any]:
@@ -154,13 +155,13 @@ class Answers:
 
     def _grid(self, fields: Fields) -> config.SampleConfig:
         self._explorer.require()
-        asked = {name: fields[name] for name in _GRID if name in fields}
+        asked = _chosen(fields, _GRID)
         known = {"run": self._explorer.path, **self._sampling(fields)}
         return explore_commands.read(config.SampleConfig, asked, **known)
 
     def _interpolation(self, fields: Fields) -> config.SampleConfig:
         self._explorer.require()
-        asked = {name: fields[name] for name in (*_GENERATOR, "classes", "seeds") if name in fields}
+        asked = _chosen(fields, (*_GENERATOR, "classes", "seeds"))
         known = {"run": self._explorer.path, **self._sampling(fields)}
         known.update(interpolate=True, frames=FRAMES, out="interpolation.png")
         return explore_commands.read(config.SampleConfig, asked, **known)
@@ -175,15 +176,16 @@ class Answers:
             content = _decoded(fields["picture"])
             name = str(fields.get("name", "")).replace(",", "_") or "picture"
             known.update(network="discriminator", images=name)
-            asked = {name: fields[name] for name in ("step",) if name in fields}
+            asked = _chosen(fields, ("step",))
             return explore_commands.read(config.AttentionConfig, asked, **known), content
 
         # An image has one class and one seed.
-        asked = {name: fields[name] for name in (*_GENERATOR, "network") if name in fields}
+        asked = _chosen(fields, (*_GENERATOR, "network"))
         known.update(self._sampling(fields))
         for name, field in (("classes", "label"), ("seeds", "seed")):
             value = fields.get(field)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            is_number = isinstance(value, int) and not isinstance(value, bool)
+            if not is_number or value < 0:
                 raise errors.UserError(f"--{field}={value}: expected a whole number from 0 on")
             known[name] = str(value)
         return explore_commands.read(config.AttentionConfig, asked, **known), b""
@@ -193,6 +195,11 @@ class Answers:
     ) -> config.AttentionConfig:
         """The same config for one place."""
         return explore_commands.replaced(request, queries=explore_places.middle_of(place))
+
+
+def _chosen(fields: Fields, names: Sequence[str]) -> dict[str, Any]:
+    """The fields of these names that the page has sent."""
+    return {name: fields[name] for name in names if name in fields}
 
 
 def all_classes(count: int) -> str:
@@ -221,7 +228,9 @@ def tell(sentence: str) -> str:
     # A flag at the beginning blames its value; others are names of what the page has too.
     told = re.sub(r"^--(\w+)=", r"--\1 ", sentence)
     told = re.sub(r"(?<!\S)--(\w+)", lambda found: found[1].replace("_", " "), told)
-    return told[:1].upper() + told[1:] if sentence.startswith("--") else told
+    if sentence.startswith("--"):
+        told = told[:1].upper() + told[1:]
+    return told
 
 
 def data_url(image: np.ndarray) -> str:
@@ -238,9 +247,14 @@ def scores_as_json(scores: Optional[explore.Scores]) -> Optional[dict[str, Any]]
 
 
 def look_as_json(look: Optional[explore_places.Look]) -> Optional[dict[str, Any]]:
-    """Where a place looks, or None, as JSON has it."""
+    """Where a place looks, or None, as JSON has it.
+
+    Maps of keys are lists, row by row.
+    """
     if look is None:
         return None
+
+    # Name what JavaScript reads.
     row, column = divmod(look.query, look.side)
     return {
         "row": row,
@@ -257,7 +271,11 @@ def look_as_json(look: Optional[explore_places.Look]) -> Optional[dict[str, Any]
 
 
 def _pixel(fields: Fields) -> tuple[Optional[float], Optional[float]]:
-    """The pixel that was clicked on, or two None."""
+    """The pixel that was clicked on, or two None.
+
+    Raises:
+      errors.UserError: it is not two numbers.
+    """
     point = (fields.get("x"), fields.get("y"))
     if point == (None, None):
         return point
@@ -267,7 +285,11 @@ def _pixel(fields: Fields) -> tuple[Optional[float], Optional[float]]:
 
 
 def _decoded(text: Any) -> bytes:
-    """The bytes of a picture that the page has sent."""
+    """The bytes of a picture that the page has sent.
+
+    Raises:
+      errors.UserError: they are not in base 64.
+    """
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError, TypeError) as error:

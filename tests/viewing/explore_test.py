@@ -307,3 +307,19 @@ def test_picture_is_shown_as_the_network_sees_it():
     buffer = io.BytesIO()
     Image.fromarray(grids.grid(random_images(4), 2, columns=2)).save(buffer, format="JPEG")
     assert explore.read_picture(buffer.getvalue(), "x", size=8).shape == (8, 8, 3)
+
+
+@pytest.mark.slow
+def test_statistics_of_a_checkpoint_are_gathered_once(tiny_run):
+    """The generator that is opened again has those of before."""
+    known = {}
+    images = []
+    for _ in range(2):
+        network, card = trained.open_generator(
+            str(tiny_run), 5, sampling=config.Sampling(0.5, 2), gathered=known
+        )
+        images.append(network.batch_norm_layers()[0].moving_mean.numpy())
+        ((key, values),) = known.items()
+        assert key == (card.checkpoint_sha256, False, card.sampling)
+        values[0][...] += 1  # The second one takes what is known.
+    np.testing.assert_allclose(images[1], images[0] + 1, rtol=1e-6)
