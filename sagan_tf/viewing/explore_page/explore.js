@@ -196,6 +196,7 @@ function paint() {
   const { look: place, caption } = shown;
   byId("what").textContent = `${caption.replace("\n", ", ")}, seen by the ${shown.network}.`;
   byId("caption").textContent = place ? "Click on a pixel." : "";
+  byId("key").textContent = "Point at a key to read its share.";
   byId("place").textContent = place ? describe(place) : shown.why;
   byId("block").textContent = place ? describeBlock() : "";
   drawImage();
@@ -257,13 +258,25 @@ function colourOf(heat) {
   return `rgb(${parts.join(" ")} / ${0.9 * Math.min(1.5 * heat, 1)})`;
 }
 
+// The image in dark grey, as it lies below a map. (Not every browser has `context.filter`.)
+function darkGrey() {
+  const canvas = make("canvas", "", { width: shown.size, height: shown.size });
+  const context = canvas.getContext("2d");
+  context.drawImage(shown.bitmap, 0, 0);
+  const pixels = context.getImageData(0, 0, shown.size, shown.size);
+  for (let i = 0; i < pixels.data.length; i += 4) {
+    const [red, green, blue] = pixels.data.slice(i, i + 3);
+    pixels.data.fill(0.7 * (red + green + blue) / 3, i, i + 3);
+  }
+  context.putImageData(pixels, 0, 0);
+  return canvas;
+}
+
 function drawMap() {
   const [context, side] = canvasOf("map");
   byId("map").parentElement.hidden = !shown.look;
   if (!shown.look) return;
-  context.filter = "grayscale(1) brightness(0.7)";
-  context.drawImage(shown.bitmap, 0, 0, side, side);
-  context.filter = "none";
+  context.drawImage(darkGrey(), 0, 0, side, side);
   const { keys, heat, weights } = shown.look;
   const cell = side / keys;
   context.textAlign = "center";
