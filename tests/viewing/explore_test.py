@@ -80,6 +80,7 @@ def test_grid_has_the_images_of_sample(answers, tiny_run):
     )
 
 
+@pytest.mark.slow
 def test_saved_grid_is_the_file_of_its_command(answers, tiny_run, tmp_path):
     asked = {"step": 5, "classes": "0-2", "seeds": "4", "truncation": 0.7}
     name, content = answers.save({"what": "images", **asked})
@@ -160,6 +161,7 @@ def test_own_picture_has_a_logit_for_each_class(answers, tiny_run):
     assert answers.save({"what": "attention", **fields})[1].startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_classifier_gives_probabilities_and_no_class_one_logit(other_run):
     asked = {"step": 5, "label": 0, "seed": 0, "network": "discriminator"}
     run_dir = str(other_run(conditioning="auxiliary_classifier"))
@@ -177,6 +179,7 @@ def test_classifier_gives_probabilities_and_no_class_one_logit(other_run):
     assert scores["logit"] == pytest.approx(float(network(image, np.zeros(1, int))[0, 0]), abs=0.01)
 
 
+@pytest.mark.slow
 def test_networks_without_attention_say_so(plain_run):
     answers = explore_answers.Answers(
         explore.Explorer(str(plain_run)), config.ExploreConfig(run=str(plain_run))
@@ -258,6 +261,7 @@ def test_run_that_is_deleted_meanwhile_is_said_to_be(tiny_run, tmp_path):
     assert answers.images(asked) == before
 
 
+@pytest.mark.slow
 def test_exported_model_has_no_discriminator(tiny_run, tmp_path):
     network = trained.open_model(str(tiny_run))
     path = str(tmp_path / "generator.keras")
