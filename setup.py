@@ -48,6 +48,7 @@ setuptools.setup(
     package_dir=DEMO,
     package_data={
         "sagan_tf.data": ["imagenet_names.txt"],
+        "sagan_tf.viewing": ["explore_page/*"],
         "sagan_tf.demo.data": ["README.md", "digits/*", "digits_classifier/**"],
         "sagan_tf.demo.configs": ["*.flags"],
     },
@@ -88,8 +89,10 @@ setuptools.setup(
             "scipy>=1.11",
             "playwright>=1.50",
             "imageio-ffmpeg>=0.5",
+            "werkzeug>=3",
         ],
         "video": ["imageio-ffmpeg>=0.5"],  # interpolations as MP4
+        "explore": ["werkzeug>=3"],  # serves the page of `sagan explore`; TensorBoard brings it too
         "data": ["scikit-learn>=1.4"],  # to make the digits again
         # The compilers of `sagan compile-ahead`, as docs/performance.md measured with them.
         "ahead": ["jax[cuda12]==0.10.2", "libtpu==0.0.52"],

@@ -3,10 +3,12 @@
 import contextlib
 import io
 import os
+import shutil
 import subprocess
 import tarfile
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from PIL import Image
 
@@ -60,6 +62,20 @@ def make_data(directory, count: int = 12, classes: int = 3, size: int = 32, shar
             directory / f"part-{shard}.tfrecords", images[shard::shards], labels[shard::shards]
         )
     return str(directory)
+
+
+@contextlib.contextmanager
+def chromium():
+    """A browser that playwright drives, as a context; skips where either is absent."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        pytest.skip("no chromium in PATH")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @contextlib.contextmanager

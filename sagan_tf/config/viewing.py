@@ -278,6 +278,41 @@ class AttentionConfig(truncation.TruncationConfig):
 
 
 @dataclasses.dataclass(frozen=True)
+class ExploreConfig(truncation.TruncationConfig):
+    """A page on which people click into images (`explore`; not in the reference)."""
+
+    run: str = fields.option("", _RUN_HELP, required=_RUN_EXPECTED, group="Model")
+    step: int = fields.option(
+        -1,
+        _STEP_HELP,
+        minimum=-1,
+        expected=_STEP_EXPECTED,
+        group="Model",
+        meaning="the latest",
+    )
+    use_ema: bool = fields.option(False, _EMA_HELP, group="Model")
+    host: str = fields.option(
+        "127.0.0.1",
+        "Address to listen on. 0.0.0.0 lets every machine of the network use the page; it asks "
+        "for no password.",
+        group="Page",
+    )
+    port: int = fields.option(
+        8008,
+        "Port to listen on; 0 takes one that is free.",
+        minimum=0,
+        maximum=65535,
+        group="Page",
+    )
+
+    def __post_init__(self):
+        fields.check(self)
+        self.check_sampling()
+        expected = "an address of this machine"
+        fields.require_field(self, "host", holds=bool(self.host), expected=expected)
+
+
+@dataclasses.dataclass(frozen=True)
 class ReportConfig:
     """One HTML file about a run (`report`; not in the reference)."""
 

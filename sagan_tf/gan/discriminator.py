@@ -223,16 +223,7 @@ class Discriminator(keras.Model):
         if return_classes and self.sn_classifier is None:
             raise ValueError("return_classes=True, but this discriminator has no classifier")
         spectral = {"update_sn": update_sn, "collection": collection}
-        shown = {"return_attention": True, "return_share": return_share}
-
-        # From the image to features.
-        x = images
-        looked = []
-        for block in self.blocks:
-            x = block(x, **spectral)
-            if x.shape[1] == self.attention_side:
-                x, *looked = self.inserted(x, **shown, **spectral)
-        h = tf.reduce_sum(tf.cast(tf.nn.relu(x), tf.float32), axis=[1, 2])
+        h, looked = self._features(images, return_share, **spectral)
 
         # From features to the logit, and what takes the class.
         logits = self.sn_linear(h, **spectral)
@@ -248,6 +239,28 @@ class Discriminator(keras.Model):
         if return_attention:
             asked += looked
         return (logits, *asked) if asked else logits
+
+    def _features(self, images, return_share: bool = False, **spectral):
+        """h, and what the inserted block returns beside its map."""
+        shown = {"return_attention": True, "return_share": return_share}
+        x = images
+        looked = []
+        for block in self.blocks:
+            x = block(x, **spectral)
+            if x.shape[1] == self.attention_side:
+                x, *looked = self.inserted(x, **shown, **spectral)
+        return tf.reduce_sum(tf.cast(tf.nn.relu(x), tf.float32), axis=[1, 2]), looked
+
+    def logits_by_class(self, images) -> tf.Tensor:
+        """The logit of each image with each label: float32 [batch, number_classes].
+
+        Without projection a logit does not depend on the label: [batch, 1]. u does not move.
+        """
+        h, _ = self._features(images)
+        logits = self.sn_linear(h)
+        if self.embedding is None:
+            return logits
+        return logits + tf.matmul(h, self.embedding.normalized_weight())
 
     def spectral_norm_layers(self) -> list[ops.SpectralNormLayer]:
         """Every spectrally normalised layer, in a fixed order."""

@@ -321,11 +321,8 @@ def _overlay(image: np.ndarray, weights: np.ndarray, smooth: bool) -> np.ndarray
 
     # Scale the map: 0 at even or below, 1 at the strongest key.
     grey = 0.7 * image.mean(axis=2, keepdims=True).repeat(3, axis=2) / 255
-    even = 1 / weights.size
-    heat = np.zeros(image.shape[:2])
-    if attention_places.times_even(weights.reshape(-1)) >= attention_places.EVEN:
-        heat = upsample(weights, len(image), smooth=smooth) - even
-        heat = np.clip(heat / (weights.max() - even), 0, 1)
+    shown = upsample(weights, len(image), smooth=smooth)
+    heat = attention_places.above_even(weights, shown)
 
     # Lay its colours over the grey image, stronger where it is larger.
     colours = colormaps["inferno"](0.3 + 0.7 * heat)[..., :3]

@@ -11,6 +11,7 @@ Source: reference `non_local.py:48-80`.
 """
 
 import math
+from typing import Optional
 
 import numpy as np
 
@@ -63,6 +64,22 @@ def times_even(maps: np.ndarray) -> np.ndarray:
       float [...]: 1 where attention is exactly even, `keys` where one key has all of it.
     """
     return maps.max(axis=-1) * maps.shape[-1]
+
+
+def above_even(weights: np.ndarray, shown: Optional[np.ndarray] = None) -> np.ndarray:
+    """How far a map is above even: 0 at the even share or below, 1 at its strongest key.
+
+    Args:
+      weights: float [side / 2, side / 2], summing to 1.
+      shown: the same map as it is drawn, of any shape; None: the weights.
+    Returns:
+      float, of the shape of `shown`; 0 everywhere where the map counts as even.
+    """
+    shown = weights if shown is None else shown
+    if times_even(weights.reshape(-1)) < EVEN:
+        return np.zeros(shown.shape)
+    even = 1 / weights.size
+    return np.clip((shown - even) / (weights.max() - even), 0, 1)
 
 
 def most_concentrated(attention: np.ndarray, count: int) -> list[int]:

@@ -18,7 +18,7 @@ HEADINGS = {
     "To begin with": ("demo",),
     "Data": ("make-emoji", "prepare-data", "check-data"),
     "Training and scores": ("train", "eval", "score-images", "make-classifier"),
-    "A trained run": ("sample", "attention-maps", "report", "compare"),
+    "A trained run": ("sample", "attention-maps", "explore", "report", "compare"),
     "Other programs": ("export", "import-weights", "convert-checkpoint"),
     "Speed": ("benchmark", "compile-ahead"),
 }

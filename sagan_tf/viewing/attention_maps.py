@@ -10,7 +10,7 @@ import tensorflow as tf
 from sagan_tf import errors
 from sagan_tf.config import MAX_ROWS, AttentionConfig, ModelConfig
 from sagan_tf.data import preprocessing, records
-from sagan_tf.gan import noise
+from sagan_tf.gan import discriminator, noise
 from sagan_tf.images import attention_figure, attention_places
 from sagan_tf.runs import directory
 from sagan_tf.runtime import files
@@ -75,25 +75,42 @@ def draw(config: AttentionConfig, stream: Optional[TextIO] = None) -> str:
         found = _attend_with_discriminator(config, say)
     else:
         found = _attend_with_generator(config, say)
-    title = attention_figure.title_of(
-        config.network, found.step, sigma_ratio=found.sigma_ratio, share=found.share
-    )
 
     # Say where it does not act.
-    remark = attention_figure.remark_on(found.share)
-    if found.sigma_ratio == 0:
-        remark = "sigma_ratio is 0: attention is not used yet; its maps are those of fresh weights"
+    remark = remark_on(found)
     if remark:
         say(remark)
 
     # Draw the figure, and write it with its values.
-    panels = _panels(config, found)
     with files.writing(f"--out={config.out}"):
-        figure = attention_figure.draw(panels, title, arrows=config.arrows, smooth=config.smooth)
-        files.write_bytes(config.out, figure)
-        files.write_bytes(values, _values(found, panels))
-    say(f"{title}: {config.out}, {values}")
+        files.write_bytes(config.out, picture(config, found))
+        files.write_bytes(values, _values(found, _panels(config, found)))
+    say(f"{_title(config, found)}: {config.out}, {values}")
     return config.out
+
+
+def picture(config: AttentionConfig, found: NetworkAttention) -> bytes:
+    """The figure that a config asks for, as a PNG.
+
+    Raises:
+      errors.UserError: --queries names no places.
+    """
+    panels = _panels(config, found)
+    title = _title(config, found)
+    return attention_figure.draw(panels, title, arrows=config.arrows, smooth=config.smooth)
+
+
+def remark_on(found: NetworkAttention) -> str:
+    """A line on attention that is not used, or hardly acts; "" where it does act."""
+    if found.sigma_ratio == 0:
+        return "sigma_ratio is 0: attention is not used yet; its maps are those of fresh weights"
+    return attention_figure.remark_on(found.share)
+
+
+def _title(config: AttentionConfig, found: NetworkAttention) -> str:
+    return attention_figure.title_of(
+        config.network, found.step, sigma_ratio=found.sigma_ratio, share=found.share
+    )
 
 
 def _attend_with_generator(
@@ -103,9 +120,18 @@ def _attend_with_generator(
     network = trained.open_model(
         config.run, config.step, use_ema=config.use_ema, sampling=config.sampling, note=note
     )
+    return of_generator(config, network)
+
+
+def of_generator(config: AttentionConfig, network: trained.Trained) -> NetworkAttention:
+    """The images that a config asks for, and the attention of the generator that makes them.
+
+    Raises:
+      errors.UserError: the generator has no attention block, or a class is not there.
+    """
     card = network.card
     if not card.model_config.has_attention("generator"):
-        raise _no_attention(config, card.model_config)
+        raise no_attention(config, card.model_config)
 
     # Make the images.
     labels, seeds = _labels_and_seeds(config, network)
@@ -120,15 +146,10 @@ def _attend_with_discriminator(
 ) -> NetworkAttention:
     """Pictures or generated images and the discriminator's attention over them."""
     # Load the discriminator.
-    if trained.is_exported(config.run):
-        raise errors.UserError(
-            f"--network=discriminator: {config.run} is an exported model, "
-            "which holds only a generator; give the run"
-        )
-    run_dir = directory.find_run(config.run)
+    run_dir = run_of_discriminator(config.run)
     network, step = trained.open_discriminator(run_dir, config.step, note=note)
     if network.non_local is None:
-        raise _no_attention(config, network.config)
+        raise no_attention(config, network.config)
 
     # Read pictures, or generate images.
     if config.images:
@@ -140,14 +161,45 @@ def _attend_with_discriminator(
         generator = trained.open_model(
             run_dir, step, use_ema=config.use_ema, sampling=config.sampling, note=note
         )
-        labels, seeds = _labels_and_seeds(config, generator)
-        z, _ = generator.draw(seeds)
-        images = generator.generate(z, labels)
-        captions = _captions(generator, labels, seeds=seeds)
-        rows = Rows(trained.to_uint8(images).numpy(), captions, labels, seeds)
+        rows, images = generated_rows(config, generator)
+    return of_discriminator(network, step, rows=rows, images=images)
 
-    # Compute the attention; it does not depend on the label.
-    no_labels = np.zeros(len(images), np.int32)
+
+def run_of_discriminator(path: str) -> str:
+    """The directory of the run whose discriminator is asked for.
+
+    Raises:
+      errors.UserError: the path is an exported model, or holds no run.
+    """
+    if trained.is_exported(path):
+        raise errors.UserError(
+            f"--network=discriminator: {path} is an exported model, "
+            "which holds only a generator; give the run"
+        )
+    return directory.find_run(path)
+
+
+def generated_rows(config: AttentionConfig, generator: trained.Trained) -> tuple[Rows, np.ndarray]:
+    """The images that a config asks for: as rows, and float32 [n, size, size, 3] in [-1, 1]."""
+    labels, seeds = _labels_and_seeds(config, generator)
+    z, _ = generator.draw(seeds)
+    images = generator.generate(z, labels)
+    captions = _captions(generator, labels, seeds=seeds)
+    return Rows(trained.to_uint8(images).numpy(), captions, labels, seeds), images
+
+
+def of_discriminator(
+    network: discriminator.Discriminator, step: int, *, rows: Rows, images: np.ndarray
+) -> NetworkAttention:
+    """The attention of a discriminator with an attention block over some images.
+
+    Args:
+      network: the discriminator.
+      step: iterations that it was trained.
+      rows: what the figure shows.
+      images: the same, float32 [n, size, size, 3] in [-1, 1].
+    """
+    no_labels = np.zeros(len(images), np.int32)  # Attention does not depend on the label.
     _, attention, share = network(
         tf.convert_to_tensor(images),
         no_labels,
@@ -159,7 +211,8 @@ def _attend_with_discriminator(
     return NetworkAttention(step, ratio, rows, attention.numpy(), float(share.numpy()))
 
 
-def _no_attention(config: AttentionConfig, model_config: ModelConfig) -> errors.UserError:
+def no_attention(config: AttentionConfig, model_config: ModelConfig) -> errors.UserError:
+    """What to raise where the network that a config names has no attention block."""
     reason = "its type is baseline"
     if model_config.attention_side(config.network) is not None:
         reason = f"its block is {model_config.block}; there is no attention to draw"

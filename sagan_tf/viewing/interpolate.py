@@ -2,7 +2,7 @@
 
 import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -87,7 +87,7 @@ def write_interpolation(config: SampleConfig, network: trained.Trained) -> list[
         cannot be written.
     """
     # Find out what to write before the work is done.
-    labels, seeds = _find_ends(config, network)
+    labels, seeds = find_ends(config, network)
     paths = _paths(config.out)
     for path in paths:
         files.require_writable_output("out", path)
@@ -102,9 +102,8 @@ def write_interpolation(config: SampleConfig, network: trained.Trained) -> list[
 
         # Write them.
         if is_strip:
-            first = network.caption(labels[0], seeds[0])
-            last = network.caption(labels[-1], seeds[-1])
-            _write_strip(path, made[frames], ends=(first, last))
+            png = strip(made[frames], network.caption, labels=labels, seeds=seeds)
+            files.write_output("out", path, content=png)
         else:
             _write_animation(path, made[frames])
     return paths
@@ -121,8 +120,12 @@ def _paths(out: str) -> list[str]:
     return paths
 
 
-def _find_ends(config: SampleConfig, network: trained.Trained) -> tuple[list[int], list[int]]:
-    """The one or two labels, and the one or two seeds, to interpolate between."""
+def find_ends(config: SampleConfig, network: trained.Trained) -> tuple[list[int], list[int]]:
+    """The one or two labels, and the one or two seeds, to interpolate between.
+
+    Raises:
+      errors.UserError: a class is not there, or there is nothing to interpolate between.
+    """
     seeds = config.seed_numbers
     labels = network.card.classes.find(config.classes or "0")
 
@@ -142,14 +145,25 @@ def _find_ends(config: SampleConfig, network: trained.Trained) -> tuple[list[int
     return labels, seeds
 
 
-def _write_strip(path: str, images: np.ndarray, *, ends: tuple[str, str]) -> None:
-    """The images side by side, uint8 [n, size, size, 3]; `ends` are captions of first and last."""
+def strip(
+    images: np.ndarray,
+    caption: Callable[[int, int], str],
+    *,
+    labels: Sequence[int],
+    seeds: Sequence[int],
+) -> bytes:
+    """Images between two side by side, as a PNG.
+
+    Args:
+      images: uint8 [n, size, size, 3].
+      caption: makes that of an end, from its label and its seed.
+      labels, seeds: first and last.
+    """
     captions = [f"{share:.0%}" for share in np.linspace(0, 1, len(images))]
-    captions[0] = ends[0]
-    captions[-1] = ends[1]
+    captions[0] = caption(labels[0], seeds[0])
+    captions[-1] = caption(labels[-1], seeds[-1])
     columns = min(len(images), _STRIP_FRAMES)
-    strip = grids.labelled_grid(images, captions, columns=columns)
-    files.write_output("out", path, content=pixels.encode_png(strip))
+    return pixels.encode_png(grids.labelled_grid(images, captions, columns=columns))
 
 
 def _write_animation(path: str, images: np.ndarray) -> None:

@@ -33,7 +33,7 @@ class SampleRequest(NamedTuple):
     columns: int
 
 
-class _Batch(NamedTuple):
+class Batch(NamedTuple):
     """Images that were made.
 
     Attributes:
@@ -121,16 +121,23 @@ def picture(network: trained.Trained, request: SampleRequest, *, sheet: bool) ->
       sheet: whether their names are at the margins, and not below each.
     """
     whole = _joined(_batches(network, request))
-    return _grid(network, whole, columns=request.columns, sheet=sheet)
+    return laid_out(network, whole, columns=request.columns, sheet=sheet)
 
 
-def _joined(batches: Iterable[_Batch]) -> _Batch:
-    return _Batch(*map(np.concatenate, zip(*batches)))
+def make(network: trained.Trained, request: SampleRequest) -> Batch:
+    """The images of a request, without a progress bar."""
+    return _joined(_batches(network, request, quiet=True))
 
 
-def _batches(network: trained.Trained, request: SampleRequest) -> Iterator[_Batch]:
+def _joined(batches: Iterable[Batch]) -> Batch:
+    return Batch(*map(np.concatenate, zip(*batches)))
+
+
+def _batches(
+    network: trained.Trained, request: SampleRequest, *, quiet: bool = False
+) -> Iterator[Batch]:
     """Images in order, in constant memory, with a progress bar on a terminal."""
-    with tqdm.tqdm(total=len(request.seeds), unit="image", disable=None) as progress:
+    with tqdm.tqdm(total=len(request.seeds), unit="image", disable=quiet or None) as progress:
         for start in range(0, len(request.seeds), network.batch_size):
             part = slice(start, start + network.batch_size)
 
@@ -140,7 +147,7 @@ def _batches(network: trained.Trained, request: SampleRequest) -> Iterator[_Batc
             labels = drawn.numpy() if request.labels is None else request.labels[part]
 
             # Make the images.
-            yield _Batch(network.generate_pixels(z, labels), seeds, labels)
+            yield Batch(network.generate_pixels(z, labels), seeds, labels)
             progress.update(len(seeds))
 
 
@@ -154,7 +161,7 @@ def _write_images(
     batches = _batches(network, request)
 
     # Write the set of images; keep what a grid needs.
-    kept: list[_Batch] = []
+    kept: list[Batch] = []
     if out == grid:
         kept = list(batches)
     else:
@@ -167,7 +174,7 @@ def _write_images(
 
     # Write the grid.
     if grid:
-        image = _grid(network, _joined(kept), columns=request.columns, sheet=config.sheet)
+        image = laid_out(network, _joined(kept), columns=request.columns, sheet=config.sheet)
         files.write_output("out", grid, content=pixels.encode_png(image))
     return list(dict.fromkeys(filter(None, (out, grid))))
 
@@ -204,7 +211,7 @@ def _path_of_grid(out: str, count: int) -> str:
     return beside
 
 
-def _grid(network: trained.Trained, batch: _Batch, *, columns: int, sheet: bool) -> np.ndarray:
+def laid_out(network: trained.Trained, batch: Batch, *, columns: int, sheet: bool) -> np.ndarray:
     """The images in one picture, uint8 [height, width, 3]; a sheet has names at its margins."""
     if sheet:
         row_names = [network.card.classes.text(label) for label in batch.labels[::columns]]

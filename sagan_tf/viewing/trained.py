@@ -1,7 +1,7 @@
 """A trained generator, from a run's checkpoint or an exported model."""
 
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, MutableMapping, Sequence
 from typing import Optional
 
 import keras
@@ -22,6 +22,8 @@ KERAS_FILE = exported.KERAS_FILE
 is_exported = exported.is_exported
 _BATCH = 100  # images at a time
 _AS_TRAINED = config.Sampling()
+# Standing statistics, in the order of the layers, by checkpoint and sampling.
+Gathered = MutableMapping[Hashable, list[np.ndarray]]
 
 
 def to_uint8(images: tf.Tensor) -> tf.Tensor:
@@ -151,6 +153,7 @@ def open_model(
     sampling: config.Sampling = _AS_TRAINED,
     note: Callable[[str], None] = lambda _: None,
     batch_size: int = 0,
+    gathered: Optional[Gathered] = None,
 ) -> Trained:
     """The generator of a run or of an exported model.
 
@@ -165,6 +168,7 @@ def open_model(
         exported with.
       note: told of checkpoints that were skipped, and of what does not fit together.
       batch_size: images at a time; 0: what suits the device.
+      gathered: standing statistics that are known; those that are gathered are added.
     Raises:
       errors.UserError: neither is there, or it is not what is asked for.
     """
@@ -173,7 +177,9 @@ def open_model(
             path, step, use_ema=use_ema, sampling=sampling, note=note, batch_size=batch_size
         )
     run_dir = directory.find_run(path)
-    network, card = open_generator(run_dir, step, use_ema=use_ema, sampling=sampling, note=note)
+    network, card = open_generator(
+        run_dir, step, use_ema=use_ema, sampling=sampling, note=note, gathered=gathered
+    )
     return Trained(folding.fold(network), card, source=run_dir, batch_size=batch_size)
 
 
@@ -184,10 +190,12 @@ def open_generator(
     use_ema: bool = False,
     sampling: config.Sampling = _AS_TRAINED,
     note: Callable[[str], None] = lambda _: None,
+    gathered: Optional[Gathered] = None,
 ) -> tuple[generator.Generator, Card]:
     """The generator of a run as its checkpoint has it, and what is known of it.
 
-    Standing statistics, if they are asked for, are in the place of the checkpoint's statistics.
+    Standing statistics, if they are asked for, are in the place of the checkpoint's statistics;
+    `gathered` as of `open_model`.
 
     Raises:
       errors.UserError: as `open_model`.
@@ -204,8 +212,8 @@ def open_generator(
     # Gather the statistics.
     sampling = restore.sampling_of_run(sampling, run_dir)
     if sampling.batches:
-        with tqdm.tqdm(total=sampling.batches, unit="batch", disable=None, leave=False) as progress:
-            standing_statistics.gather(network, sampling, after_batch=progress.update)
+        key = (restored.sha256, use_ema, sampling)
+        _gather(network, sampling, known={} if gathered is None else gathered, key=key)
 
     # Write the card.
     block = network.inserted
@@ -221,6 +229,25 @@ def open_generator(
         sampling=sampling,
     )
     return network, card
+
+
+def _gather(
+    network: generator.Generator, sampling: config.Sampling, *, known: Gathered, key: Hashable
+) -> None:
+    """Puts standing statistics into a generator: known ones, or else new ones, which are added."""
+    layers = network.batch_norm_layers()
+    variables = [state.variable for layer in layers for state in layer.states()]
+
+    # Gather them where they are not known.
+    if key not in known:
+        with tqdm.tqdm(total=sampling.batches, unit="batch", disable=None, leave=False) as progress:
+            standing_statistics.gather(network, sampling, after_batch=progress.update)
+        known[key] = [variable.numpy() for variable in variables]
+        return
+
+    # Take those that are.
+    for variable, value in zip(variables, known[key]):
+        variable.assign(value)
 
 
 def open_discriminator(
