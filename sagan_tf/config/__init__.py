@@ -13,6 +13,7 @@ from sagan_tf.config.benchmarks import (
     BenchmarkStepConfig,
     GpuSuiteConfig,
 )
+from sagan_tf.config.card import CardConfig
 from sagan_tf.config.compare import BEST, LAST, CompareConfig
 from sagan_tf.config.conversion import ConvertConfig
 from sagan_tf.config.data import CheckConfig, DataConfig, DigitsConfig, EmojiConfig, PrepareConfig
@@ -83,6 +84,7 @@ __all__ = [
     "BenchmarkEvaluationConfig",
     "BenchmarkInputConfig",
     "BenchmarkStepConfig",
+    "CardConfig",
     "CheckConfig",
     "ClassifierConfig",
     "Command",

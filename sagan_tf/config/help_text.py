@@ -39,6 +39,7 @@ GROUPS = (
     "Faults and health",
     "Checks",
     "Output",
+    "Model card",
 )
 _OTHERS = "Other flags"
 _HELP_WORDS = ("-h", "-?", "--help", "-help", "--helpshort")
