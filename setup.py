@@ -78,7 +78,8 @@ setuptools.setup(
         "setuptools<81",
     ],
     extras_require={
-        # playwright drives a Chromium that is there; imageio-ffmpeg writes MP4.
+        # playwright drives a Chromium that is there; imageio-ffmpeg writes MP4; huggingface_hub
+        # reads model cards.
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.7",
@@ -88,7 +89,11 @@ setuptools.setup(
             "scipy>=1.11",
             "playwright>=1.50",
             "imageio-ffmpeg>=0.5",
+            "huggingface_hub>=0.34",
+            "tf2onnx>=1.17",
+            "onnxruntime>=1.20",
         ],
+        "onnx": ["tf2onnx>=1.17", "onnxruntime>=1.20"],  # export --onnx
         "video": ["imageio-ffmpeg>=0.5"],  # interpolations as MP4
         "data": ["scikit-learn>=1.4"],  # to make the digits again
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
