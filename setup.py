@@ -79,7 +79,8 @@ setuptools.setup(
         "setuptools<81",
     ],
     extras_require={
-        # playwright drives a Chromium that is there; imageio-ffmpeg writes MP4.
+        # playwright drives a Chromium that is there; imageio-ffmpeg writes MP4; huggingface_hub
+        # reads model cards.
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.7",
@@ -90,7 +91,11 @@ setuptools.setup(
             "playwright>=1.50",
             "imageio-ffmpeg>=0.5",
             "werkzeug>=3",
+            "huggingface_hub>=0.34",
+            "tf2onnx>=1.17",
+            "onnxruntime>=1.20",
         ],
+        "onnx": ["tf2onnx>=1.17", "onnxruntime>=1.20"],  # export --onnx
         "video": ["imageio-ffmpeg>=0.5"],  # interpolations as MP4
         "explore": ["werkzeug>=3"],  # serves the page of `sagan explore`; TensorBoard brings it too
         "data": ["scikit-learn>=1.4"],  # to make the digits again

@@ -20,6 +20,10 @@ LICENCES = {
     "studiogan": "code MIT; weights MIT (model card)",
     "sngan_projection": "code MIT; for weights none is stated",
 }
+# What the hub calls the licence of the weights, where the project states one.
+HUB_LICENCES = {"studiogan": "mit"}
+# What the hub calls the data of all published weights.
+DATASET = "imagenet-1k"
 PROTOCOLS = {
     "mmgen": "50,000 images against all training images; uint8 by rounding; IS of ten splits, with "
     "Pillow's bicubic resize and without the bias of the logits",

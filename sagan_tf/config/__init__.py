@@ -15,6 +15,7 @@ from sagan_tf.config.benchmarks import (
     CompileAheadConfig,
     GpuSuiteConfig,
 )
+from sagan_tf.config.card import CardConfig
 from sagan_tf.config.compare import BEST, LAST, CompareConfig
 from sagan_tf.config.conversion import ConvertConfig
 from sagan_tf.config.data import CheckConfig, DataConfig, DigitsConfig, EmojiConfig, PrepareConfig
@@ -88,6 +89,7 @@ __all__ = [
     "BenchmarkEvaluationConfig",
     "BenchmarkInputConfig",
     "BenchmarkStepConfig",
+    "CardConfig",
     "CheckConfig",
     "ClassifierConfig",
     "Command",

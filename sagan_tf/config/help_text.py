@@ -40,6 +40,7 @@ GROUPS = (
     "Checks",
     "Output",
     "Page",
+    "Model card",
 )
 _OTHERS = "Other flags"
 _HELP_WORDS = ("-h", "-?", "--help", "-help", "--helpshort")

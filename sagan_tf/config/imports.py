@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from sagan_tf.config import fields
+from sagan_tf.config import card, fields
 
 SOURCES = ("mmgen", "tfgan", "studiogan", "sngan_projection")
 # Projects whose programs know one order of colours.
@@ -10,7 +10,7 @@ ALWAYS_RGB = ("tfgan", "sngan_projection")
 
 
 @dataclasses.dataclass(frozen=True)
-class ImportConfig:
+class ImportConfig(card.CardConfig):
     """What to import, and as what."""
 
     source: str = fields.option(
@@ -86,6 +86,7 @@ class ImportConfig:
 
     def __post_init__(self):
         fields.check(self)
+        self.check_card()
         fields.require_all(
             self,
             ("out", bool(self.out) or not self.path, "the directory to write, with --path"),
@@ -96,4 +97,9 @@ class ImportConfig:
                 f"auto or rgb, because the colours of {self.source} are red, green, blue",
             ),
             ("live", not self.live or self.to == "model", "off with --to=run, which takes both"),
+            (
+                "to",
+                self.to == "model" or not self.asks_for_card,
+                "model with --licence, --dataset or --hub_repo: a run has no model card",
+            ),
         )

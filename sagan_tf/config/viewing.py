@@ -5,7 +5,7 @@ import functools
 import os
 from typing import Any
 
-from sagan_tf.config import fields, nearest, truncation
+from sagan_tf.config import card, fields, nearest, truncation
 
 # What every tool that looks at a trained model takes.
 _RUN_HELP = (
@@ -344,7 +344,7 @@ class ReportConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class ExportConfig(truncation.TruncationConfig):
+class ExportConfig(truncation.TruncationConfig, card.CardConfig):
     """A generator for other programs (`export`; not in the reference)."""
 
     run: str = fields.option("", _RUN_DIRECTORY_HELP, required=_RUN_EXPECTED, group="Run")
@@ -363,8 +363,21 @@ class ExportConfig(truncation.TruncationConfig):
         required="a directory to make",
         group="Output",
     )
+    onnx: bool = fields.option(
+        False,
+        "Write generator.onnx too, for programs without TensorFlow. It needs tf2onnx and "
+        'onnxruntime (pip install -e ".[onnx]").',
+        group="Output",
+    )
+    eval_dir: str = fields.option(
+        "",
+        "Directory of the run's scores, which the model card shows.",
+        group="Model card",
+        meaning="where the evaluation puts them",
+    )
 
     def __post_init__(self):
         fields.check(self)
         self.check_sampling()
+        self.check_card()
         _check_place(self)

@@ -9,20 +9,21 @@ from typing import Any, Optional, TextIO
 
 import numpy as np
 
-from sagan_tf.config import EvalConfig, ModelConfig
+from sagan_tf.config import EvalConfig, ModelConfig, Sampling
 from sagan_tf.evaluation import (
     comparison,
     console,
     features,
     generators,
     metrics,
+    protocol,
     rows,
     scores,
     sources,
     tables,
 )
 from sagan_tf.images import grids, sets
-from sagan_tf.runs import checkpoints, metric_writer
+from sagan_tf.runs import checkpoints, metric_writer, tensorboard_layout
 from sagan_tf.runtime import files
 
 
@@ -105,6 +106,8 @@ def open_evaluation(
         console=output,
     )
     writer = metric_writer.MetricWriter(network.eval_dir, sys.maxsize, copy_dir=network.copy_dir)
+    writer.write_layout(tensorboard_layout.of_scores())
+    copy_earlier_scores(writer, network.run)
     return Evaluation(
         config=config,
         generated=generated,
@@ -112,6 +115,26 @@ def open_evaluation(
         writer=writer,
         console=output,
     )
+
+
+def copy_earlier_scores(writer: metric_writer.MetricWriter, run: Optional[str]) -> None:
+    """Shows TensorBoard on a run's directory the scores that were written before there was a copy.
+
+    Args:
+      writer: of the evaluation's directory, whose rows stay as they are.
+      run: the run's own name.
+    """
+    # Take the rows of this run.
+    if not writer.copy_is_new:
+        return
+    own, _ = protocol.own_scores(metric_writer.read_rows(writer.directory), run)
+
+    # Copy their scores under the tags that they have in the evaluation's directory.
+    for row in own:
+        suffix = Sampling(**row["protocol"].get("sampling", {})).suffix
+        numbers = rows.labelled(rows.read_scores(row).values())
+        tagged = {f"{rows.TAG}{label}{suffix}": value for label, value in numbers.items()}
+        writer.copy_scalars(row["step"], tagged)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -42,11 +42,11 @@ class Card:
     sampling: config.Sampling = dataclasses.field(default_factory=config.Sampling)
     origin: dict[str, Any] = dataclasses.field(default_factory=dict)
 
-    def to_json(self) -> str:
-        """The card as text, with what a user of the weights has to know in words."""
+    def words(self) -> dict[str, str]:
+        """What a user of the weights has to know."""
         limit = self.sampling.truncation
         cut_off = f", cut off at -{limit:g} and {limit:g}" if limit else ""
-        protocol = {
+        return {
             "inputs": f"z: float32 [n, {self.model_config.z_dim}], standard normal{cut_off}; "
             f"labels: int32 [n], 0 to {self.model_config.number_classes - 1}",
             "images": "float in [-1, 1]; as uint8 round((x + 1) * 127.5)",
@@ -55,7 +55,10 @@ class Card:
             if self.model_config.generator_sn
             else "none; the weights are as they were trained",
         }
-        content = {"version": CARD_VERSION, "protocol": protocol, **dataclasses.asdict(self)}
+
+    def to_json(self) -> str:
+        """The card as text, with `words`."""
+        content = {"version": CARD_VERSION, "protocol": self.words(), **dataclasses.asdict(self)}
         return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 

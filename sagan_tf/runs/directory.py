@@ -17,6 +17,7 @@ CONFIG_VERSION = 1
 # What is wrong with a directory that is no run's.
 NO_RUN = "no run there (config.json is missing)"
 _LEVELS = 2  # Of directories below a path, in which its runs are looked for.
+_KERAS_WEIGHTS = "model.weights.h5"
 _LISTED = 6  # Runs that an error names.
 
 
@@ -132,7 +133,9 @@ def _runs_below(path: str, levels: int) -> Iterator[str]:
 
 
 def _is_run(path: str) -> bool:
-    return tf.io.gfile.exists(_config_path(path))
+    """Whether a run's settings are there; Keras writes a config.json too, beside its weights."""
+    is_keras = tf.io.gfile.exists(os.path.join(path, _KERAS_WEIGHTS))
+    return tf.io.gfile.exists(_config_path(path)) and not is_keras
 
 
 def _config_path(run_dir: str) -> str:

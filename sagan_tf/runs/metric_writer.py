@@ -11,9 +11,11 @@ import tensorflow as tf
 
 from sagan_tf import errors
 from sagan_tf.images import pixels
+from sagan_tf.runs import tensorboard_layout
 from sagan_tf.runtime import files
 
 _ROWS = "metrics.jsonl"
+_EVENTS = "*tfevents*"
 
 
 class MetricWriter:
@@ -27,6 +29,9 @@ class MetricWriter:
       copy_dir: where the events of the scalars go as well; left out where it cannot be written.
       warn: told, once, when something cannot be written, and again when it can. The caller goes
         on without what was lost. None: an error.
+
+    Attributes:
+      copy_is_new: whether there is a copy, and its directory held no events before.
 
     Raises (all methods, without `warn`): errors.UserError, when a directory cannot be written.
     """
@@ -57,6 +62,7 @@ class MetricWriter:
         with self._writing(self._summary_dir):
             self._open_events()
         self._copy_dir = copy_dir
+        self.copy_is_new = bool(copy_dir) and not _has_events(copy_dir)
         self._copy = _open_if_allowed(copy_dir) if copy_dir else None
 
     def write_scalars(
@@ -81,10 +87,24 @@ class MetricWriter:
         with self._writing(self._summary_dir):
             _write_scalars(self._open_events(), step, tagged)
 
-        # Add a copy of each.
+        self.copy_scalars(step, tagged)
+
+    def copy_scalars(self, step: int, tagged: Mapping[str, float]) -> None:
+        """Writes scalars, by tag, to the copy alone, if there is one and it can be written."""
         if self._copy is not None:
             with contextlib.suppress(errors.UserError), files.writing(self._copy_dir):
                 _write_scalars(self._copy, step, tagged)
+
+    def write_layout(self, layout: bytes) -> None:
+        """Tells TensorBoard which tags share a chart: a layout of `tensorboard_layout`."""
+        # Write it beside the scalars.
+        with self._writing(self._summary_dir):
+            _write_layout(self._open_events(), layout)
+
+        # Write it beside their copy.
+        if self._copy is not None:
+            with contextlib.suppress(errors.UserError), files.writing(self._copy_dir):
+                _write_layout(self._copy, layout)
 
     def write_image(
         self, step: int, tag: str, *, image: np.ndarray, filename: Optional[str] = None
@@ -167,6 +187,19 @@ def _write_scalars(
         for name, value in scalars.items():
             tf.summary.scalar(name, value, step=step)
         events.flush()
+
+
+def _write_layout(events: tf.summary.SummaryWriter, layout: bytes) -> None:
+    metadata = tf.compat.v1.SummaryMetadata()
+    metadata.plugin_data.plugin_name = tensorboard_layout.PLUGIN
+    with events.as_default():
+        tf.summary.write(tensorboard_layout.TAG, tf.constant(layout), step=0, metadata=metadata)
+        events.flush()
+
+
+def _has_events(directory: str) -> bool:
+    """Whether TensorBoard's events are in a directory."""
+    return bool(tf.io.gfile.glob(os.path.join(directory, _EVENTS)))
 
 
 def _open_if_allowed(directory: str) -> Optional[tf.summary.SummaryWriter]:

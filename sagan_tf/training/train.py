@@ -12,7 +12,7 @@ from sagan_tf import errors, model
 from sagan_tf.config import DataConfig, ModelConfig, TrainConfig, difference
 from sagan_tf.data import class_names, dataset
 from sagan_tf.data.records import Records, to_float
-from sagan_tf.runs import checkpoints, directory, health, history, metric_writer
+from sagan_tf.runs import checkpoints, directory, health, history, metric_writer, tensorboard_layout
 from sagan_tf.runtime import distribution, files
 from sagan_tf.training import description, loop, previews, real_variety, resume, steps
 from sagan_tf.training.events import Events, keep_nothing
@@ -163,6 +163,9 @@ def _train_in_directory(
         _write_settings(gan, records, data_config)
         writer = metric_writer.MetricWriter(
             config.run_dir, restored or 0, summary_dir=config.summary_dir, warn=progress.note
+        )
+        writer.write_layout(
+            tensorboard_layout.of_training(has_classifier=gan.model_config.has_classifier)
         )
         if restored is None:
             saved.save(0)

@@ -16,7 +16,7 @@ from sagan_tf.gan import generator, noise
 from sagan_tf.runs import directory
 from sagan_tf.runs.card import CARD_FILE
 from sagan_tf.runtime import files
-from sagan_tf.viewing import folding, trained, words
+from sagan_tf.viewing import card_facts, folding, model_card, onnx_file, trained, words
 
 # What is read back gives images that differ by at most this from what was written, in [-1, 1].
 TOLERANCE = 1e-5
@@ -43,7 +43,8 @@ def export(config: ExportConfig, stream: Optional[TextIO] = None) -> str:
     A generator without attention does not have the signature `attention`.
 
     The `.keras` file is made of Keras's own layers, (z, labels) to floats in [-1, 1], and has the
-    card inside. Both are read back, and compared with the checkpoint.
+    card inside. Both are read back, and compared with the checkpoint. `README.md` is a model card
+    (`model_card`); a hub takes the directory as it is. With `onnx` there is `generator.onnx` too.
 
     Returns:
       The directory.
@@ -54,6 +55,8 @@ def export(config: ExportConfig, stream: Optional[TextIO] = None) -> str:
 
     # Find the run, and out whether the output can be written.
     out = config.out.rstrip("/")
+    if config.onnx:
+        onnx_file.require_packages()
     if trained.is_exported(config.run):
         raise errors.UserError(f"--run={config.run}: it is an exported model; expected a run")
     run_dir = directory.find_run(config.run)
@@ -69,18 +72,23 @@ def export(config: ExportConfig, stream: Optional[TextIO] = None) -> str:
     folding_difference = check_folding(network, original)
 
     # Write the model, and say what has been written.
-    difference, seconds = write(network, out)
+    facts = card_facts.of_run(config, run_dir, card=card, say=say)
+    difference, seconds = write(network, out, facts, onnx=config.onnx)
     difference = max(difference, folding_difference)
     _report(network, out, difference=difference, seconds=seconds, say=say)
     return out
 
 
-def write(network: trained.Trained, out: str) -> tuple[float, float]:
+def write(
+    network: trained.Trained, out: str, facts: card_facts.Facts, *, onnx: bool = False
+) -> tuple[float, float]:
     """Writes a model, and reads it back before it takes its name.
 
     Args:
       network: the model.
       out: a new or empty directory.
+      facts: for the model card.
+      onnx: whether to write an ONNX file too.
     Returns:
       As `check_export`.
     Raises:
@@ -89,6 +97,9 @@ def write(network: trained.Trained, out: str) -> tuple[float, float]:
     with files.writing(f"--out={out}"), files.replaced(out) as written:
         os.mkdir(written)
         _write(network, written)
+        if onnx:
+            onnx_file.write(network, written)
+        model_card.write(network, written, facts)
         return check_export(network, written)
 
 
@@ -257,7 +268,7 @@ def check_export(network: trained.Trained, out: str) -> tuple[float, float]:
     Raises:
       OSError: the difference is too large.
     """
-    # Make images with all three.
+    # Make images with all of them.
     z, labels = network.draw(range(_CHECKED_IMAGES))
     expected = network.generate(z, labels)
     signatures = tf.saved_model.load(out).signatures
@@ -265,11 +276,14 @@ def check_export(network: trained.Trained, out: str) -> tuple[float, float]:
     keras_file = os.path.join(out, trained.KERAS_FILE)
     keras_model = keras.saving.load_model(keras_file, compile=False)
     of_keras_model = keras_model([z, labels], training=False).numpy()
+    hub_model = keras.saving.load_model(out, compile=False)
+    of_hub_model = hub_model([z, labels], training=False).numpy()
 
     # Refuse a model that makes other images, or NaN.
     difference = max(
         _largest_difference(of_saved_model, expected),
         _largest_difference(of_keras_model, expected),
+        _largest_difference(of_hub_model, expected),
     )
     if not difference <= TOLERANCE:
         raise OSError(f"what was read back makes images that differ by {difference:.1e}")

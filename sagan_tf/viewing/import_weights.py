@@ -19,7 +19,7 @@ from sagan_tf.gan import generator
 from sagan_tf.runs import imported_run
 from sagan_tf.runs.card import Card
 from sagan_tf.runtime import files, memory
-from sagan_tf.viewing import export, folding, trained, words
+from sagan_tf.viewing import card_facts, export, folding, trained, words
 
 _Say = Callable[[str], None]
 _SEEDS = range(8)  # Of the images whose mean and deviation are printed.
@@ -58,13 +58,13 @@ def import_weights(options: ImportConfig, stream: Optional[TextIO] = None) -> No
     network = folded_generator(imported, options)
     _describe_images(network, say)
     if options.to == "model":
-        _write_model(network, out, say)
+        _write_model(network, out, facts=card_facts.of_import(options, network.card), say=say)
     else:
         _write_run(imported, out, source=options.source, say=say)
 
 
-def _write_model(network: trained.Trained, out: str, say: _Say) -> None:
-    difference, seconds = export.write(network, out)
+def _write_model(network: trained.Trained, out: str, *, facts: card_facts.Facts, say: _Say) -> None:
+    difference, seconds = export.write(network, out, facts)
     say(
         f"{out}: an exported model; read back, images differ by at most {difference:.1e}; one "
         f"image takes {1000 * seconds:.1f} ms"
@@ -127,11 +127,14 @@ def _origin(imported: Imported, options: ImportConfig) -> dict:
     """Where the weights are from, for the card."""
     known = published.find(imported.files)
     project = published.PROJECTS[options.source]
+    states_licence = options.source in published.HUB_LICENCES and not imported.traits.ours
     return {
         "project": f"sagan_tf, in names of {project}" if imported.traits.ours else project,
         "licence": _licence(imported, options),
         "url": known.url if known else "",
+        "hub_licence": published.HUB_LICENCES[options.source] if states_licence else "",
         "published": known.scores if known else "",
+        "protocol": published.PROTOCOLS[options.source] if known else "",
         "files": {os.path.basename(path): sha for path, sha in imported.files.items()},
         "sigma": options.sigma,
         "epsilon": imported.traits.epsilon,

@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing import event_accumulator
 from sagan_tf import config, errors, model
 from sagan_tf.evaluation import evaluate as evaluation_evaluate
 from sagan_tf.evaluation import inception
-from sagan_tf.runs import checkpoints
+from sagan_tf.runs import checkpoints, metric_writer
 from sagan_tf.runs import directory as runs_directory
 from tests import processes
 from tests.evaluation.conftest import DIGITS_MODEL, make_run
@@ -249,3 +249,33 @@ def test_run_without_checkpoint_is_refused(tmp_path, settings):
     runs_directory.write_config(config.run_directory(str(tmp_path), 64), model=DIGITS_MODEL)
     with pytest.raises(errors.UserError, match="holds no checkpoint to score; train first"):
         evaluate(settings(checkpoint_dir=str(tmp_path)))
+
+
+def test_scores_from_before_the_copy_come_to_the_runs_tensorboard(tmp_path):
+    """Those of this run, under the evaluation's tags; the evaluation's rows stay."""
+    # Score three times, once of another run.
+    record = {"name": "reference", "departures": {}, "real": {}, "classifier": {}}
+    record["checkpoint_sha256"] = "ab"
+    writer = metric_writer.MetricWriter(str(tmp_path / "eval"))
+    for step, run, sampling in ((1, "a", {}), (2, "a", {"truncation": 0.7}), (3, "b", {})):
+        written = {**record, "sampling": sampling} if sampling else record
+        scores = {"fid": {"value": 10.0 + step, "images": 5000}}
+        writer.write_scalars(step, {}, version=2, run=run, protocol=written, scores=scores)
+    before = (tmp_path / "eval/metrics.jsonl").read_bytes()
+
+    # Open the evaluation again, with a copy; and once more.
+    for _ in range(2):
+        copied = metric_writer.MetricWriter(
+            str(tmp_path / "eval"), copy_dir=str(tmp_path / "run/eval")
+        )
+        evaluation_evaluate.copy_earlier_scores(copied, "a")
+    assert (tmp_path / "eval/metrics.jsonl").read_bytes() == before
+    events = event_accumulator.EventAccumulator(str(tmp_path / "run/eval")).Reload()
+    found = {
+        tag: [
+            (event.step, float(tf.make_ndarray(event.tensor_proto)))
+            for event in events.Tensors(tag)
+        ]
+        for tag in events.Tags()["tensors"]
+    }
+    assert found == {"eval/fid5k": [(1, 11.0)], "eval/fid5k-truncation-0.7": [(2, 12.0)]}

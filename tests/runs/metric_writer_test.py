@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing import event_accumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
 
 from sagan_tf import errors
-from sagan_tf.runs import metric_writer
+from sagan_tf.runs import metric_writer, tensorboard_layout
 
 
 def test_rows_and_events_hold_what_was_written(tmp_path):
@@ -104,3 +105,20 @@ def test_copy_that_cannot_be_written_is_left_out(tmp_path):
     )
     writer.write_scalars(200, {"eval/fid": 30.0})
     assert metric_writer.read_rows(str(tmp_path / "eval")) == [{"step": 200, "eval/fid": 30.0}]
+
+
+def test_layout_stands_beside_scalars_and_their_copy(tmp_path):
+    """TensorBoard's own plugin reads the charts from both directories, each chart once."""
+    writer = metric_writer.MetricWriter(str(tmp_path / "eval"), copy_dir=str(tmp_path / "run/eval"))
+    assert writer.copy_is_new
+    writer.write_layout(tensorboard_layout.of_scores())
+    for directory in ("eval", "run/eval"):
+        events = event_accumulator.EventAccumulator(str(tmp_path / directory)).Reload()
+        (event,) = events.Tensors("custom_scalars__config__")
+        layout = layout_pb2.Layout.FromString(event.tensor_proto.string_val[0])
+        assert [category.title for category in layout.category] == ["Scores"]
+        plugin = events.SummaryMetadata("custom_scalars__config__").plugin_data.plugin_name
+        assert plugin == "custom_scalars"
+    again = metric_writer.MetricWriter(str(tmp_path / "eval"), copy_dir=str(tmp_path / "run/eval"))
+    assert not again.copy_is_new
+    assert not metric_writer.MetricWriter(str(tmp_path / "eval")).copy_is_new

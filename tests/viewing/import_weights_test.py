@@ -55,6 +55,16 @@ def test_card_says_where_the_weights_are_from(model):
         assert json.load(file)["origin"] == card.origin
 
 
+def test_model_has_a_model_card_with_source_and_licence(model):
+    with open(f"{model[0]}/README.md", encoding="utf-8") as file:
+        text = file.read()
+    assert text.startswith('---\nlicense: "unknown"\nlibrary_name: "keras"\n')
+    assert "Its weights are from mmgeneration." in text
+    assert "The source states: code Apache-2.0; for weights none is stated" in text
+    assert "File `mmgen_biggan_schedule.pth`: SHA-256 `d25b3af3" in text
+    assert "Step: 826,000, their moving average." in text
+
+
 def test_what_is_printed(model):
     text = model[1]
     images = trained.open_model(model[0])
