@@ -138,7 +138,13 @@ def as_png(found: Sequence[Chart], names: Mapping[str, str]) -> bytes:
         shown = {name: text for name, text in names.items() if name in named}
         lines = [named[name] for name in shown]
         legend = list(shown.values())
-        canvas.legend(lines, legend, loc="outside lower left", ncols=ncols, frameon=False)
+        canvas.legend(
+            lines,
+            legend,
+            loc="outside lower left",
+            ncols=ncols,
+            frameon=False,
+        )
 
         # Make a PNG of them.
         buffer = io.BytesIO()
@@ -151,11 +157,22 @@ def _plot(axes, curve: Curve):
     # Draw the range behind the curve.
     if curve.low is not None:
         axes.fill_between(
-            curve.steps, curve.low, curve.high, color=curve.colour, alpha=0.18, linewidth=0
+            curve.steps,
+            curve.low,
+            curve.high,
+            color=curve.colour,
+            alpha=0.18,
+            linewidth=0,
         )
 
         if len(curve.steps) == 1:  # A band of one step would not be seen.
-            axes.vlines(curve.steps, curve.low, curve.high, color=curve.colour, linewidth=1)
+            axes.vlines(
+                curve.steps,
+                curve.low,
+                curve.high,
+                color=curve.colour,
+                linewidth=1,
+            )
 
     # Draw the curve; a line through one point would not be seen.
     style = "o-" if curve.style == "-" and len(curve.steps) <= 30 else curve.style

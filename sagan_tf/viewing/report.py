@@ -12,7 +12,6 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, Optional, TextIO
 
-import numpy as np
 import tensorflow as tf
 
 from sagan_tf import errors
@@ -25,7 +24,6 @@ from sagan_tf.viewing import charts, pages, report_charts, report_pictures, run_
 
 FILENAME = "report.html"
 _PROTOCOLS = 4  # newest ones that are shown
-_SCORES = 50  # likewise
 _EVENTS = 200  # likewise
 
 
@@ -85,7 +83,7 @@ def _page(run: run_summary.Run, max_grids: int, *, note: Callable[[str], None]) 
         run=run,
         newest=_newest_scores(run),
         **report_pictures.samples(run, max_grids),
-        scores=[_scores_of(run, rows) for rows in protocols[:_PROTOCOLS]],
+        scores=[report_charts.scores_of(run, rows) for rows in protocols[:_PROTOCOLS]],
         older_protocols=len(protocols[_PROTOCOLS:]),
         charts=drawn,
         missing=missing,
@@ -127,49 +125,6 @@ def _by_protocol(scores: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]
         return max(row.get("time") or 0 for row in rows)
 
     return sorted(groups.values(), key=newest, reverse=True)
-
-
-def _scores_of(run: run_summary.Run, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the page shows of the scores of one protocol; rows have steps ascending."""
-    # Cite the newest checkpoint, and the best one if it is another.
-    fids = [score_rows.value_of(row, score_rows.FID) for row in rows]
-    best = rows[int(np.argmin(np.nan_to_num(fids, nan=np.inf)))]
-    cited = {"Newest": rows[-1]}
-    if best is not rows[-1]:
-        cited["Best FID"] = best
-
-    # Draw the curves, unless they are of a single step, and list the newest scores.
-    record = rows[-1]["protocol"]
-    by = record["classifier"].get("handle", "")
-    return {
-        "title": protocol.protocol_title(record),
-        "classifier": protocol.classifier_title(record),
-        "charts": report_charts.score_charts(run, rows, by) if len(rows) > 1 else [],
-        "cited": {what: row.get("citation", "no citation") for what, row in cited.items()},
-        "table": _score_table(rows[: -_SCORES - 1 : -1]),
-    }
-
-
-def _score_table(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
-    """Heading and rows of all scores; "" where a row has none."""
-    # Write each score, with its deviation or error.
-    lines = []
-    titles = {"step": "step"}
-    for row in rows:
-        texts = {"step": f"{row['step']:,}"}
-        for name, score in score_rows.read_scores(row).items():
-            spread = score.error if score.deviation is None else score.deviation
-            texts[name] = f"{score.value:.5g}"
-            if spread is not None:
-                texts[name] += f" ± {spread:.2g}"
-            # The number of images of intra-FID is that of the smallest class, another in each row.
-            images = None if name == score_rows.INTRA_FID else score.images
-            titles.setdefault(name, tables.column_title(dataclasses.replace(score, images=images)))
-        lines.append(texts)
-
-    # Lay them out.
-    body = [[texts.get(name, "") for name in titles] for texts in lines]
-    return [list(titles.values()), *body]
 
 
 def _settings(run: run_summary.Run) -> list[tuple[str, str, Any, Any, str]]:

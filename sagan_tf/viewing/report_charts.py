@@ -1,12 +1,13 @@
-"""Charts of the report: their quantities, their order, and their notes."""
+"""Charts of the report, with their order and notes, and the scores that they are of."""
 
+import dataclasses
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from sagan_tf.evaluation import curves, tables
+from sagan_tf.evaluation import curves, protocol, tables
 from sagan_tf.evaluation import rows as score_rows
 from sagan_tf.runs import health
 from sagan_tf.viewing import charts, run_summary, words
@@ -14,6 +15,7 @@ from sagan_tf.viewing.charts import COLOURS, GREY, Chart, Curve
 
 _LAYER_POINTS = 150
 _NAMED_LAYERS = 4
+_LISTED = 50  # newest scores
 _SEARCHED_ROWS = 50  # rows that are searched for names of layers
 _SIGMA = (
     "What a weight is divided by: the estimate of its largest singular value. With "
@@ -240,7 +242,28 @@ def _layer_lines(rows: Sequence[dict[str, Any]], beginning: str) -> list[Curve]:
     return [*named, *(line._replace(**looks) for line in others)]
 
 
-def score_charts(run: run_summary.Run, rows: Sequence[dict[str, Any]], by: str) -> list[Chart]:
+def scores_of(run: run_summary.Run, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the page shows of the scores of one protocol; rows have steps ascending."""
+    # Cite the newest checkpoint, and the best one if it is another.
+    fids = [score_rows.value_of(row, score_rows.FID) for row in rows]
+    best = rows[int(np.argmin(np.nan_to_num(fids, nan=np.inf)))]
+    cited = {"Newest": rows[-1]}
+    if best is not rows[-1]:
+        cited["Best FID"] = best
+
+    # Draw the curves, unless they are of a single step, and list the newest scores.
+    record = rows[-1]["protocol"]
+    by = record["classifier"].get("handle", "")
+    return {
+        "title": protocol.protocol_title(record),
+        "classifier": protocol.classifier_title(record),
+        "charts": _score_charts(run, rows, by) if len(rows) > 1 else [],
+        "cited": {what: row.get("citation", "no citation") for what, row in cited.items()},
+        "table": _score_table(rows[: -_LISTED - 1 : -1]),
+    }
+
+
+def _score_charts(run: run_summary.Run, rows: Sequence[dict[str, Any]], by: str) -> list[Chart]:
     """FID and IS against the step.
 
     Args:
@@ -266,3 +289,25 @@ def score_charts(run: run_summary.Run, rows: Sequence[dict[str, Any]], by: str) 
         log = curves.spans_decades(values.tolist())
         found.append(Chart(title, note, lines, log, not log))
     return found
+
+
+def _score_table(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """Heading and rows of all scores; "" where a row has none."""
+    # Write each score, with its deviation or error.
+    lines = []
+    titles = {"step": "step"}
+    for row in rows:
+        texts = {"step": f"{row['step']:,}"}
+        for name, score in score_rows.read_scores(row).items():
+            spread = score.error if score.deviation is None else score.deviation
+            texts[name] = f"{score.value:.5g}"
+            if spread is not None:
+                texts[name] += f" ± {spread:.2g}"
+            # The number of images of intra-FID is that of the smallest class, another in each row.
+            images = None if name == score_rows.INTRA_FID else score.images
+            titles.setdefault(name, tables.column_title(dataclasses.replace(score, images=images)))
+        lines.append(texts)
+
+    # Lay them out.
+    body = [[texts.get(name, "") for name in titles] for texts in lines]
+    return [list(titles.values()), *body]
