@@ -48,7 +48,7 @@ setuptools.setup(
     package_dir=DEMO,
     package_data={
         "sagan_tf.data": ["imagenet_names.txt"],
-        "sagan_tf.viewing": ["explore_page/*"],
+        "sagan_tf.viewing": ["explore_page/*", "templates/*"],
         "sagan_tf.demo.data": ["README.md", "digits/*", "digits_classifier/**"],
         "sagan_tf.demo.configs": ["*.flags"],
     },
@@ -67,6 +67,8 @@ setuptools.setup(
         "filelock>=3.32.7",  # one writer a run; the first with fallback_to_soft
         "psutil>=6",  # age and memory of processes
         "matplotlib>=3.8",  # curves of the scores
+        "jinja2>=3.1",  # the pages of report and compare
+        "plotly>=6",  # their charts; its script goes into the pages
         # What tensorflow-metadata, below datasets, wants on 3.10; said here, because pip
         # would search for it.
         "protobuf>=6.31.1,<=6.32; python_version < '3.11'",

@@ -216,3 +216,11 @@ def protocol_title(record: dict[str, Any]) -> str:
     """The protocol's name, and in what the flags depart from it."""
     departures = [f", {name} {value}" for name, value in record["departures"].items()]
     return f"protocol {record['name']}" + "".join(departures)
+
+
+def classifier_title(record: dict[str, Any]) -> str:
+    """The classifier of a score: what it was loaded from, and how its SHA-256 begins."""
+    classifier = record["classifier"]
+    handle = classifier.get("handle") or "an unnamed classifier"
+    digest = classifier.get("sha256") or ""
+    return f"{handle} (sha256:{digest[:12]})" if digest else handle

@@ -92,6 +92,13 @@ def heading(score: rows.Score) -> str:
     return name + score.suffix
 
 
+def column_title(score: rows.Score) -> str:
+    """The heading of a table's line or column; the Inception Score over splits has its own."""
+    if score.name == rows.SPLITS:
+        return f"IS{score.suffix}, {score.splits} splits"
+    return heading(score)
+
+
 def _in_order(scores: Scores) -> list[rows.Score]:
     """The scores that are there, in the order in which they are shown."""
     return sorted(
@@ -199,7 +206,7 @@ def _lines(scores: Scores, titles: dict[str, str]) -> dict[str, str]:
 
         # Two scores have a spread.
         if score.name == rows.SPLITS:
-            title = f"IS{score.suffix}, {score.splits} splits"
+            title = column_title(score)
             text += f" +- {score.deviation:.4f}"
         if score.name == rows.KID:
             text = _kid(score)

@@ -1,49 +1,38 @@
-"""Curves of a run's numbers against the step, as SVG, and the published points."""
+"""Curves of a run's numbers against the step, as Plotly's figures, and the published points."""
 
-import io
-import math
-import re
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Optional
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Optional
 
+import markupsafe
 import numpy as np
 
 from sagan_tf.evaluation.curves import LARGEST, PAPER, TFGAN
 
-MAX_POINTS = 500
+MAX_POINTS = 1000
 # Told apart by people who do not tell red from green, on white and on black.
 COLOURS = ("#3a86c8", "#d9822b", "#1a9c74", "#c062a0", "#b8960c", "#d0482e")
-_INK = "#010203"  # Stands for the page's own colour of text.
-_SIZE = (4.2, 2.6)  # inches: text of 9 points is 9.7 pixels high where a chart is 328 wide.
-_PANELS_IN_ROW = 3
-_LETTERS_AN_INCH = 13  # of a legend, about
-_STYLE = {
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "axes.linewidth": 0.6,
-    "axes.formatter.useoffset": False,
-    "path.simplify_threshold": 0.2,
-}
+GREY = "#888888"
+_LAST_STEP = 2**31 - 1  # that an axis can show
+_MARKED = 30  # points of a curve, at most, that have a marker each
+_MARKERS = {"o": "circle", "s": "square", "*": "star"}
+# Lines of matplotlib as Plotly and as CSS have them, where they are not solid.
+_DASHES = {"--": "dash", ":": "dot", "-.": "dashdot"}
+_DASHES_OF_CSS = {"--": "dashed", ":": "dotted", "-.": "double"}
 
 
 class Curve(NamedTuple):
     """One quantity against the step.
 
     Attributes:
-      label: its name; "" for one that a legend leaves out.
+      label: its name.
       steps, values: float [points]; a value that is not a number leaves a gap.
       low, high: float [points], smallest and largest value that went into a point; None: no band.
       last: the newest value, for a legend.
       colour: as CSS has it.
-      style: matplotlib's, line and marker.
+      style: matplotlib's, marker and line.
       width: of the line in points.
+      group: the entry of the legend that shows it, where that is not its own.
     """
 
     label: str
@@ -55,6 +44,99 @@ class Curve(NamedTuple):
     colour: str = COLOURS[0]
     style: str = "-"
     width: float = 1.3
+    group: str = ""
+
+    @property
+    def entry(self) -> str:
+        """The entry of the legend that shows and hides it."""
+        return self.group or self.label
+
+    @property
+    def marker(self) -> str:
+        """The marker of its points, as matplotlib has it; "" where they have none."""
+        return self.style.strip("-.:")
+
+    @property
+    def dash(self) -> str:
+        """Its line, as CSS has it."""
+        return _DASHES_OF_CSS.get(self.style.removeprefix(self.marker), "solid")
+
+
+class Chart(NamedTuple):
+    """A panel of curves.
+
+    Attributes:
+      title: of the panel.
+      note: what the quantity is.
+      lines: the first lies above the others.
+      log: whether the values' axis is logarithmic; what is not above 0 is left out.
+      from_zero: whether the values' axis begins at 0.
+    """
+
+    title: str
+    note: str
+    lines: Sequence[Curve]
+    log: bool = False
+    from_zero: bool = False
+
+    @property
+    def legend(self) -> list[Curve]:
+        """A curve for each entry of the legend."""
+        entries: dict[str, Curve] = {}
+        for line in self.lines:
+            entries.setdefault(line.entry, line)
+        return list(entries.values())
+
+    @property
+    def traces(self) -> list[dict[str, Any]]:
+        """Plotly's traces, the first below the others; `templates/page.js` has the layout."""
+        from plotly import graph_objects  # slow to import, and needed here only
+
+        found = []
+        for line in reversed(self.lines):
+            found += _traces(line)
+        return json.loads(graph_objects.Figure(found).to_json())["data"]
+
+
+def _traces(curve: Curve) -> list[dict[str, Any]]:
+    """A curve of a figure, with its range behind it."""
+    # Fill the range, there and back; an outline shows that of one step.
+    steps = np.rint(np.clip(curve.steps, 0, _LAST_STEP)).astype(np.int32)
+    traces = []
+    if curve.low is not None and not np.array_equal(curve.low, curve.high, equal_nan=True):
+        known = np.isfinite(curve.low)
+        there = steps[known]
+        outline = np.concatenate([curve.high[known], curve.low[known][::-1]])
+        band = {
+            "x": np.concatenate([there, there[::-1]]),
+            "y": outline.astype(np.float32),
+            "fill": "toself",
+            "hoverinfo": "skip",
+            "legendgroup": curve.entry,
+            "line": {"color": curve.colour, "width": 1},
+            "mode": "lines",
+            "opacity": 0.25,
+        }
+        traces.append(band)
+
+    # Draw the curve; a line through one point would not be seen.
+    line = curve.style.removeprefix(curve.marker)
+    marked = curve.marker or (line == "-" and len(steps) <= _MARKED)
+    drawn = [name for name, is_there in (("lines", line), ("markers", marked)) if is_there]
+    curve_trace = {
+        "x": steps,
+        "y": curve.values.astype(np.float32),
+        "name": str(markupsafe.escape(curve.label)),
+        "legendgroup": curve.entry,
+        "line": {"color": curve.colour, "width": curve.width, "dash": _DASHES.get(line, "solid")},
+        "marker": {
+            "color": curve.colour,
+            "symbol": _MARKERS.get(curve.marker, "circle"),
+            "size": 10 if curve.marker == "*" else 5,
+        },
+        "mode": "+".join(drawn),
+    }
+    return [*traces, curve_trace]
 
 
 def published(field: str) -> list[Curve]:
@@ -69,7 +151,7 @@ def published(field: str) -> list[Curve]:
         values = np.array([getattr(point, field) for point in points], float)
         return Curve(label, steps, values, colour=colour, style=style)
 
-    found = [curve("TF-GAN's example", TFGAN, colour="#888888", style="s--")]
+    found = [curve("TF-GAN's example", TFGAN, colour=GREY, style="s--")]
     for (label, point), colour in zip(PAPER.items(), (COLOURS[1], COLOURS[5])):
         found.append(curve(label, [point], colour=colour, style="*"))
     return found
@@ -109,145 +191,3 @@ def thin(label: str, steps: np.ndarray, *, values: np.ndarray, most: int = MAX_P
         high=reduce(np.maximum, -np.inf),
         last=values[good][-1] if good.any() else np.nan,
     )
-
-
-def draw_svg(
-    curves: Sequence[Curve], name: str, *, log: bool = False, from_zero: bool = False
-) -> str:
-    """Curves against the step as an `<svg>` element, without names: the page has the legend.
-
-    Text has the page's font size and colour; several of them may stand in one page.
-
-    Args:
-      curves: the first lies above the others.
-      name: what the element's ids begin with; letters, digits and "-".
-      log: the values' axis; what is not above 0 is left out.
-      from_zero: whether the values' axis begins at 0.
-    """
-    import matplotlib  # slow to import, and needed here only
-    from matplotlib import figure
-
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
-        # Draw the curves.
-        canvas = figure.Figure(figsize=_SIZE, layout="constrained")
-        axes = canvas.subplots()
-        for curve in reversed(curves):
-            _plot(axes, curve)
-        _set_axes(axes, log=log, from_zero=from_zero)
-
-        # Write them, without what would differ from one time to the next.
-        text = io.StringIO()
-        metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        canvas.savefig(text, format="svg", transparent=True, metadata=metadata)
-    return _embeddable(text.getvalue(), name)
-
-
-def draw_png(
-    panels: Sequence[tuple[str, Sequence[Curve], bool]], title: str, *, names: Mapping[str, str]
-) -> bytes:
-    """Panels of curves against the step as a PNG, with one legend for all.
-
-    Args:
-      panels: title, curves, and whether the values' axis is logarithmic; at least one.
-      title: above them.
-      names: label of a curve -> what the legend says.
-    """
-    import matplotlib  # slow to import, and needed here only
-    from matplotlib import figure
-
-    with matplotlib.rc_context(_STYLE):
-        # Make room for the panels, and for a line for each name.
-        columns = min(len(panels), _PANELS_IN_ROW)
-        rows = math.ceil(len(panels) / columns)
-        width, height = _SIZE
-        letters = max(map(len, names.values()), default=0)
-        ncols = max(1, int(columns * width * _LETTERS_AN_INCH) // (letters + 8))
-        below = 0.4 + 0.2 * math.ceil(len(names) / ncols)
-        size = (columns * width, rows * height + below)
-        canvas = figure.Figure(figsize=size, layout="constrained")
-        canvas.suptitle(title, fontsize=9)
-
-        # Draw the curves.
-        named = {}
-        for number, (name, curves, log) in enumerate(panels):
-            axes = canvas.add_subplot(rows, columns, number + 1)
-            axes.set_title(name, fontsize=10)
-            for curve in reversed(curves):
-                line = _plot(axes, curve)
-                named[curve.label] = line
-            _set_axes(axes, log=log, from_zero=not log)
-
-        # Name them, in their order.
-        shown = {name: text for name, text in names.items() if name in named}
-        lines = [named[name] for name in shown]
-        legend = list(shown.values())
-        canvas.legend(lines, legend, loc="outside lower left", ncols=ncols, frameon=False)
-
-        # Make a PNG of them.
-        buffer = io.BytesIO()
-        canvas.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
-
-
-def _plot(axes, curve: Curve):
-    """Draws a curve with its range; returns matplotlib's line."""
-    # Draw the range behind the curve.
-    if curve.low is not None:
-        axes.fill_between(
-            curve.steps, curve.low, curve.high, color=curve.colour, alpha=0.18, linewidth=0
-        )
-
-        if len(curve.steps) == 1:  # A band of one step would not be seen.
-            axes.vlines(curve.steps, curve.low, curve.high, color=curve.colour, linewidth=1)
-
-    # Draw the curve; a line through one point would not be seen.
-    style = "o-" if curve.style == "-" and len(curve.steps) <= 30 else curve.style
-    (line,) = axes.plot(
-        curve.steps,
-        curve.values,
-        style,
-        color=curve.colour,
-        linewidth=curve.width,
-        markersize=10 if "*" in style else 2.5 * curve.width,
-    )
-    return line
-
-
-def _set_axes(axes, *, log: bool, from_zero: bool) -> None:
-    from matplotlib import ticker
-
-    # Count steps in thousands and millions.
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
-    axes.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
-    axes.set_xlabel("step")
-    axes.set_xlim(left=0)
-
-    # Choose the scale of the values and its ticks.
-    if log and axes.dataLim.y1 > 0:
-        axes.set_yscale("log")
-        bottom, top = axes.get_ylim()
-        subs = (1, 2, 5) if top < 100 * bottom else (1,)
-        axes.yaxis.set_major_locator(ticker.LogLocator(subs=subs, numticks=8))
-        axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(ticker.NullFormatter())
-    else:
-        axes.yaxis.set_major_locator(ticker.MaxNLocator(6))
-    if from_zero:
-        highest = axes.dataLim.y1
-        axes.set_ylim(0, 1.08 * highest if 0 < highest < np.inf else 1)
-
-    # Draw a grid in place of a frame.
-    axes.grid(alpha=0.2, color=_INK, linewidth=0.5)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-
-
-def _embeddable(svg: str, name: str) -> str:
-    """An SVG file as an element of a page: sized, coloured and set by the page."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"font-family: [^;]*; ", "", svg)
-    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
-    svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
-    return svg.replace(_INK, "currentColor")

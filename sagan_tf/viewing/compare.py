@@ -184,7 +184,8 @@ def _write(
     # Make the pictures.
     panels = compare_charts.panels(comparison.groups, comparison.scored, comparison.titles)
     if panels:
-        contents[CURVES] = compare_charts.as_png(panels, comparison.groups)
+        names = {group.name: group.full_label for group in comparison.groups}
+        contents[CURVES] = compare_charts.as_png(panels, names)
     if grids:
         picture = compare_samples.picture(grids, comparison.runs)
         contents[SAMPLES] = pixels.encode_png(picture)

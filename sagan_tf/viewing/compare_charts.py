@@ -1,17 +1,28 @@
 """Curves of several runs' scores over the steps, a colour for each group of seeds."""
 
+import io
+import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from sagan_tf.evaluation import curves
 from sagan_tf.evaluation import rows as score_rows
-from sagan_tf.viewing import charts, compare_groups, report_charts
-from sagan_tf.viewing.charts import COLOURS, Curve
+from sagan_tf.viewing import compare_groups
+from sagan_tf.viewing.charts import COLOURS, Chart, Curve
 from sagan_tf.viewing.compare_scores import Scored
 
 _STYLES = ("-", "--", ":", "-.")
+_SIZE = (4.2, 2.6)  # inches, of a chart in the PNG
+_CHARTS_IN_ROW = 3
+_LETTERS_AN_INCH = 13  # of a legend, about
+_STYLE = {
+    "text.parse_math": False,
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.linewidth": 0.6,
+    "axes.formatter.useoffset": False,
+}
 _SEED_WIDTH = 0.9  # points, of the line of one seed
 _OVER_DECADES = (score_rows.FID, score_rows.KID, score_rows.INTRA_FID)
 _BETTER = {
@@ -30,28 +41,10 @@ BAND = (
 )
 
 
-class Panel(NamedTuple):
-    """One score of all groups.
-
-    Attributes:
-      name: of the score.
-      title: for people.
-      note: what the score is.
-      lines: of the groups.
-      log: whether the values' axis is logarithmic.
-    """
-
-    name: str
-    title: str
-    note: str
-    lines: list[Curve]
-    log: bool
-
-
 def panels(
     groups: Sequence[compare_groups.Group], scored: Sequence[Scored], titles: Mapping[str, str]
-) -> list[Panel]:
-    """A panel for each score that is drawn.
+) -> list[Chart]:
+    """A chart for each score that is drawn.
 
     Args:
       groups: the rows of the comparison.
@@ -71,8 +64,9 @@ def panels(
         # Choose the axis.
         values = np.concatenate([line.values for line in lines] or [np.zeros(0)])
         log = name in _OVER_DECADES and curves.spans_decades(values[np.isfinite(values)].tolist())
-        found.append(Panel(name, titles[name], _BETTER[name], lines, log))
-    return [panel for panel in found if panel.lines]
+        if lines:
+            found.append(Chart(titles[name], _BETTER[name], lines, log, not log))
+    return found
 
 
 def _lines(
@@ -97,9 +91,7 @@ def _lines(
     # Draw each seed where the steps differ.
     first = series[0][0]
     if not all(np.array_equal(first, steps) for steps, _ in series):
-        lines = [Curve("", *one, width=_SEED_WIDTH, **looks) for one in series]
-        lines[0] = lines[0]._replace(label=group.name)
-        return lines
+        return [Curve(group.name, *one, width=_SEED_WIDTH, **looks) for one in series]
 
     # Draw the mean, and the deviation of several.
     stacked = np.stack([values for _, values in series])
@@ -111,25 +103,110 @@ def _lines(
     return [line]
 
 
-def as_html(panel: Panel) -> str:
-    """A panel with its legend."""
-    return report_charts.figure(
-        f"compare-{panel.name.replace('_', '-')}",
-        panel.title,
-        lines=panel.lines,
-        note=panel.note,
-        log=panel.log,
-        from_zero=not panel.log,
-    )
-
-
-def as_png(found: Sequence[Panel], groups: Sequence[compare_groups.Group]) -> bytes:
-    """All panels in one picture with one legend, which has the settings of each row.
+def as_png(found: Sequence[Chart], names: Mapping[str, str]) -> bytes:
+    """All charts in one picture with one legend.
 
     Args:
       found: at least one.
-      groups: the rows.
+      names: label of a curve -> what the legend says.
     """
-    drawn = [(panel.title, panel.lines, panel.log) for panel in found]
-    names = {group.name: group.full_label for group in groups}
-    return charts.draw_png(drawn, BAND, names=names)
+    import matplotlib  # slow to import, and needed here only
+    from matplotlib import figure
+
+    with matplotlib.rc_context(_STYLE):
+        # Make room for the charts, and for a line for each name.
+        columns = min(len(found), _CHARTS_IN_ROW)
+        rows = math.ceil(len(found) / columns)
+        width, height = _SIZE
+        letters = max(map(len, names.values()), default=0)
+        ncols = max(1, int(columns * width * _LETTERS_AN_INCH) // (letters + 8))
+        below = 0.4 + 0.2 * math.ceil(len(names) / ncols)
+        size = (columns * width, rows * height + below)
+        canvas = figure.Figure(figsize=size, layout="constrained")
+        canvas.suptitle(BAND, fontsize=9)
+
+        # Draw the curves.
+        named = {}
+        for number, chart in enumerate(found):
+            axes = canvas.add_subplot(rows, columns, number + 1)
+            axes.set_title(chart.title, fontsize=10)
+            for curve in reversed(chart.lines):
+                line = _plot(axes, curve)
+                named[curve.label] = line
+            _set_axes(axes, log=chart.log)
+
+        # Name them, in their order.
+        shown = {name: text for name, text in names.items() if name in named}
+        lines = [named[name] for name in shown]
+        legend = list(shown.values())
+        canvas.legend(
+            lines,
+            legend,
+            loc="outside lower left",
+            ncols=ncols,
+            frameon=False,
+        )
+
+        # Make a PNG of them.
+        buffer = io.BytesIO()
+        canvas.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
+
+
+def _plot(axes, curve: Curve):
+    """Draws a curve with its range; returns matplotlib's line."""
+    # Draw the range behind the curve.
+    if curve.low is not None:
+        axes.fill_between(
+            curve.steps,
+            curve.low,
+            curve.high,
+            color=curve.colour,
+            alpha=0.18,
+            linewidth=0,
+        )
+
+        if len(curve.steps) == 1:  # A band of one step would not be seen.
+            axes.vlines(
+                curve.steps,
+                curve.low,
+                curve.high,
+                color=curve.colour,
+                linewidth=1,
+            )
+
+    # Draw the curve; a line through one point would not be seen.
+    style = "o-" if curve.style == "-" and len(curve.steps) <= 30 else curve.style
+    width = curve.width
+    looks = {"color": curve.colour, "linewidth": width, "markersize": 2.5 * width}
+    (line,) = axes.plot(curve.steps, curve.values, style, **looks)
+    return line
+
+
+def _set_axes(axes, *, log: bool) -> None:
+    from matplotlib import ticker
+
+    # Count steps in thousands and millions.
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
+    axes.set_xlabel("step")
+    axes.set_xlim(left=0)
+
+    # Choose the scale of the values and its ticks.
+    if log and axes.dataLim.y1 > 0:
+        axes.set_yscale("log")
+        bottom, top = axes.get_ylim()
+        subs = (1, 2, 5) if top < 100 * bottom else (1,)
+        axes.yaxis.set_major_locator(ticker.LogLocator(subs=subs, numticks=8))
+        axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(ticker.NullFormatter())
+    else:
+        axes.yaxis.set_major_locator(ticker.MaxNLocator(6))
+    if not log:
+        highest = axes.dataLim.y1
+        axes.set_ylim(0, 1.08 * highest if 0 < highest < np.inf else 1)
+
+    # Draw a grid in place of a frame.
+    axes.grid(alpha=0.2, linewidth=0.5)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)

@@ -128,13 +128,7 @@ def columns(scored: Sequence[Scored]) -> dict[str, str]:
         for name, score in one.scores.items():
             found.setdefault(name, score)
     ordered = [found[name] for name in score_rows.NAMES if name in found]
-    return {score.name: _title(score) for score in ordered}
-
-
-def _title(score: score_rows.Score) -> str:
-    if score.name == score_rows.SPLITS:
-        return f"IS{score.suffix}, {score.splits} splits"
-    return tables.heading(score)
+    return {score.name: tables.column_title(score) for score in ordered}
 
 
 def spreads(

@@ -1,47 +1,41 @@
-"""Charts of the report: their quantities, their order, and their captions."""
+"""Charts of the report, with their order and notes, and the scores that they are of."""
 
+import dataclasses
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from sagan_tf import plurals
-from sagan_tf.evaluation import curves
+from sagan_tf.evaluation import curves, protocol, tables
+from sagan_tf.evaluation import rows as score_rows
 from sagan_tf.runs import health
-from sagan_tf.viewing import charts, html, run_summary, words
-from sagan_tf.viewing.charts import COLOURS, Curve
+from sagan_tf.viewing import charts, run_summary, words
+from sagan_tf.viewing.charts import COLOURS, GREY, Chart, Curve
 
 _LAYER_POINTS = 150
 _NAMED_LAYERS = 4
+_LISTED = 50  # newest scores
 _SEARCHED_ROWS = 50  # rows that are searched for names of layers
-_GREY = "#888888"
-_DASHES = {"--": "dashed", ":": "dotted", "-.": "double"}  # matplotlib's line -> that of CSS
 _SIGMA = (
     "What a weight is divided by: the estimate of its largest singular value. With "
     "--spectral_norm=at_most_one, weights outside attention are divided by it only above 1."
 )
-EVENTS = 200  # newest ones that are listed
-SCORES = 50  # likewise
+# A score, its field among the published points, what it is.
+_SCORES = (
+    ("fid", "fid", "Frechet distance of features to the real images'; lower is better."),
+    ("incscore", "inception_score", "Inception Score, of one split; higher is better."),
+)
 
 
-def score_title(name: str) -> str:
-    """As people write it: "FID5k" for "fid5k", "IS" for "incscore"."""
-    return name.replace("fid", "FID").replace("incscore", "IS")
-
-
-class _Chart(NamedTuple):
-    """Some quantities of the rows in one panel.
+class _Panel(NamedTuple):
+    """Some quantities of the rows in one chart: title, note, log and from_zero are the chart's.
 
     Attributes:
-      title: of the panel.
-      note: what the quantity is.
       lines: name in the rows -> name in the legend.
       layers: what the names of all layers' sigma begin with, in place of `lines`.
-      log: logarithmic axis.
       scale: values are multiplied by it.
       mark: a value to draw a line at, and what it is.
-      from_zero: whether the values' axis begins at 0.
     """
 
     title: str
@@ -64,19 +58,18 @@ _CLASS_LOSSES = (
     "of generated ones"
 )
 
-
-_CHARTS_OF_LOSSES = [
-    _Chart(
+_PANELS_OF_LOSSES = [
+    _Panel(
         "Parts of the discriminator's loss",
         "The two adversarial terms of the sum.",
         lines={"d_loss_real": "real images", "d_loss_fake": "generated images"},
     ),
-    _Chart(
+    _Panel(
         "Logits",
         "Mean output of D over the batch; it tells them apart as far as they lie apart.",
         lines={"logit_real": "D(real)", "logit_fake": "D(generated)"},
     ),
-    _Chart(
+    _Panel(
         "Gradient norms",
         "L2 norm of all gradients of a network that Adam took.",
         lines={"g_gradient_norm": "generator", "d_gradient_norm": "discriminator"},
@@ -84,8 +77,8 @@ _CHARTS_OF_LOSSES = [
     ),
 ]
 
-_CHARTS_OF_CLASSES = [
-    _Chart(
+_PANELS_OF_CLASSES = [
+    _Panel(
         "Losses of the class",
         "Cross-entropy of the discriminator's classifier in nats, as D and G have it in their "
         "losses.",
@@ -95,7 +88,7 @@ _CHARTS_OF_CLASSES = [
             "g_class_loss": "G, generated images",
         },
     ),
-    _Chart(
+    _Panel(
         "Accuracy of the discriminator's classifier",
         "Images of the batch whose class it tells, in %. Of generated images, the class is the "
         "one that they were asked for.",
@@ -105,8 +98,8 @@ _CHARTS_OF_CLASSES = [
     ),
 ]
 
-_CHARTS_OF_NETWORKS = [
-    _Chart(
+_PANELS_OF_NETWORKS = [
+    _Panel(
         "sigma_ratio",
         "The learned factor of attention, or of the residual block in its place: output = input + "
         "sigma_ratio * attention. It begins at 0.",
@@ -117,7 +110,7 @@ _CHARTS_OF_NETWORKS = [
             "model/d_residual/sigma_ratio": "residual block of the discriminator",
         },
     ),
-    _Chart(
+    _Panel(
         "Largest singular value of normalised weights",
         "Of any W / sigma of the network; 1 where the estimate of sigma is exact. With "
         "--spectral_norm=at_most_one it may be less.",
@@ -127,15 +120,15 @@ _CHARTS_OF_NETWORKS = [
         },
         mark=(health.HIGH_NORM, "warning above"),
     ),
-    _Chart(
+    _Panel(
         "Adaptive augmentation",
         "p, the probability of each transformation of what D sees; r, the mean sign of D(real) "
         "over four steps, by which p is moved.",
         lines={"ada/p": "p", "ada/r": "r"},
     ),
-    _Chart("sigma of the layers of the generator", _SIGMA, layers="sigma/g_"),
-    _Chart("sigma of the layers of the discriminator", _SIGMA, layers="sigma/d_"),
-    _Chart(
+    _Panel("sigma of the layers of the generator", _SIGMA, layers="sigma/g_"),
+    _Panel("sigma of the layers of the discriminator", _SIGMA, layers="sigma/d_"),
+    _Panel(
         "Variety within a class",
         "Variance of pixels of samples of a class as a share of that of real images of a class, "
         "in %. 100 % is as varied as the real ones.",
@@ -144,7 +137,7 @@ _CHARTS_OF_NETWORKS = [
         mark=(100 * health.LOW_VARIETY_RATIO, "warning below"),
         from_zero=True,
     ),
-    _Chart(
+    _Panel(
         "Variety of samples",
         "Variance of pixels within a class as a share of real images' variance over the "
         "whole set, in %.",
@@ -155,21 +148,21 @@ _CHARTS_OF_NETWORKS = [
     ),
 ]
 
-_CHARTS_OF_THE_MACHINE = [
-    _Chart(
+_PANELS_OF_THE_MACHINE = [
+    _Panel(
         "Speed",
         "Real images trained on per second since the row before.",
         lines={"images_per_second": "images/s"},
         from_zero=True,
     ),
-    _Chart(
+    _Panel(
         "Input stall",
         "Share of the training time in which the loop waited for images.",
         lines={"input_stall": "% of the time"},
         scale=100.0,
         from_zero=True,
     ),
-    _Chart(
+    _Panel(
         "Memory",
         "Main memory of the training process in MB, without that of devices.",
         lines={"memory_mb": "now", "peak_memory_mb": "at most so far"},
@@ -178,77 +171,54 @@ _CHARTS_OF_THE_MACHINE = [
 ]
 
 
-def charts_of_run(run: run_summary.Run) -> list[str]:
-    """All that the rows of losses have recorded, a chart each; HTML."""
-    if not run.rows:
-        return [html.paragraph("No row of losses has been recorded yet.")]
+def charts_of_run(run: run_summary.Run) -> tuple[list[Chart], list[str]]:
+    """All that the rows of losses have recorded, a chart each.
 
+    Returns:
+      The charts, and the titles of those that nothing was recorded of.
+    """
     # Say what the losses are; those of an AC-GAN have more parts.
     parts = [_G_LOSS, _LOSSES[run.train.loss_type]]
-    of_losses = _CHARTS_OF_LOSSES
+    of_losses = _PANELS_OF_LOSSES
     if run.model.has_classifier:
         parts.append(_CLASS_LOSSES)
-        of_losses = [*_CHARTS_OF_LOSSES, *_CHARTS_OF_CLASSES]
-    losses = _Chart(
-        "Losses",
-        "; ".join(parts) + ".",
-        lines={"g_loss": "generator", "d_loss": "discriminator"},
-    )
+        of_losses = [*_PANELS_OF_LOSSES, *_PANELS_OF_CLASSES]
+    note = "; ".join(parts) + "."
+    losses = _Panel("Losses", note, lines={"g_loss": "generator", "d_loss": "discriminator"})
 
     # Draw what was recorded.
-    panels = [losses, *of_losses, *_CHARTS_OF_NETWORKS, *_CHARTS_OF_THE_MACHINE]
-    figures = []
+    found = []
     missing = []
-    for number, chart in enumerate(panels):
-        lines = _layer_lines(run.rows, chart.layers) if chart.layers else _lines(run.rows, chart)
-        if not lines:
-            missing.append(chart.title)
-            continue
-        figures.append(
-            figure(
-                f"chart{number}",
-                chart.title,
-                lines=lines,
-                note=chart.note,
-                log=chart.log,
-                from_zero=chart.from_zero,
-            )
-        )
-
-    # Say what is shown, and what is not.
-    return [
-        html.paragraph(
-            f"{plurals.counted(len(run.rows), 'row', form=',')} up to step "
-            f"{run.rows[-1]['step']:,}, each of the values at its step; numbers are the newest "
-            f"values. More than {charts.MAX_POINTS} rows are drawn as means of neighbours, "
-            "with the range of these behind them."
-        ),
-        '<div class="charts">' + "\n".join(figures) + "</div>",
-        html.paragraph(f"Not recorded: {', '.join(missing)}.") if missing else "",
-    ]
+    for panel in [losses, *of_losses, *_PANELS_OF_NETWORKS, *_PANELS_OF_THE_MACHINE]:
+        lines = _layer_lines(run.rows, panel.layers) if panel.layers else _lines(run.rows, panel)
+        if lines:
+            found.append(Chart(panel.title, panel.note, lines, panel.log, panel.from_zero))
+        else:
+            missing.append(panel.title)
+    return found, missing
 
 
-def _lines(rows: Sequence[dict[str, Any]], chart: _Chart) -> list[Curve]:
+def _lines(rows: Sequence[dict[str, Any]], panel: _Panel) -> list[Curve]:
     """The curves of a panel; [] where none was recorded."""
     # Draw the quantities that were recorded.
     lines = []
-    for (name, label), colour in zip(chart.lines.items(), COLOURS):
+    for (name, label), colour in zip(panel.lines.items(), COLOURS):
         steps, values = run_summary.column(rows, name)
         if len(steps):
-            curve = charts.thin(label, steps, values=chart.scale * values)
+            curve = charts.thin(label, steps, values=panel.scale * values)
             lines.append(curve._replace(colour=colour))
 
     # Draw the mark as long as the first of them.
-    if lines and chart.mark:
-        value, label = chart.mark
+    if lines and panel.mark:
+        value, label = panel.mark
         ends = np.array([lines[0].steps[0], lines[0].steps[-1]])
         values = np.full(2, value)
-        lines.append(Curve(label, ends, values, last=value, colour=_GREY, style="--"))
+        lines.append(Curve(label, ends, values, last=value, colour=GREY, style="--"))
     return lines
 
 
 def _layer_lines(rows: Sequence[dict[str, Any]], beginning: str) -> list[Curve]:
-    """sigma of every layer, the largest first; these have names, the others are thin and grey."""
+    """sigma of every layer, the largest first; the legend names these, the others are thin."""
     # Find the layers.
     names: dict[str, None] = {}
     for row in words.spread(rows, _SEARCHED_ROWS):
@@ -263,74 +233,81 @@ def _layer_lines(rows: Sequence[dict[str, Any]], beginning: str) -> list[Curve]:
         lines.append(curve._replace(low=None, high=None))
     lines.sort(key=lambda line: -np.nan_to_num(line.last, nan=-np.inf))
 
-    # Name the largest.
+    # Tell the largest apart, and show and hide the others together.
     named = []
-    for line, colour in zip(lines[:_NAMED_LAYERS], COLOURS):
+    for line, colour in zip(lines, COLOURS[:_NAMED_LAYERS]):
         named.append(line._replace(colour=colour))
-    others = []
-    for line in lines[_NAMED_LAYERS:]:
-        others.append(line._replace(label="", colour=_GREY, width=0.6))
-    if others:
-        others[0] = others[0]._replace(label=f"the other {len(others)}", last=np.nan)
-    return named + others
+    others = lines[_NAMED_LAYERS:]
+    looks = {"colour": GREY, "width": 0.6, "group": f"the other {len(others)}"}
+    return [*named, *(line._replace(**looks) for line in others)]
 
 
-def figure(name: str, title: str, *, lines: Sequence[Curve], note: str, **options) -> str:
-    """A panel with its legend, which gives the newest values; HTML."""
-    legend = "".join(_legend_entry(line) for line in lines if line.label)
-    svg = charts.draw_svg(lines, name, **options)
-    svg = svg.replace("<svg", f'<svg role="img" aria-label="{html.text(title)}"', 1)
-    return (
-        f'<figure class="chart"><h3>{html.text(title)}</h3>'
-        f'<ul class="legend">{legend}</ul>{svg}'
-        f"<figcaption>{html.text(note)}</figcaption></figure>"
-    )
+def scores_of(run: run_summary.Run, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the page shows of the scores of one protocol; rows have steps ascending."""
+    # Cite the newest checkpoint, and the best one if it is another.
+    fids = [score_rows.value_of(row, score_rows.FID) for row in rows]
+    best = rows[int(np.argmin(np.nan_to_num(fids, nan=np.inf)))]
+    cited = {"Newest": rows[-1]}
+    if best is not rows[-1]:
+        cited["Best FID"] = best
+
+    # Draw the curves, unless they are of a single step, and list the newest scores.
+    record = rows[-1]["protocol"]
+    by = record["classifier"].get("handle", "")
+    return {
+        "title": protocol.protocol_title(record),
+        "classifier": protocol.classifier_title(record),
+        "charts": _score_charts(run, rows, by) if len(rows) > 1 else [],
+        "cited": {what: row.get("citation", "no citation") for what, row in cited.items()},
+        "table": _score_table(rows[: -_LISTED - 1 : -1]),
+    }
 
 
-def _legend_entry(line: Curve) -> str:
-    last = f" <b>{words.number(line.last)}</b>" if np.isfinite(line.last) else ""
-    mark = f"background:{line.colour}"
-    if line.style in _DASHES:
-        mark = f"height:0;border-radius:0;border-top:3px {_DASHES[line.style]} {line.colour}"
-    return f'<li><i style="{mark}"></i>{html.text(line.label)}{last}</li>'
-
-
-def score_chart(
-    run: run_summary.Run,
-    rows: list[dict[str, Any]],
-    name: str,
-    *,
-    field: str,
-    note: str,
-    number: int,
-) -> str:
-    """A chart of one score against the step; HTML.
+def _score_charts(run: run_summary.Run, rows: Sequence[dict[str, Any]], by: str) -> list[Chart]:
+    """FID and IS against the step.
 
     Args:
       run: which the rows are of.
       rows: of one protocol, steps ascending.
-      name: of the score in the rows, "fid" or "incscore".
-      field: of the score among the published points.
-      note: what the score is.
-      number: of the protocol on the page.
+      by: the classifier.
     """
-    # Draw the run's own scores.
-    steps = np.array([row["step"] for row in rows], np.float64)
-    values = np.array([run_summary.score(row, name)[1] for row in rows], np.float64)
-    lines = [Curve("this run", steps, values, last=values[-1], style="o-")]
+    found = []
+    for name, field, note in _SCORES:
+        # Draw the run's own scores.
+        steps = np.array([row["step"] for row in rows], np.float64)
+        values = np.array([score_rows.value_of(row, name) for row in rows])
+        lines = [Curve("this run", steps, values, last=values[-1], style="o-")]
 
-    # Draw the published ones beside them, if they are of the same images.
-    if curves.are_published_of(run.model.image_size, run.model.number_classes):
-        lines += charts.published(field)
-        note += " The others are as published, of 50,000 images."
+        # Draw the published ones beside them, if they are of the same images.
+        if curves.are_published_of(run.model.image_size, run.model.number_classes):
+            lines += charts.published(field)
+            note += " The others are as published, of 50,000 images."
 
-    newest_name, _ = run_summary.score(rows[-1], name)
-    log = curves.spans_decades(values.tolist())
-    return figure(
-        f"{name}{number}",
-        score_title(newest_name),
-        lines=lines,
-        note=note,
-        log=log,
-        from_zero=not log,
-    )
+        # Name it, and choose the axis.
+        newest = score_rows.read_scores(rows[-1]).get(name) or score_rows.Score(name, np.nan)
+        title = f"{tables.heading(newest)} by {by}"
+        log = curves.spans_decades(values.tolist())
+        found.append(Chart(title, note, lines, log, not log))
+    return found
+
+
+def _score_table(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """Heading and rows of all scores; "" where a row has none."""
+    # Write each score, with its deviation or error.
+    lines = []
+    titles = {"step": "step"}
+    for row in rows:
+        texts = {"step": f"{row['step']:,}"}
+        for name, score in score_rows.read_scores(row).items():
+            spread = score.error if score.deviation is None else score.deviation
+            texts[name] = f"{score.value:.5g}"
+            if spread is not None:
+                texts[name] += f" ± {spread:.2g}"
+            # The number of images of intra-FID is that of the smallest class, another in each row.
+            images = None if name == score_rows.INTRA_FID else score.images
+            titles.setdefault(name, tables.column_title(dataclasses.replace(score, images=images)))
+        lines.append(texts)
+
+    # Lay them out.
+    body = [[texts.get(name, "") for name in titles] for texts in lines]
+    return [list(titles.values()), *body]

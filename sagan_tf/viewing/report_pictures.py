@@ -2,20 +2,21 @@
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
 from sagan_tf import errors
-from sagan_tf.config import ModelConfig
 from sagan_tf.data import class_names
 from sagan_tf.gan import noise
 from sagan_tf.images import attention_figure, pixels
 from sagan_tf.images.grids import labelled_sheet
+from sagan_tf.runs import card
 from sagan_tf.training import previews
-from sagan_tf.viewing import html, run_summary, trained, words
+from sagan_tf.viewing import run_summary, trained, words
+from sagan_tf.viewing.pages import Picture
 
 _SHEET_CLASSES = 10
 _SHEET_SEEDS = 8
@@ -25,47 +26,51 @@ _SHEET_SIZE = (1400, 90)  # pixels in a row, at most, and JPEG quality
 _GRID_ROWS = 10  # as training draws them
 # Width in pixels and JPEG quality of the sample grids: the first with which they take less.
 _GRID_SIZES = ((1000, 85), (800, 85), (640, 80), (480, 75))
-GRID_BYTES = 5_500_000
+GRID_BYTES = 3_500_000
 
 
-def samples(run: run_summary.Run, max_grids: int) -> list[str]:
-    """The grids of fixed z with a slider, and the real images; HTML."""
-    # Show the grids.
+class OfModel(NamedTuple):
+    """What the newest checkpoint draws.
+
+    Attributes:
+      card: what the model is.
+      classes: samples by class and seed.
+      attention: attention maps; None where the generator has none.
+      remark: on how strongly attention acts; "" where there is nothing to remark.
+    """
+
+    card: card.Card
+    classes: Picture
+    attention: Optional[Picture]
+    remark: str
+
+
+def samples(run: run_summary.Run, max_grids: int) -> dict[str, Any]:
+    """What training has drawn.
+
+    Returns:
+      "grids": step and picture of at most `max_grids` grids of fixed z, steps ascending;
+      "row_names": the class of each of their rows, [] where they cannot be read; "real": real
+      images, None where they are not there.
+    """
+    # Read the grids, as large as they may be together.
     grids = words.spread(run_summary.grids_of(run.directory), max_grids)
-    pictures = _read_grids([path for _, path in grids])
-    shown = [(step, picture) for (step, _), picture in zip(grids, pictures) if picture]
-    if shown:
-        parts = html.slider(shown, "Samples")
-    else:
-        parts = [html.paragraph("No grid of samples has been written yet.")]
-
-    # Name their rows.
-    rows = _row_names(run)
-    if shown and rows:
-        parts.append(html.paragraph(f"The same z at all steps, a class a row: {', '.join(rows)}."))
-
-    # Show the real images.
-    real = _read_grid(os.path.join(run.directory, "samples", "real.png"), *_GRID_SIZES[0])
-    if real:
-        parts.append(
-            "<details><summary>Real images, as training reads them</summary>"
-            + html.picture(real, "real images", kind="grid")
-            + "</details>"
-        )
-    return parts
-
-
-def _read_grids(paths: Sequence[str]) -> list[Optional[html.Picture]]:
-    """The grids, not too large together; None for a damaged one."""
-    found = []
+    found: list[tuple[int, Picture]] = []
     for width, quality in _GRID_SIZES:
-        found = [_read_grid(path, width, quality) for path in paths]
-        if sum(len(one.jpeg) for one in found if one) <= GRID_BYTES:
+        read = [(step, _read_grid(path, width, quality)) for step, path in grids]
+        found = [(step, one) for step, one in read if one is not None]
+        size = sum(len(one.jpeg) for _, one in found)
+        if size <= GRID_BYTES:
             break
-    return found
+    else:
+        found = words.spread(found, max(len(found) * GRID_BYTES // size, 1))
+
+    # Read the real images.
+    real = _read_grid(os.path.join(run.directory, "samples", "real.png"), *_GRID_SIZES[0])
+    return {"grids": found, "row_names": _row_names(run), "real": real}
 
 
-def _read_grid(path: str, width: int, quality: int) -> Optional[html.Picture]:
+def _read_grid(path: str, width: int, quality: int) -> Optional[Picture]:
     """A PNG file as a picture; None if it is not there, being written, or damaged."""
     try:
         with tf.io.gfile.GFile(path, "rb") as file:
@@ -75,14 +80,14 @@ def _read_grid(path: str, width: int, quality: int) -> Optional[html.Picture]:
     return encode(image, width, quality)
 
 
-def encode(image: np.ndarray, width: int, quality: int) -> html.Picture:
+def encode(image: np.ndarray, width: int, quality: int) -> Picture:
     """uint8 [height, width, 3] as a picture of at most `width` pixels in a row."""
     height, before = image.shape[:2]
     if before > width:
         size = (width, max(round(height * width / before), 1))
         image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
     jpeg = pixels.encode(image, "jpeg", quality=quality)
-    return html.Picture(jpeg, width=image.shape[1], height=image.shape[0])
+    return Picture(jpeg, width=image.shape[1], height=image.shape[0])
 
 
 def _row_names(run: run_summary.Run) -> list[str]:
@@ -95,35 +100,27 @@ def _row_names(run: run_summary.Run) -> list[str]:
     return [names.text(label) for label in noise.spread_classes(count, _GRID_ROWS).tolist()]
 
 
-def sections_of_model(
-    run: run_summary.Run, note: Callable[[str], None]
-) -> list[tuple[str, str, list[str]]]:
-    """The sections that take a model: class sheet and attention figure of the newest checkpoint.
+def of_model(run: run_summary.Run, note: Callable[[str], None]) -> OfModel:
+    """Class sheet and attention figure of the newest checkpoint.
 
-    Returns:
-      Anchor, title and parts of each section.
+    Raises:
+      errors.UserError: there is no checkpoint, or it cannot be read.
     """
-    try:
-        network = trained.open_model(
-            run.directory,
-            use_ema=run.train.use_ema,
-            sampling=previews.sampling_of_pictures(run.train),
-            note=note,
-        )
-    except errors.UserError as error:
-        missing = [html.paragraph(f"No picture: {error}")]
-        return [("classes", "Classes", missing), ("attention", "Attention", missing)]
-    return [
-        ("classes", "Classes", _class_sheet(network)),
-        ("attention", "Attention", _attention(network)),
-    ]
+    network = trained.open_model(
+        run.directory,
+        use_ema=run.train.use_ema,
+        sampling=previews.sampling_of_pictures(run.train),
+        note=note,
+    )
+    attention, remark = _attention(network)
+    return OfModel(network.card, _class_sheet(network), attention, remark)
 
 
-def _class_sheet(network: trained.Trained) -> list[str]:
-    """Samples of some classes with the same seeds; HTML."""
+def _class_sheet(network: trained.Trained) -> Picture:
+    """Samples of some classes with the same seeds."""
     # Make the images.
-    card = network.card
-    labels = words.spread(range(card.model_config.number_classes), _SHEET_CLASSES)
+    names = network.card.classes
+    labels = _spread_labels(network, _SHEET_CLASSES)
     seeds = range(_SHEET_SEEDS)
     z, _ = network.draw(seeds)
     images = network.generate_pixels(
@@ -131,32 +128,19 @@ def _class_sheet(network: trained.Trained) -> list[str]:
     )
 
     # Lay them out.
-    sheet = labelled_sheet(
-        images,
-        [card.classes.text(label) for label in labels],
-        column_names=[f"seed {seed}" for seed in seeds],
-    )
-    picture = html.picture(encode(sheet, *_SHEET_SIZE), "samples by class and seed", kind="wide")
-    return [
-        html.paragraph(
-            f"Checkpoint of step {card.step:,}: a class a row, a seed (one z) a column; "
-            f"{card.sampling.statistics}."
-        ),
-        html.paragraph(note) if (note := card.model_config.note_on_classes) else "",
-        html.box(picture, "class sheet"),
-    ]
+    columns = [f"seed {seed}" for seed in seeds]
+    rows = [names.text(label) for label in labels]
+    return encode(labelled_sheet(images, rows, column_names=columns), *_SHEET_SIZE)
 
 
-def _attention(network: trained.Trained) -> list[str]:
-    """Where places of a few images look, and how much it counts; HTML."""
+def _attention(network: trained.Trained) -> tuple[Optional[Picture], str]:
+    """Where places of a few images look; and a remark on how much it counts."""
     # Make the images.
-    card = network.card
-    classes = range(card.model_config.number_classes)
-    labels = words.spread(classes, _ATTENTION_IMAGES)
+    labels = _spread_labels(network, _ATTENTION_IMAGES)
     z, _ = network.draw(range(len(labels)))
     images, attention, share = network.attention(z, np.array(labels, np.int32))
     if attention is None:
-        return [html.paragraph(_no_attention(card.model_config))]
+        return None, ""
 
     # Draw the figure.
     panels = []
@@ -168,30 +152,12 @@ def _attention(network: trained.Trained) -> list[str]:
             )
         )
     title = attention_figure.title_of(
-        "generator", card.step, sigma_ratio=card.sigma_ratio, share=share
+        "generator", network.card.step, sigma_ratio=network.card.sigma_ratio, share=share
     )
     figure = pixels.decode_png(attention_figure.draw(panels, title))
-    picture = html.picture(encode(figure, *_SHEET_SIZE), "attention maps", kind="wide")
-
-    # Say what it means.
-    meaning = "Each dot is a place, and its map says where it looks."
-    remark = attention_figure.remark_on(share)
-    if remark:
-        meaning = f"But {remark}. {meaning}"
-    if card.sigma_ratio == 0:
-        meaning = "It is exactly 0: attention is not used yet, and the maps say nothing."
-    return [
-        html.paragraph(
-            f"Checkpoint of step {card.step:,}: sigma_ratio {card.sigma_ratio:.4g}. {meaning}"
-        ),
-        html.box(picture, "attention figure"),
-    ]
+    return encode(figure, *_SHEET_SIZE), attention_figure.remark_on(share) or ""
 
 
-def _no_attention(model_config: ModelConfig) -> str:
-    if model_config.attention_side("generator") is None:
-        return "The generator of this run has no attention block."
-    return (
-        f"The generator of this run has a {model_config.block} block in the place of attention: "
-        "there is no attention to draw."
-    )
+def _spread_labels(network: trained.Trained, count: int) -> Sequence[int]:
+    """Labels of at most `count` classes, evenly."""
+    return words.spread(range(network.card.model_config.number_classes), count)

@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from sagan_tf import config, errors
 from sagan_tf.evaluation import protocol
-from sagan_tf.evaluation import rows as score_rows
 from sagan_tf.runs import checkpoints, directory, history, metric_writer
 from sagan_tf.runtime import files
 from sagan_tf.viewing import words
@@ -201,18 +200,6 @@ def state_of(events: Sequence[dict[str, Any]], step: int, *, max_steps: int, loc
     if reason == "done":
         return State(DONE, f"step {step:,}, {moment}")
     return State(STOPPED, f"{moment}: {last.get('text') or reason}")
-
-
-def score(row: dict[str, Any], name: str) -> tuple[str, float]:
-    """A score of a row, "fid" or "incscore".
-
-    Returns:
-      Its name with the number of images in it ("fid5k"), and the value; NaN where it is not there.
-    """
-    found = score_rows.read_scores(row).get(name)
-    if found is None:
-        return name, float("nan")
-    return found.label, float(found.value)
 
 
 def describe_events(events: Sequence[dict[str, Any]], state: State) -> list[Event]:

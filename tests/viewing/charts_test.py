@@ -1,6 +1,7 @@
-"""Long runs are drawn as few points that hide no peak; charts can stand in one page."""
+"""Long runs are drawn as few points that hide no peak; curves become Plotly's traces."""
 
-import re
+import base64
+import json
 
 import numpy as np
 
@@ -40,10 +41,10 @@ def test_a_hundred_thousand_rows_keep_their_one_peak():
     values = np.zeros(100_000)
     values[61_234] = 7.0
     curve = charts.thin("x", np.arange(100_000.0), values=values)
-    assert len(curve.steps) == len(curve.values) == charts.MAX_POINTS == 500
-    assert np.flatnonzero(curve.high).tolist() == [61_234 // 200]
+    assert len(curve.steps) == len(curve.values) == charts.MAX_POINTS == 1000
+    assert np.flatnonzero(curve.high).tolist() == [61_234 // 100]
     assert curve.high.max() == 7
-    np.testing.assert_allclose(curve.values.max(), 7 / 200)
+    np.testing.assert_allclose(curve.values.max(), 7 / 100)
 
 
 def test_no_rows_make_no_points():
@@ -51,29 +52,61 @@ def test_no_rows_make_no_points():
     assert len(curve.steps) == len(curve.values) == 0
 
 
-def test_svg_has_ids_of_its_own_and_the_colour_of_the_page():
-    curve = charts.thin("x", np.arange(1000.0), values=np.arange(1000.0))
-    svgs = [charts.draw_svg([curve], name) for name in ("one", "two")]
-    ids = [set(re.findall(r'\bid="([^"]+)"', svg)) for svg in svgs]
-    assert ids[0]
-    assert not ids[0] & ids[1]
-    for svg, own in zip(svgs, ids):
-        assert set(re.findall(r'(?:href="|url\()#([^")]+)', svg)) <= own
-        assert svg.startswith("<svg")
-        assert "currentColor" in svg
-        assert not re.search(r"<style|<metadata|<\?xml|font-family", svg)
+def numbers(packed):
+    """An array of a trace, which Plotly has as base64."""
+    return np.frombuffer(base64.b64decode(packed["bdata"]), packed["dtype"]).tolist()
 
 
-def test_svg_is_the_same_each_time():
-    curve = charts.thin("x", np.arange(3.0), values=np.arange(3.0))
-    assert charts.draw_svg([curve], "one") == charts.draw_svg([curve], "one")
+def test_range_is_an_outline_behind_its_curve_and_goes_with_it():
+    curve = charts.thin("x", np.arange(4.0), values=np.array([1.0, 3.0, np.nan, np.nan]), most=2)
+    curve = curve._replace(group="others")
+    band, line = charts.Chart("title", "note", [curve]).traces
+    # There along the largest value, and back along the least; what is not a number is left out.
+    assert (numbers(band["x"]), numbers(band["y"])) == ([0, 0], [3, 1])
+    assert (band["fill"], band["hoverinfo"]) == ("toself", "skip")
+    np.testing.assert_array_equal(numbers(line["y"]), [2, np.nan])
+    assert numbers(line["x"]) == [0, 2]
+    assert line["legendgroup"] == band["legendgroup"] == "others"
 
 
-def test_values_that_no_axis_can_show_are_left_out():
-    for values in ([0.0, -1.0], [np.nan, np.nan], []):
+def test_first_curve_lies_above_the_others_and_few_points_are_marked():
+    few, many = (charts.Curve(str(n), np.arange(n), np.zeros(n)) for n in (30, 31))
+    traces = charts.Chart("title", "note", [few, many]).traces
+    assert [trace["name"] for trace in traces] == ["31", "30"]
+    assert [trace["mode"] for trace in traces] == ["lines", "lines+markers"]
+
+
+def test_styles_are_those_of_matplotlib():
+    found = {}
+    for style in ("-", "s--", "*", "-."):
+        curve = charts.Curve("x", np.zeros(40), np.zeros(40), style=style)
+        (trace,) = charts.Chart("title", "note", [curve]).traces
+        found[style] = (trace["mode"], trace["line"]["dash"], trace["marker"]["symbol"])
+    assert found == {
+        "-": ("lines", "solid", "circle"),
+        "s--": ("lines+markers", "dash", "square"),
+        "*": ("markers", "solid", "star"),
+        "-.": ("lines", "dashdot", "circle"),
+    }
+
+
+def test_names_are_no_markup():
+    """Plotly takes "<b>" in a name for bold."""
+    curve = charts.Curve("<b>&", np.zeros(1), np.zeros(1))
+    assert charts.Chart("title", "note", [curve]).traces[0]["name"] == "&lt;b&gt;&amp;"
+
+
+def test_legend_has_an_entry_for_each_group():
+    curves = [charts.Curve(name, np.zeros(1), np.zeros(1)) for name in "abc"]
+    lines = [curves[0], *(curve._replace(group="others") for curve in curves[1:])]
+    assert [line.entry for line in charts.Chart("", "", lines).legend] == ["a", "others"]
+
+
+def test_figures_are_json_the_same_each_time_and_need_no_points():
+    for values in ([], [0.0, -1.0], [np.nan, np.nan]):
         curve = charts.thin("x", np.arange(float(len(values))), values=np.array(values))
-        for options in ({"log": True}, {"from_zero": True}, {}):
-            assert "<svg" in charts.draw_svg([curve], "one", **options)
+        chart = charts.Chart("title", "note", [curve])
+        assert json.dumps(chart.traces) == json.dumps(chart.traces)
 
 
 def test_published_points_are_the_papers():

@@ -115,21 +115,6 @@ def test_only_scores_of_this_run_are_its_own():
     assert protocol.own_scores(of_old_run, None) == (of_old_run[:1], 1)
 
 
-def test_score_is_found_whatever_number_its_name_says():
-    row = {
-        "eval/incscore5k_10_splits": 7.0,
-        "eval/intra_fid50": 9.0,
-        "eval/fid5k": 20.5,
-        "eval/incscore1797": 8.0,
-    }
-    assert run_summary.score(row, "fid") == ("fid5k", 20.5)
-    assert run_summary.score(row, "incscore") == ("incscore1797", 8.0)
-    assert run_summary.score({"eval/fid": 18}, "fid") == ("fid", 18.0)
-    name, value = run_summary.score({"eval/fid": "unknown"}, "fid")
-    assert name == "fid"
-    assert np.isnan(value)
-
-
 def test_column_has_the_rows_that_recorded_it():
     rows = [
         {"step": 1, "a": 2.0},
