@@ -21,7 +21,7 @@ from sagan_tf.runtime import files
 from sagan_tf.training import previews
 from sagan_tf.viewing import report as viewing_report
 from sagan_tf.viewing import report_pictures, trained
-from tests.testing import PLAIN_MODEL, TINY_MODEL
+from tests.testing import PLAIN_MODEL, TINY_MODEL, chromium
 
 MODEL = config.ModelConfig(
     image_size=32, z_dim=8, gf_dim=8, df_dim=8, number_classes=12, attention_resolution=16
@@ -196,16 +196,8 @@ def fixture_report(tmp_path_factory):
 
 @pytest.fixture(name="browser", scope="module")
 def fixture_browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-    )
-    if chromium is None:
-        pytest.skip("no chromium in PATH")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "device_scale_factor": 2}
