@@ -30,15 +30,11 @@ _OTHER_VARIABLES = ("block", "generator_sn", "conditioning")
 
 def require_fit(model_config: ModelConfig) -> None:
     """Raises errors.UserError where the reference has no place for the networks' variables."""
-    default = ModelConfig()
-    for name in _OTHER_VARIABLES:
-        value = getattr(model_config, name)
-        expected = getattr(default, name)
-        if value != expected:
-            raise errors.UserError(
-                f"--{name}={value}: the reference has no such network, and its checkpoints no "
-                f"place for it; expected {expected}"
-            )
+    for name, (value, expected) in model_config.departures(_OTHER_VARIABLES).items():
+        raise errors.UserError(
+            f"--{name}={value}: the reference has no such network, and its checkpoints no "
+            f"place for it; expected {expected}"
+        )
 
 
 def _model_table(gan: model.SAGAN) -> dict[str, tf.Variable]:

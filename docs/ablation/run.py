@@ -116,21 +116,6 @@ def result_of(run, out):
     }
 
 
-def measure(run, out, *, finish):
-    """Makes a run and scores it; its line of the results.
-
-    Args:
-      run: which.
-      out: directory of all runs.
-      finish: runs a command, as `series.Processes.finish`.
-    Raises:
-      series.Failed: a command has failed.
-    """
-    for words in commands(run, out):
-        finish(words, out / f"{run.name}.log")
-    return result_of(run, out)
-
-
 def measure_all(runs, out, *, jobs, finish):
     """Makes the runs that have no result yet, and appends the results.
 
@@ -148,7 +133,9 @@ def measure_all(runs, out, *, jobs, finish):
         path,
         key=results.KEY,
         jobs=jobs,
-        measure=lambda run: measure(run, out, finish=finish),
+        commands=commands,
+        result_of=result_of,
+        finish=finish,
     )
 
 

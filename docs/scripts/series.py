@@ -65,21 +65,38 @@ def missing(runs, path, *, done):
     return found
 
 
-def measure_all(runs, path, *, key, jobs, measure):
+def measure(run, out, *, commands, result_of, finish):
+    """Makes a run and scores it; its line of the results.
+
+    Args:
+      run: which; it has a `name`.
+      out: directory of all runs; what the commands print goes into NAME.log there.
+      commands: of a run and that directory, the words of its commands after `python`.
+      result_of: of both, what the commands have left.
+      finish: runs a command, as `Processes.finish`.
+    Raises:
+      Failed: a command has failed.
+    """
+    for words in commands(run, out):
+        finish(words, out / f"{run.name}.log")
+    return result_of(run, out)
+
+
+def measure_all(runs, path, *, key, jobs, **how):
     """Makes runs, and appends their results.
 
     Args:
       runs: that have no result yet.
-      path: of the file of results.
+      path: of the file of results, in the directory of all runs.
       key: names of what decides a run, to be printed.
       jobs: how many to make at the same time.
-      measure: makes a run; returns its line of the results, or raises `Failed`.
+      **how: a run is made and read, as of `measure`.
     Returns:
       What has failed, a line each. A run that fails does not stop the others.
     """
     failures = []
     with futures.ThreadPoolExecutor(jobs) as pool:
-        waiting = [pool.submit(measure, run) for run in runs]
+        waiting = [pool.submit(measure, run, path.parent, **how) for run in runs]
         try:
             for future in futures.as_completed(waiting):
                 if isinstance(future.exception(), Failed):

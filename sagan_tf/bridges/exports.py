@@ -54,15 +54,12 @@ def contents(
 def require_fit(model_config: ModelConfig, names: str) -> None:
     """Raises errors.UserError unless their networks can have the layers and channels of ours."""
     # Every table is of attention, a normalised generator and a projection.
-    default = ModelConfig()
-    for name in ("block", "generator_sn", "conditioning"):
-        value = getattr(model_config, name)
-        expected = getattr(default, name)
-        if value != expected:
-            raise errors.UserError(
-                f"--names={names}: this run has --{name}={value}; expected {expected}, because "
-                f"this export writes no other networks for {PROJECTS[names]}"
-            )
+    departures = model_config.departures(("block", "generator_sn", "conditioning"))
+    for name, (value, expected) in departures.items():
+        raise errors.UserError(
+            f"--names={names}: this run has --{name}={value}; expected {expected}, because "
+            f"this export writes no other networks for {PROJECTS[names]}"
+        )
 
     # Their channels.
     if model_config.image_size != _IMAGE_SIZE:

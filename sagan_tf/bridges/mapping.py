@@ -212,12 +212,6 @@ def reshaped(*, ours: tuple, theirs: tuple) -> Transform:
     return Transform(lambda x: np.reshape(x, ours), lambda x: np.reshape(x, theirs))
 
 
-def permuted(to_ours_axes: tuple) -> Transform:
-    """ours = theirs with its axes in another order."""
-    back = tuple(np.argsort(to_ours_axes))
-    return Transform(lambda x: np.transpose(x, to_ours_axes), lambda x: np.transpose(x, back))
-
-
 def reversed_axis(axis: int) -> Transform:
     """An axis backwards, as from BGR to RGB."""
     return Transform(lambda x: np.flip(x, axis), lambda x: np.flip(x, axis))

@@ -43,7 +43,10 @@ class CardConfig:
 
     def check_card(self) -> None:
         """Checks what bounds cannot say; raises errors.UserError."""
+        # A licence is a name of a list; the others are places on the hub.
         is_licence = set(self.licence) <= _LETTERS | set(".+-")
+
+        # Each line says which flag to blame, what must hold, and what is expected of the flag.
         fields.require_all(
             self,
             (

@@ -1,7 +1,8 @@
 """Settings of the two networks."""
 
 import dataclasses
-from typing import Optional
+from collections.abc import Iterable
+from typing import Any, Optional
 
 from sagan_tf.config import fields
 
@@ -197,6 +198,17 @@ class ModelConfig:
             expected=f"at least {-(-8 // multiple)}, so that the map of side {side} has the 8 "
             f"channels that the {self.block} block needs",
         )
+
+    def departures(self, names: Iterable[str]) -> dict[str, tuple[Any, Any]]:
+        """Of the settings of these names, those that are not the defaults: value and default."""
+        default = ModelConfig()
+        found = {}
+        for name in names:
+            value = getattr(self, name)
+            usual = getattr(default, name)
+            if value != usual:
+                found[name] = (value, usual)
+        return found
 
     def attention_side(self, network: str) -> Optional[int]:
         """Side of the map that attention, or the block in its place, sits on, or None.

@@ -34,8 +34,8 @@ def _check_place(config: Any) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class SampleConfig(truncation.TruncationConfig, nearest.NearestConfig):
-    """Images of chosen classes and seeds (`sample`; not in the reference)."""
+class OpenedModelConfig(truncation.TruncationConfig):
+    """A run or an exported model that is opened to look at, and how its z are drawn."""
 
     run: str = fields.option("", _RUN_HELP, required=_RUN_EXPECTED, group="Model")
     step: int = fields.option(
@@ -47,6 +47,12 @@ class SampleConfig(truncation.TruncationConfig, nearest.NearestConfig):
         meaning="the latest",
     )
     use_ema: bool = fields.option(False, _EMA_HELP, group="Model")
+
+
+@dataclasses.dataclass(frozen=True)
+class SampleConfig(OpenedModelConfig, nearest.NearestConfig):
+    """Images of chosen classes and seeds (`sample`; not in the reference)."""
+
     classes: str = fields.option(
         "",
         "Classes with commas between them: labels (207, 0-9), names, synset ids, or beginnings of "
@@ -162,19 +168,9 @@ class SampleConfig(truncation.TruncationConfig, nearest.NearestConfig):
 
 
 @dataclasses.dataclass(frozen=True)
-class AttentionConfig(truncation.TruncationConfig):
+class AttentionConfig(OpenedModelConfig):
     """Figures of attention maps (`attention_maps`; not in the reference)."""
 
-    run: str = fields.option("", _RUN_HELP, required=_RUN_EXPECTED, group="Model")
-    step: int = fields.option(
-        -1,
-        _STEP_HELP,
-        minimum=-1,
-        expected=_STEP_EXPECTED,
-        group="Model",
-        meaning="the latest",
-    )
-    use_ema: bool = fields.option(False, _EMA_HELP, group="Model")
     network: str = fields.option(
         "generator",
         "The network whose attention is drawn. The discriminator needs a run; an exported model "
@@ -278,19 +274,9 @@ class AttentionConfig(truncation.TruncationConfig):
 
 
 @dataclasses.dataclass(frozen=True)
-class ExploreConfig(truncation.TruncationConfig):
+class ExploreConfig(OpenedModelConfig):
     """A page on which people click into images (`explore`; not in the reference)."""
 
-    run: str = fields.option("", _RUN_HELP, required=_RUN_EXPECTED, group="Model")
-    step: int = fields.option(
-        -1,
-        _STEP_HELP,
-        minimum=-1,
-        expected=_STEP_EXPECTED,
-        group="Model",
-        meaning="the latest",
-    )
-    use_ema: bool = fields.option(False, _EMA_HELP, group="Model")
     host: str = fields.option(
         "127.0.0.1",
         "Address to listen on. 0.0.0.0 lets every machine of the network use the page; it asks "

@@ -105,16 +105,21 @@ def open_evaluation(
         stopwatch=stopwatch,
         console=output,
     )
-    writer = metric_writer.MetricWriter(network.eval_dir, sys.maxsize, copy_dir=network.copy_dir)
-    writer.write_layout(tensorboard_layout.of_scores())
-    copy_earlier_scores(writer, network.run)
     return Evaluation(
         config=config,
         generated=generated,
         against=against,
-        writer=writer,
+        writer=_open_writer(network),
         console=output,
     )
+
+
+def _open_writer(network: generators.AnyGenerator) -> metric_writer.MetricWriter:
+    """Where scores are written, with TensorBoard's charts for them."""
+    writer = metric_writer.MetricWriter(network.eval_dir, sys.maxsize, copy_dir=network.copy_dir)
+    writer.write_layout(tensorboard_layout.of_scores())
+    copy_earlier_scores(writer, network.run)
+    return writer
 
 
 def copy_earlier_scores(writer: metric_writer.MetricWriter, run: Optional[str]) -> None:

@@ -93,14 +93,11 @@ def export_run(
 
 
 def _note_options(model_config: ModelConfig, note: Callable[[str], None]) -> None:
-    default = ModelConfig()
-    for name in _NOT_IN_THE_REFERENCE:
-        value = getattr(model_config, name)
-        if value != getattr(default, name):
-            note(
-                f"--{name}={value}: the reference has no such option, and computes other numbers "
-                "with these weights"
-            )
+    for name, (value, _) in model_config.departures(_NOT_IN_THE_REFERENCE).items():
+        note(
+            f"--{name}={value}: the reference has no such option, and computes other numbers "
+            "with these weights"
+        )
 
 
 def export_state_dicts(

@@ -77,9 +77,8 @@ def course_of_variety(
     lost = None
     was_there = False
     for step, ratio in found:
-        is_low = ratio < LOW_VARIETY_RATIO
-        was_there |= not is_low
-        if is_low and lost is None and (was_there or step >= _STEPS_TO_LEARN):
+        was_there |= ratio >= LOW_VARIETY_RATIO
+        if lost is None and _is_lost(ratio, step, had_variety=was_there):
             lost = step
     lowest_step, lowest = min(found, key=lambda pair: pair[1])
     return VarietyCourse(lost, was_there, lowest, lowest_step, found[-1][1])
@@ -168,6 +167,11 @@ class Variances:
         return float(np.mean(variances)) if variances else None
 
 
+def _is_lost(ratio: float, step: int, *, had_variety: bool) -> bool:
+    """Whether low variety is a loss: it was there before, or there has been time to learn it."""
+    return ratio < LOW_VARIETY_RATIO and (had_variety or step >= _STEPS_TO_LEARN)
+
+
 class HealthCheck:
     """Warns, once each time, when a number says that a run collapses.
 
@@ -230,13 +234,11 @@ class HealthCheck:
         count = samples.shape[1]
         ratio = found * count / max(count - 1, 1) / self._real_within_class
         numbers[_RATIO] = ratio
-        is_low = ratio < LOW_VARIETY_RATIO
-        has_learned = self._had_variety or step >= _STEPS_TO_LEARN
 
         # Warn of low variety, once there has been time to learn.
         self._report(
             "variety",
-            is_low and has_learned,
+            _is_lost(ratio, step, had_variety=self._had_variety),
             step=step,
             text=f"samples of one class vary by {ratio:.1%} of what real images of one class do: "
             "they look too much alike",

@@ -82,9 +82,10 @@ def draw(config: AttentionConfig, stream: Optional[TextIO] = None) -> str:
         say(remark)
 
     # Draw the figure, and write it with its values.
+    panels = _panels(config, found)
     with files.writing(f"--out={config.out}"):
-        files.write_bytes(config.out, picture(config, found))
-        files.write_bytes(values, _values(found, _panels(config, found)))
+        files.write_bytes(config.out, _figure(config, found, panels=panels))
+        files.write_bytes(values, _values(found, panels))
     say(f"{_title(config, found)}: {config.out}, {values}")
     return config.out
 
@@ -95,7 +96,16 @@ def picture(config: AttentionConfig, found: NetworkAttention) -> bytes:
     Raises:
       errors.UserError: --queries names no places.
     """
-    panels = _panels(config, found)
+    return _figure(config, found, panels=_panels(config, found))
+
+
+def _figure(
+    config: AttentionConfig,
+    found: NetworkAttention,
+    *,
+    panels: Sequence[attention_figure.Panel],
+) -> bytes:
+    """The figure of panels, as a PNG."""
     title = _title(config, found)
     return attention_figure.draw(panels, title, arrows=config.arrows, smooth=config.smooth)
 

@@ -14,6 +14,7 @@ import dataclasses
 GB = 10**9
 _GIB = 2**30
 _TERA = 10**12
+_DTYPES = ("bfloat16", "tensor_float_32", "float32")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _tpu(
     name = title.removeprefix("TPU ")
     return Device(
         title=title,
-        flop_per_second=dict.fromkeys(("bfloat16", "tensor_float_32", "float32"), flop),
+        flop_per_second=dict.fromkeys(_DTYPES, flop),
         bytes_per_second=bandwidth,
         memory=memory,
         link_bytes_per_second=links,
@@ -95,52 +96,57 @@ def _tpu(
     )
 
 
+def _gpu(
+    title: str,
+    *,
+    tera_flop: tuple[float, float, float],
+    bandwidth: int,
+    memory: int,
+    links: float,
+    **target: object,
+) -> Device:
+    """A GPU; `tera_flop` a second in bfloat16, TF32 and float32, `target` the rest of `_TARGET`."""
+    peaks = [_TERA * peak for peak in tera_flop]
+    return Device(
+        title=title,
+        flop_per_second=dict(zip(_DTYPES, peaks)),
+        bytes_per_second=bandwidth,
+        memory=memory,
+        link_bytes_per_second=links,
+        target=_TARGET.format(bandwidth=bandwidth, memory=memory, **target),
+    )
+
+
 DEVICES = {
-    "h100": Device(
-        title="H100 SXM",
-        flop_per_second={
-            "bfloat16": 989.4 * _TERA,
-            "tensor_float_32": 494.7 * _TERA,
-            "float32": 66.9 * _TERA,
-        },
-        bytes_per_second=3352.32 * GB,
+    "h100": _gpu(
+        "H100 SXM",
+        tera_flop=(989.4, 494.7, 66.9),
+        bandwidth=3352320000000,
         memory=84942979072,
-        link_bytes_per_second=450 * GB,
-        target=_TARGET.format(
-            shared_by_block=232448,
-            shared_by_core=233472,
-            cores=132,
-            units=128,
-            clock=1.98,
-            bandwidth=3352320000000,
-            cache=52428800,
-            memory=84942979072,
-            capability=9,
-            name="NVIDIA H100 80GB HBM3",
-        ),
+        links=450 * GB,
+        shared_by_block=232448,
+        shared_by_core=233472,
+        cores=132,
+        units=128,
+        clock=1.98,
+        cache=52428800,
+        capability=9,
+        name="NVIDIA H100 80GB HBM3",
     ),
-    "a100": Device(
-        title="A100 SXM",
-        flop_per_second={
-            "bfloat16": 312 * _TERA,
-            "tensor_float_32": 156 * _TERA,
-            "float32": 19.5 * _TERA,
-        },
-        bytes_per_second=2039.04 * GB,
+    "a100": _gpu(
+        "A100 SXM",
+        tera_flop=(312, 156, 19.5),
+        bandwidth=2039040000000,
         memory=85100068864,
-        link_bytes_per_second=300 * GB,
-        target=_TARGET.format(
-            shared_by_block=166912,
-            shared_by_core=167936,
-            cores=108,
-            units=64,
-            clock=1.41,
-            bandwidth=2039040000000,
-            cache=41943040,
-            memory=85100068864,
-            capability=8,
-            name="NVIDIA A100-SXM4-80GB",
-        ),
+        links=300 * GB,
+        shared_by_block=166912,
+        shared_by_core=167936,
+        cores=108,
+        units=64,
+        clock=1.41,
+        cache=41943040,
+        capability=8,
+        name="NVIDIA A100-SXM4-80GB",
     ),
     "v4": _tpu(
         "TPU v4",
