@@ -67,7 +67,9 @@ class SAGAN:
 
         # Make the networks.
         self._dtype = _POLICIES[train_config.mixed_precision]
-        self.optimizations = distribution.optimizations(train_config.optimizations)
+        self.optimizations = distribution.optimizations(
+            train_config.optimizations, compiled=train_config.jit_compile
+        )
         self.generator = self._new_generator()
         self.discriminator = discriminator.Discriminator(
             model_config, self.optimizations, dtype=self._dtype

@@ -19,7 +19,7 @@ _PRECISIONS = {
     "float32": [],
 }
 _FAST = [*_PRECISIONS["bfloat16"], "--jit_compile"]
-_HALVED = "--optimizations=auto,up_conv:0,down_conv:0"
+_NOT_HALVED = "--optimizations=auto,-up_conv,-down_conv"
 _NOT_BY_HAND = "--optimizations=auto,-batch_norm,-spectral_norm"
 _LARGEST = "train, bfloat16, XLA, largest batch"
 _LEAST_TOWERS = 4
@@ -85,11 +85,12 @@ def measurements() -> dict[str, list[str]]:
         for suffix, compiled in ((", XLA", ["--jit_compile"]), ("", [])):
             name = f"train, {precision}{suffix}"
             found[name] = [*flags, *compiled, "--profile"]
-            found[f"{name}, up_conv and down_conv"] = [*flags, *compiled, _HALVED]
+            found[f"{name}, neither up_conv nor down_conv"] = [*flags, *compiled, _NOT_HALVED]
 
     # Single optimizations. XLA fuses what the hand-written gradients take apart.
     found["train, bfloat16, XLA, gradients not by hand"] = [*_FAST, _NOT_BY_HAND]
-    for names in ("none", "auto,-shortcut", "auto,-joint_batch", "auto,-adam"):
+    without = ("shortcut", "joint_batch", "adam", "relu", "one_pass", "attention")
+    for names in ("none", *(f"auto,-{name}" for name in without)):
         found[f"train, bfloat16, XLA, {names}"] = [*_FAST, f"--optimizations={names}"]
 
     # Generation.

@@ -196,8 +196,7 @@ class CompileAheadConfig:
     compare: tuple[str, ...] = fields.option(
         (),
         'Flags of a setting, as in "mixed_precision=bfloat16 num_towers=8". Further settings are '
-        "the next words. The word optimizations=all stands for "
-        "optimizations=auto,up_conv:0,down_conv:0.",
+        "the next words.",
         group="Measurement",
         meaning="the other flags alone",
     )

@@ -16,25 +16,36 @@ OPTIMIZATIONS = {
     "the weights",
     "batch_norm": "batch norm and ReLU with a gradient written by hand, in fewer passes",
     "adam": "Adam as TensorFlow's one kernel",
+    "relu": "gradients of ReLUs written so that XLA joins them, and the ReLUs, to what is beside "
+    "them",
+    "one_pass": "both moments of batch norm in one pass over bfloat16 and float16 maps",
+    "attention": "attention's first three convolutions as one, and in bfloat16 and float16 the "
+    "gradient of its logits in that type",
 }
 SIZED = ("up_conv", "down_conv")
-# What `auto` means: name -> smallest side. Measured on a CPU only (docs/performance.md).
+# What `auto` means: name -> smallest side. Measured on a CPU (docs/performance.md). For GPUs and TPUs
+# it follows what XLA's compilers say of them; "relu" and "one_pass" cost without XLA.
 _ANYWHERE = {"shortcut": 0, "joint_batch": 0, "spectral_norm": 0, "batch_norm": 0, "adam": 0}
-_AUTO = {"CPU": {"up_conv": 16, "down_conv": 16, "wide_conv": 0, **_ANYWHERE}, "GPU": _ANYWHERE}
+_CPU = {"up_conv": 16, "down_conv": 16, "wide_conv": 0, **_ANYWHERE}
+_ACCELERATOR = {"up_conv": 0, "down_conv": 0, "attention": 0, **_ANYWHERE}
+_COMPILED = {"relu": 0, "one_pass": 0, **_ACCELERATOR}
 
 
-def optimizations(text: str, device: str) -> dict[str, int]:
+def optimizations(text: str, device: str, *, compiled: bool = False) -> dict[str, int]:
     """What --optimizations asks for: name -> smallest side of a map that it applies to.
 
     Args:
       text: names of `OPTIMIZATIONS` or "auto" or "none", separated by commas; "-name" takes one
         away, "name:side" gives its smallest side.
       device: "CPU", "GPU" or "TPU"; what "auto" means depends on it.
+      compiled: whether XLA compiles for a GPU; for a TPU it always does.
     Raises:
       errors.UserError: something else.
     """
     # See what the device's own choice is.
-    auto = _AUTO.get(device, _AUTO["GPU"])
+    auto = _CPU if device == "CPU" else _ACCELERATOR
+    if device == "TPU" or (device == "GPU" and compiled):
+        auto = _COMPILED
 
     # Add and take away, word by word.
     chosen = {}

@@ -5,6 +5,8 @@ from typing import Optional
 
 import tensorflow as tf
 
+from sagan_tf.gan import rectifiers
+
 
 def split_into_groups(x: tf.Tensor, group_size: Optional[int]) -> tf.Tensor:
     """[batch, h, w, c] -> [groups, group_size, h, w, c]; a batch below group_size is one group.
@@ -31,9 +33,24 @@ def split_into_groups(x: tf.Tensor, group_size: Optional[int]) -> tf.Tensor:
     return tf.reshape(x, [-1, group_size, *x.shape[1:]])
 
 
-def moments(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mean and biased variance, float32, of [groups, images, h, w, c] per group and channel."""
-    return tf.nn.moments(tf.cast(x, tf.float32), axes=[1, 2, 3], keepdims=True)
+def moments(x: tf.Tensor, *, one_pass: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mean and biased variance, float32, of [groups, images, h, w, c] per group and channel.
+
+    Args:
+      x: the batch.
+      one_pass: whether to take the variance from the mean of squares, which does not wait for the
+        mean. In float32 that would lose digits; there it changes nothing.
+    """
+    wide = tf.cast(x, tf.float32)
+    axes = [1, 2, 3]
+    if not one_pass or x.dtype == tf.float32:
+        return tf.nn.moments(wide, axes=axes, keepdims=True)
+
+    # Both sums can be taken side by side.
+    mean = tf.reduce_mean(wide, axes, keepdims=True)
+    of_squares = tf.reduce_mean(tf.square(wide), axes, keepdims=True)
+    variance = tf.maximum(of_squares - tf.square(mean), 0.0)
+    return mean, variance
 
 
 def values_per_moment(x: tf.Tensor) -> tf.Tensor:
@@ -102,6 +119,8 @@ def batch_norm(
     beta: tf.Tensor,
     epsilon: float,
     relu: bool,
+    one_pass: bool = False,
+    masked_again: bool = False,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Batch norm by each group's own moments, and ReLU, with a gradient of few passes over x.
 
@@ -112,6 +131,11 @@ def batch_norm(
     Args:
       x: [groups, images, h, w, c].
       gamma, beta: float32, [groups, images, 1, 1, c].
+      epsilon: added to the variance.
+      relu: whether a ReLU follows.
+      one_pass: as of `moments`.
+      masked_again: whether to compute what comes through the ReLU from x and dy wherever it is
+        needed. Otherwise XLA stores it, a pass of three maps.
     Returns:
       The result, as x; mean and variance, float32 [groups, 1, 1, 1, c], through which no gradient
       flows.
@@ -119,7 +143,7 @@ def batch_norm(
 
     @tf.custom_gradient
     def normalize(x, gamma, beta):
-        mean, variance = moments(x)
+        mean, variance = moments(x, one_pass=one_pass)
         r = tf.math.rsqrt(variance + epsilon)
         scale = r * gamma
         shift = beta - mean * scale
@@ -127,11 +151,15 @@ def batch_norm(
 
         def gradient(dy, *_):
             # What comes through the ReLU.
-            dz = dy
-            if relu:
+            dz = dz_again = dy
+            if relu and masked_again:
+                before_relu = scale_and_shift(x, scale, shift=shift, relu=False)
+                dz, dz_again = rectifiers.through_relu(dy, before_relu)
+            elif relu:
                 nothing = tf.zeros([], dy.dtype)
-                dz = tf.where(y > 0, dy, nothing)
+                dz = dz_again = tf.where(y > 0, dy, nothing)
             dz = tf.cast(dz, tf.float32)
+            dz_again = tf.cast(dz_again, tf.float32)
             centred = tf.cast(x, tf.float32)
             centred = centred - mean
 
@@ -143,7 +171,7 @@ def batch_norm(
             # The gradient of x, by their means over the group.
             slope = r**2 * _mean_of_group(gamma * d_gamma, x)
             offset = r * _mean_of_group(gamma * d_beta, x)
-            dx = dz * scale - centred * slope - offset
+            dx = dz_again * scale - centred * slope - offset
             return tf.cast(dx, x.dtype), d_gamma, d_beta
 
         return (y, mean, variance), gradient

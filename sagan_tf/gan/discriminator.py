@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from sagan_tf.config import ModelConfig
-from sagan_tf.gan import inserted, non_local, ops
+from sagan_tf.gan import inserted, non_local, ops, rectifiers
 from sagan_tf.gan.optimizations import Optimizations
 from sagan_tf.gan.updates import Collection, State
 
@@ -27,7 +27,8 @@ class DiscriminatorBlock(keras.layers.Layer):
       filters: output channels.
       kind: as above.
       relu_shortcut: as above; it changes nothing in "first".
-      at_most_one, optimizations: as in `ops.SNConv2D`.
+      at_most_one: as in `ops.SNConv2D`.
+      optimizations: of `config.optimizations`, for the convolutions, and "relu".
 
     Call arguments:
       x: [batch, height, width, in].
@@ -55,6 +56,8 @@ class DiscriminatorBlock(keras.layers.Layer):
         self.relu_shortcut = relu_shortcut
         self.at_most_one = at_most_one
         self.optimizations = Optimizations(optimizations)
+        by_result = "relu" in self.optimizations
+        self._relu = rectifiers.relu_by_result if by_result else tf.nn.relu
 
         def conv(size, name, *, resample=None, **more):
             return ops.SNConv2D(
@@ -87,11 +90,11 @@ class DiscriminatorBlock(keras.layers.Layer):
     def call(self, x, update_sn: bool = False, collection: Optional[Collection] = None):
         spectral = {"update_sn": update_sn, "collection": collection}
 
-        h = x if self.kind == "first" else tf.nn.relu(x)
+        h = x if self.kind == "first" else self._relu(x)
         if self.relu_shortcut:
             x = h
         h = self.sn_conv1(h, **spectral)
-        h = self.sn_conv2(tf.nn.relu(h), **spectral)
+        h = self.sn_conv2(self._relu(h), **spectral)
         return h + (x if self.sn_conv3 is None else self.sn_conv3(x, **spectral))
 
     def spectral_norm_layers(self) -> list[ops.SpectralNormLayer]:

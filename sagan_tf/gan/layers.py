@@ -70,16 +70,8 @@ class SpectralLayers:
           to 1.
         """
         sides = query.shape[1:3]
-        query = _places(query)
-        key = _places(key)
-        value = _places(value)
-
-        # Without 1/sqrt(d) they grow: float16 could not hold them, and bfloat16 has no digits left.
-        query = tf.cast(query, tf.float32)
-        key = tf.cast(key, tf.float32)
-        attention = tf.nn.softmax(tf.matmul(query, key, transpose_b=True))
-
-        # Read the values.
+        value = places(value)
+        attention = attention_of(places(query), places(key))
         attended = tf.matmul(tf.cast(attention, value.dtype), value)
         return tf.reshape(attended, [-1, *sides, value.shape[-1]]), attention
 
@@ -95,7 +87,17 @@ class RawLayers(SpectralLayers):
     dense = staticmethod(functools.partial(ops.SNDense, normalized=False))
 
 
-def _places(x: tf.Tensor) -> tf.Tensor:
+def attention_of(query: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    """softmax(query key^T), float32 [b, places of the query, places of the key].
+
+    Without 1/sqrt(d) the logits grow: float16 could not hold them, and bfloat16 has no digits left.
+    """
+    query = tf.cast(query, tf.float32)
+    key = tf.cast(key, tf.float32)
+    return tf.nn.softmax(tf.matmul(query, key, transpose_b=True))
+
+
+def places(x: tf.Tensor) -> tf.Tensor:
     """[b, h, w, c] -> [b, h w, c]."""
     _, height, width, channels = x.shape
     return tf.reshape(x, [-1, height * width, channels])

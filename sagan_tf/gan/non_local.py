@@ -5,7 +5,7 @@ from typing import Optional
 import keras
 import tensorflow as tf
 
-from sagan_tf.gan import ops
+from sagan_tf.gan import attention_by_hand, ops
 from sagan_tf.gan.inserted_block import InsertedBlock
 from sagan_tf.gan.updates import Collection
 
@@ -20,7 +20,8 @@ class NonLocalBlock(InsertedBlock):
     and have no bias. `sigma_ratio` is a trainable scalar that starts at 0 (gamma in the paper).
 
     Args:
-      optimizations, factory: as of `InsertedBlock`.
+      optimizations: of `config.optimizations`, for the convolutions, and "attention".
+      factory: as of `InsertedBlock`.
 
     Call arguments:
       x: [batch, height, width, C]; height and width even, C at least 8.
@@ -61,6 +62,9 @@ class NonLocalBlock(InsertedBlock):
         collection: Optional[Collection] = None,
     ):
         spectral = {"update_sn": update_sn, "collection": collection}
+        if "attention" in self.optimizations and not return_share:
+            y, attention = attention_by_hand.attend(self, x, **spectral)
+            return (y, attention) if return_attention else y
 
         # Each place asks, the pooled places answer.
         theta = self.theta(x, **spectral)

@@ -199,26 +199,27 @@ class SNConv2D(SpectralNormLayer):
             return self._upsampled(x, kernel)
         if self.resample == "down":
             return self._downsampled(x, kernel)
-        return self._plain(x, kernel)
+        return self.plain(x, kernel)
 
-    def _plain(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    def plain(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        """The convolution of x by a kernel, [k, k, in, out], and the bias."""
         return self._convolve(resampling.conv, x, kernel)
 
     def _upsampled(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """The map doubles, then the convolution."""
         if not self._rewrites(2 * x.shape[1]):
-            return self._plain(resampling.upsample(x), kernel)
+            return self.plain(resampling.upsample(x), kernel)
         if self.kernel_size == 1:  # It commutes with the upsampling.
-            return resampling.upsample(self._plain(x, kernel))
+            return resampling.upsample(self.plain(x, kernel))
         kernel = resampling.upsampled_conv_kernel(kernel)
         return self._convolve(resampling.upsampled_conv, x, kernel)
 
     def _downsampled(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """The convolution, then the map halves."""
         if not self._rewrites(x.shape[1]):
-            return resampling.downsample(self._plain(x, kernel))
+            return resampling.downsample(self.plain(x, kernel))
         if self.kernel_size == 1:  # It commutes with the pooling.
-            return self._plain(resampling.downsample(x), kernel)
+            return self.plain(resampling.downsample(x), kernel)
         kernel = resampling.downsampled_conv_kernel(kernel)
         return self._convolve(resampling.downsampled_conv, x, kernel)
 
@@ -370,7 +371,7 @@ class _TowerBatchNorm(keras.layers.Layer):
       decay: of the moving statistics.
       group_size: images of a group; None: the whole batch.
       relu: whether a ReLU follows.
-      optimizations: of `config.optimizations`; here "batch_norm".
+      optimizations: of `config.optimizations`; here "batch_norm", "one_pass" and "relu".
     """
 
     epsilon = 1e-5
@@ -429,7 +430,13 @@ class _TowerBatchNorm(keras.layers.Layer):
         # Normalise.
         if training and "batch_norm" in self.optimizations and replicas == 1:
             y, mean, variance = batch_norm.batch_norm(
-                grouped, gamma, beta=beta, epsilon=self.epsilon, relu=self.relu
+                grouped,
+                gamma,
+                beta=beta,
+                epsilon=self.epsilon,
+                relu=self.relu,
+                one_pass="one_pass" in self.optimizations,
+                masked_again="relu" in self.optimizations,
             )
         else:
             mean, variance = self._statistics(grouped, training, replicas)
@@ -460,7 +467,8 @@ class _TowerBatchNorm(keras.layers.Layer):
             mean = tf.reshape(tf.convert_to_tensor(self.moving_mean), [-1])
             variance = tf.reshape(tf.convert_to_tensor(self.moving_variance), [-1])
             return mean, variance
-        mean, variance = batch_norm.moments(grouped)
+        one_pass = "one_pass" in self.optimizations
+        mean, variance = batch_norm.moments(grouped, one_pass=one_pass)
         if replicas > 1:
             return batch_norm.combine_moments_of_replicas(mean, variance, replicas=replicas)
         return mean, variance

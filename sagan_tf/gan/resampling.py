@@ -7,12 +7,7 @@ results are equal except for rounding.
 
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
-
-# Rows: taps of a 4x4 kernel; columns: taps of the 3x3 kernel that they add up.
-_UP_TAPS = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]], np.float32)
-_DOWN_TAPS = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1]], np.float32) / 2
 
 
 @tf.custom_gradient
@@ -41,7 +36,8 @@ def conv(x: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
 def upsampled_conv_kernel(w: tf.Tensor) -> tf.Tensor:
     """Kernel [4, 4, out, in] of the transposed convolution of stride 2 that is `upsample` and then
     a convolution by w, [3, 3, in, out]."""
-    return tf.einsum("ai,bj,ijcd->abdc", _UP_TAPS, _UP_TAPS, w)
+    sums = _sums_of_neighbours(tf.reverse(w, [0, 1]))
+    return tf.transpose(sums, [0, 1, 3, 2])
 
 
 def upsampled_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
@@ -62,7 +58,17 @@ def upsampled_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 def downsampled_conv_kernel(w: tf.Tensor) -> tf.Tensor:
     """Kernel [4, 4, in, out] of the convolution of stride 2 that is a convolution by w,
     [3, 3, in, out], and then `downsample`."""
-    return tf.einsum("ai,bj,ijcd->abcd", _DOWN_TAPS, _DOWN_TAPS, w)
+    return _sums_of_neighbours(w) / 4
+
+
+def _sums_of_neighbours(w: tf.Tensor) -> tf.Tensor:
+    """Sums over every 2x2 window of taps, also of those that lie partly outside: [3, 3, in, out] ->
+    [4, 4, in, out]."""
+    for axis in (0, 1):
+        one_after = [[0, int(axis == other)] for other in range(4)]
+        one_before = [[int(axis == other), 0] for other in range(4)]
+        w = tf.pad(w, one_after) + tf.pad(w, one_before)
+    return w
 
 
 def downsampled_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:

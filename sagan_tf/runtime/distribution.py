@@ -90,9 +90,9 @@ def device_kind() -> str:
     return tf.DeviceSpec.from_string(device).device_type.upper()
 
 
-def optimizations(text: str = "auto") -> dict[str, int]:
+def optimizations(text: str = "auto", *, compiled: bool = False) -> dict[str, int]:
     """What --optimizations asks for on the devices of `device_kind` (`config.optimizations`)."""
-    return optimization_names.optimizations(text, device_kind())
+    return optimization_names.optimizations(text, device_kind(), compiled=compiled)
 
 
 def fitting_batch(images: int) -> int:

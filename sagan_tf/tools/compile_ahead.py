@@ -9,7 +9,7 @@ COMMAND = config.Command(
     "program multiplies, moves and keeps in memory, and how long that takes at given shares of the "
     "device's peaks. Nothing is run, but with --run, which needs JAX and a device. The compilers "
     'are those of JAX (pip install -e ".[ahead]").',
-    example="--device=v5p optimizations=auto optimizations=all",
+    example="--device=v5p optimizations=auto optimizations=none",
     kinds=KINDS,
     argument="compare",
 )

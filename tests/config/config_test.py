@@ -271,7 +271,6 @@ def test_reference_protocol_is_the_default_and_departures_from_a_protocol_are_na
 def test_optimizations_by_name():
     auto = config.optimizations("auto", "CPU")
     assert {"up_conv", "down_conv"} <= set(auto)
-    assert not {"up_conv", "down_conv"} & set(config.optimizations("auto", "GPU"))
     assert set(auto) <= set(config.OPTIMIZATIONS)
     assert config.optimizations("none", "CPU") == {}
     assert config.optimizations("adam,up_conv:64", "GPU") == {"adam": 0, "up_conv": 64}
@@ -279,6 +278,16 @@ def test_optimizations_by_name():
     assert without == {**{k: v for k, v in auto.items() if k != "adam"}, "down_conv": 8}
     assert config.optimizations("up_conv", "CPU") == {"up_conv": auto["up_conv"]}
     assert config.optimizations("up_conv", "GPU") == {"up_conv": 0}
+
+
+def test_optimizations_of_accelerators():
+    """What pays only where XLA joins operations is left out where it does not compile."""
+    compiled = config.optimizations("auto", "GPU", compiled=True)
+    assert set(compiled) == set(config.OPTIMIZATIONS) - {"wide_conv"}
+    assert config.optimizations("auto", "TPU") == compiled
+    assert set(config.optimizations("auto", "GPU")) == set(compiled) - {"relu", "one_pass"}
+    on_cpu = config.optimizations("auto", "CPU", compiled=True)
+    assert on_cpu == config.optimizations("auto", "CPU")
 
 
 @pytest.mark.parametrize(

@@ -301,7 +301,7 @@ def halved(x):
     return x.reshape(batch, height // 2, 2, width // 2, 2, channels).mean(axis=(2, 4))
 
 
-@pytest.mark.parametrize("optimizations", [{}, {"down_conv": 0, "shortcut": 0}])
+@pytest.mark.parametrize("optimizations", [{}, {"down_conv": 0, "shortcut": 0}, {"relu": 0}])
 @pytest.mark.parametrize("relu_shortcut", [False, True])
 @pytest.mark.parametrize("kind", ["first", "down", "last"])
 def test_block_of_the_discriminator_by_hand(kind, relu_shortcut, optimizations):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sagan_tf.gan import discriminator, generator, non_local, ops, residual_block
+from sagan_tf.gan import batch_norm, discriminator, generator, non_local, ops, residual_block
 from tests.testing import TINY_MODEL, relative_error
 
 SN_CASES = {
@@ -12,7 +12,9 @@ SN_CASES = {
     "sn_embedding": lambda **how: ops.SNEmbedding(9, 5, **how),
     "non_local": lambda **how: non_local.NonLocalBlock(**how),
 }
-BY_HAND = [{}, {"spectral_norm": 0, "batch_norm": 0}]
+_BY_HAND = {"spectral_norm": 0, "batch_norm": 0}
+_FOR_XLA = {**_BY_HAND, "relu": 0, "one_pass": 0, "attention": 0}
+BY_HAND = {"autodiff": {}, "by hand": _BY_HAND, "for XLA": _FOR_XLA}
 
 
 def load(layer, numbers):
@@ -40,7 +42,7 @@ def test_sn_layer_matches_reference(golden_ops, case, variant):
         assert relative_error(variable, numbers[f"after/layer/{name}"]) < 1e-5
 
 
-@pytest.mark.parametrize("optimizations", BY_HAND, ids=["autodiff", "by hand"])
+@pytest.mark.parametrize("optimizations", BY_HAND.values(), ids=BY_HAND)
 @pytest.mark.parametrize("case", SN_CASES)
 def test_sn_layer_gradients_match_reference(golden_ops, case, optimizations):
     numbers = golden_ops(case, "no_update")
@@ -58,7 +60,7 @@ def test_sn_layer_gradients_match_reference(golden_ops, case, optimizations):
         assert relative_error(gradient, numbers[f"grad/{name}"]) < 1e-5, name
 
 
-@pytest.mark.parametrize("optimizations", BY_HAND, ids=["autodiff", "by hand"])
+@pytest.mark.parametrize("optimizations", BY_HAND.values(), ids=BY_HAND)
 @pytest.mark.parametrize("variant", ["train", "eval"])
 def test_conditional_batch_norm_matches_reference(golden_ops, variant, optimizations):
     numbers = golden_ops("conditional_batch_norm", variant)
@@ -121,7 +123,7 @@ def test_batch_norm_and_relu_by_hand_have_the_gradient_of_the_formula(kind):
     cotangent = tf.random.stateless_normal(x.shape, [3, 4])
     labels = [] if kind is ops.BatchNorm else [tf.constant([0, 1, 2, 2, 1, 0])]
     found = []
-    for optimizations in BY_HAND:
+    for optimizations in BY_HAND.values():
         layer = kind(group_size=2, relu=True, optimizations=optimizations)
         layer.build(x.shape)
         layer.gamma.assign(np.linspace(-1, 2, tf.size(layer.gamma)).reshape(layer.gamma.shape))
@@ -132,8 +134,29 @@ def test_batch_norm_and_relu_by_hand_have_the_gradient_of_the_formula(kind):
         gradients = tape.gradient(loss, [x, layer.gamma.value, layer.beta.value])
         found.append([y, *map(tf.convert_to_tensor, gradients), layer.moving_variance.value])
     assert 0.3 < np.mean(found[0][0] > 0) < 0.7
-    for expected, value in zip(*found):
-        assert relative_error(value, expected) < 2e-5
+    for others in found[1:]:
+        for expected, value in zip(found[0], others):
+            assert relative_error(value, expected) < 2e-5
+
+
+@pytest.mark.parametrize(("dtype", "error"), [("bfloat16", 1e-5), ("float32", 1e-6)])
+def test_moments_in_one_pass_are_those_of_numpy(dtype, error):
+    """Of two groups whose means are ten times their deviations."""
+    x = tf.random.stateless_normal([2, 3, 8, 8, 5], [1, 2]) + 10
+    x = tf.cast(x, dtype)
+    values = tf.cast(x, tf.float64).numpy()
+    mean, variance = batch_norm.moments(x, one_pass=True)
+    assert mean.dtype == variance.dtype == tf.float32
+    assert mean.shape == variance.shape == (2, 1, 1, 1, 5)
+    np.testing.assert_allclose(np.squeeze(mean), values.mean((1, 2, 3)), rtol=error)
+    np.testing.assert_allclose(np.squeeze(variance), values.var((1, 2, 3)), rtol=1e2 * error)
+
+
+def test_moments_of_one_number_in_one_pass_have_no_negative_variance():
+    x = tf.fill([1, 2, 3, 3, 4], tf.constant(100.1, tf.bfloat16))
+    mean, variance = batch_norm.moments(x, one_pass=True)
+    np.testing.assert_array_equal(mean, np.full((1, 1, 1, 1, 4), 100.0, np.float32))
+    assert np.all((variance >= 0) & (variance < 1e-2))
 
 
 def test_batch_norm_moving_variance_takes_the_unbiased_variance():

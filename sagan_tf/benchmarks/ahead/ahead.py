@@ -18,8 +18,6 @@ from sagan_tf.benchmarks.setting import Setting
 from sagan_tf.runtime import environment, files
 
 _BOTH = "both"
-# A word of --compare for all optimizations that an accelerator can have, at all sizes.
-_ALL = ("optimizations=all", "optimizations=auto,up_conv:0,down_conv:0")
 _DTYPES = {"bfloat16": "bf16", "float16": "f16", "float32": "f32"}
 
 
@@ -37,7 +35,7 @@ def run(options: config.CompileAheadConfig, setting: Setting) -> list[dict[str, 
     """
     # Check what is asked for.
     names = list(options.compare) or [_name(setting)]
-    settings = [setting.changed(text.replace(*_ALL)) for text in options.compare] or [setting]
+    settings = [setting.changed(text) for text in options.compare] or [setting]
     for one in settings:
         _require_share(one, options)
     compilation.require_compilers(options.device)

@@ -73,7 +73,7 @@ def program(setting: Setting, what: str, *, kind: str, replicas: int = 1) -> sav
 
 def optimizations(text: str, kind: str) -> str:
     """--optimizations for a device that is not here, with every name and every size spelt out."""
-    chosen = config.optimizations(text, kind)
+    chosen = config.optimizations(text, kind, compiled=True)
     sized = config.SIZED
     words = [f"{name}:{side}" if name in sized else name for name, side in chosen.items()]
     return ",".join(["none", *words])

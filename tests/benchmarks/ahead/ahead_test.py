@@ -49,13 +49,13 @@ def test_iteration_and_generation_are_compiled(asked, capsys):
 def test_several_settings_a_file_and_a_refusal(asked, tmp_path, capsys):
     options = config.CompileAheadConfig(
         what="iteration",
-        compare=("optimizations=all", "num_towers=16", "mixed_precision=float32"),
+        compare=("optimizations=none", "num_towers=16", "mixed_precision=float32"),
         json=str(tmp_path / "x.json"),
         save=str(tmp_path / "x.mlir"),
     )
     ahead.run(options, SETTING)
     assert asked == [
-        ("iteration", 256, "auto,up_conv:0,down_conv:0", "GPU", 1),
+        ("iteration", 256, "none", "GPU", 1),
         ("iteration", 1024, "auto", "GPU", 1),
         ("iteration", 256, "auto", "GPU", 1),
     ]
@@ -68,7 +68,7 @@ def test_several_settings_a_file_and_a_refusal(asked, tmp_path, capsys):
     # The first program is in the file, with what is expected of it.
     program = saved.read(str(tmp_path / "x.mlir"))
     assert program.text == "4"
-    assert program.predicted["setting"] == "optimizations=all"
+    assert program.predicted["setting"] == "optimizations=none"
 
 
 def test_the_largest_batch_is_searched_in_towers(asked, tmp_path, capsys):
