@@ -9,6 +9,8 @@ OPTIMIZATIONS = {
     "stride 2",
     "down_conv": "a 3x3 convolution and the pooling after it as one convolution of stride 2",
     "shortcut": "1x1 convolutions on the smaller of two maps",
+    "up_shortcut": "upsampling and the 1x1 convolution after it as one transposed convolution of "
+    "stride 2",
     "wide_conv": "bfloat16 and float16 convolutions multiply in float32, for CPUs",
     "joint_batch": "real and generated images through D in one batch, so that its weights are "
     "normalised once",
@@ -27,7 +29,13 @@ SIZED = ("up_conv", "down_conv")
 # it follows what XLA's compilers say of them; "relu" and "one_pass" cost without XLA.
 _ANYWHERE = {"shortcut": 0, "joint_batch": 0, "spectral_norm": 0, "batch_norm": 0, "adam": 0}
 _CPU = {"up_conv": 16, "down_conv": 16, "wide_conv": 0, **_ANYWHERE}
-_ACCELERATOR = {"up_conv": 0, "down_conv": 0, "attention": 0, **_ANYWHERE}
+_ACCELERATOR = {
+    "up_conv": 0,
+    "down_conv": 0,
+    "up_shortcut": 0,
+    "attention": 0,
+    **_ANYWHERE,
+}
 _COMPILED = {"relu": 0, "one_pass": 0, **_ACCELERATOR}
 
 

@@ -163,7 +163,7 @@ class SNConv2D(SpectralNormLayer):
       resample: "up": the map doubles before (`resampling.upsample`); "down": it halves after
         (`resampling.downsample`); None: neither.
       optimizations: of `config.optimizations`; here "up_conv" and "down_conv" for 3x3 kernels,
-        "shortcut" for 1x1 kernels, "wide_conv" and "spectral_norm".
+        "shortcut" and "up_shortcut" for 1x1 kernels, "wide_conv" and "spectral_norm".
       at_most_one, normalized: as in `SpectralNormLayer`.
 
     Call arguments:
@@ -209,6 +209,9 @@ class SNConv2D(SpectralNormLayer):
         """The map doubles, then the convolution."""
         if not self._rewrites(2 * x.shape[1]):
             return self.plain(resampling.upsample(x), kernel)
+        if self.kernel_size == 1 and "up_shortcut" in self.optimizations:
+            kernel = resampling.upsampled_shortcut_kernel(kernel)
+            return self._convolve(resampling.upsampled_conv, x, kernel)
         if self.kernel_size == 1:  # It commutes with the upsampling.
             return resampling.upsample(self.plain(x, kernel))
         kernel = resampling.upsampled_conv_kernel(kernel)
@@ -226,7 +229,8 @@ class SNConv2D(SpectralNormLayer):
     def _rewrites(self, larger_side: int) -> bool:
         """Whether to rewrite where the larger of the two maps has this side."""
         if self.kernel_size == 1:
-            return self.optimizations.applies("shortcut", larger_side)
+            names = ("shortcut", "up_shortcut") if self.resample == "up" else ("shortcut",)
+            return any(self.optimizations.applies(name, larger_side) for name in names)
         rewrite = f"{self.resample}_conv"
         return self.kernel_size == 3 and self.optimizations.applies(rewrite, larger_side)
 

@@ -40,12 +40,18 @@ def upsampled_conv_kernel(w: tf.Tensor) -> tf.Tensor:
     return tf.transpose(sums, [0, 1, 3, 2])
 
 
+def upsampled_shortcut_kernel(w: tf.Tensor) -> tf.Tensor:
+    """Kernel [2, 2, out, in] of the transposed convolution of stride 2 that is `upsample` and then
+    a 1x1 convolution by w, [1, 1, in, out]."""
+    return tf.tile(tf.transpose(w, [0, 1, 3, 2]), [2, 2, 1, 1])
+
+
 def upsampled_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """conv(upsample(x), w) in 4/9 of the operations.
+    """conv(upsample(x), w) in 4/9 of the operations; a 1x1 convolution in as many.
 
     Args:
       x: [b, h, w, in]; height and width known.
-      kernel: of `upsampled_conv_kernel`, [4, 4, out, in].
+      kernel: of `upsampled_conv_kernel` or `upsampled_shortcut_kernel`.
     Returns: [b, 2h, 2w, out].
     """
     batch = tf.shape(x)[0] if x.shape[0] is None else x.shape[0]

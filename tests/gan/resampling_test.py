@@ -60,11 +60,19 @@ def test_rewritten_convolution_is_the_same_forward_and_backward(resample):
         assert relative_error(value, expected) < 1e-6
 
 
-@pytest.mark.parametrize(("resample", "size"), [("up", 3), ("down", 3), ("up", 1), ("down", 1)])
-def test_layer_is_the_same_rewritten_from_its_smallest_side_on(resample, size):
+@pytest.mark.parametrize(
+    ("resample", "size", "name"),
+    [
+        ("up", 3, "up_conv"),
+        ("down", 3, "down_conv"),
+        ("up", 1, "shortcut"),
+        ("up", 1, "up_shortcut"),
+        ("down", 1, "shortcut"),
+    ],
+)
+def test_layer_is_the_same_rewritten_from_its_smallest_side_on(resample, size, name):
     x = tf.random.stateless_normal([2, 8, 8, 5], [1, 2])
     larger = 16 if resample == "up" else 8
-    name = "shortcut" if size == 1 else f"{resample}_conv"
     layers = [
         ops.SNConv2D(7, size, resample=resample, optimizations=optimizations)
         for optimizations in ({}, {name: larger}, {name: larger + 1})

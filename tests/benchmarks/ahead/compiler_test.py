@@ -32,3 +32,14 @@ def test_a_line_or_a_call_in_the_error_leads_to_the_operation():
     by_call = compiler.failure("Custom emitter for nothing not found", PROGRAM)
     assert by_call["operation"] == "block/tanh"
     assert compiler.failure("something else", PROGRAM)["operation"] == ""
+
+
+def test_calls_that_count_as_minus_a_second():
+    """Of a program with two such calls and another one."""
+    text = """
+  %a = u64[] custom-call(%low, %high), custom_call_target="X64Combine"
+  %b = u32[] custom-call(%a), custom_call_target="X64SplitLow"
+  %c = f32[8]{0} custom-call(%x), custom_call_target="tpu_custom_call"
+"""
+    assert compiler.seconds_left_out(text) == 2
+    assert compiler.seconds_left_out("") == 0

@@ -31,8 +31,8 @@ SETTING = Setting(
         (
             "auto",
             "GPU",
-            "none,relu,one_pass,up_conv:0,down_conv:0,attention,shortcut,joint_batch,spectral_norm,"
-            "batch_norm,adam",
+            "none,relu,one_pass,up_conv:0,down_conv:0,up_shortcut,attention,shortcut,joint_batch,"
+            "spectral_norm,batch_norm,adam",
         ),
         ("none", "TPU", "none"),
         # A size of 0 is said: without it a CPU would take its own.
