@@ -43,8 +43,9 @@ def attend(block: Any, x: tf.Tensor, **spectral) -> tuple[tf.Tensor, tf.Tensor]:
 def _read(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """softmax(query key^T) value, and the softmax in float32.
 
-    For the gradient nothing is kept but the softmax in the type of the maps. In that type the
-    gradient of the logits goes on, too: in bfloat16 and float16 both are half as large.
+    The gradient takes the softmax in the type of the maps, and hands on that of the logits in it: in
+    bfloat16 and float16 both are half as large. What the rows of softmax * d_softmax sum up to
+    comes from the result, as in FlashAttention (Dao et al., 2022, appendix B.2).
 
     Args:
       query: [b, n, d].
@@ -53,15 +54,19 @@ def _read(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tuple[tf.Tensor
     """
     attention = layers.attention_of(query, key)
     narrow = tf.cast(attention, value.dtype)
+    read = tf.matmul(narrow, value)
 
     def gradient(d_read, _):
-        # Through the softmax, in float32.
+        # The sum of softmax * d_softmax over the keys.
+        total = tf.cast(d_read, tf.float32) * tf.cast(read, tf.float32)
+        total = tf.reduce_sum(total, -1, keepdims=True)
+
+        # Through the softmax, in float32. It is never below 0, but where XLA knows the numbers to
+        # be those of the forward pass, it keeps the logits for them, in float32.
+        kept = tf.maximum(narrow, tf.zeros([], narrow.dtype))
         d_attention = tf.matmul(d_read, value, transpose_b=True)
-        d_attention = tf.cast(d_attention, tf.float32)
-        kept = tf.cast(narrow, tf.float32)
-        weighted = d_attention * kept
-        total = tf.reduce_sum(weighted, -1, keepdims=True)
-        d_logits = weighted - total * kept
+        d_logits = tf.cast(d_attention, tf.float32) - total
+        d_logits = d_logits * tf.cast(kept, tf.float32)
         d_logits = tf.cast(d_logits, query.dtype)
 
         # To what asked, what answered, and what was read.
@@ -70,4 +75,4 @@ def _read(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tuple[tf.Tensor
         d_value = tf.matmul(narrow, d_read, transpose_a=True)
         return d_query, d_key, d_value
 
-    return (tf.matmul(narrow, value), attention), gradient
+    return (read, attention), gradient

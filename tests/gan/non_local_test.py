@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from sagan_tf.gan import non_local
+from tests.testing import relative_error
 
 
 def test_sigma_ratio_zero_is_the_identity():
@@ -82,3 +83,30 @@ def test_xla_computes_the_same_forward_and_backward():
     compiled = tf.function(gradients, jit_compile=True, autograph=False)()
     for value, expected in zip(compiled, gradients()):
         np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-4)
+
+
+def gradients_of_block(dtype, optimizations):
+    """The result and all gradients of a block whose weights are the same for all."""
+    block = non_local.NonLocalBlock(dtype=dtype, optimizations=optimizations)
+    block.build((2, 4, 4, 16))
+    for number, weight in enumerate(block.weights):
+        weight.assign(tf.random.stateless_normal(weight.shape, [number, 7]))
+    block.sigma_ratio.assign(0.5)
+    x = tf.random.stateless_normal([2, 4, 4, 16], [0, 1])
+    cotangent = tf.random.stateless_normal([2, 4, 4, 16], [2, 3])
+    weights = block.trainable_variables
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = tf.cast(block(x), tf.float32)
+        loss = tf.reduce_sum(y * cotangent)
+    return [y, *tape.gradient(loss, [x, *[v.value for v in weights]])]
+
+
+@pytest.mark.parametrize(("dtype", "error"), [("float32", 1e-5), ("mixed_bfloat16", 4e-2)])
+def test_attention_by_hand_is_that_of_the_layers(dtype, error):
+    """In bfloat16 up to its rounding, which is 4e-3 for each number."""
+    expected = gradients_of_block("float32", {})
+    found = gradients_of_block(dtype, {"attention": 0})
+    assert len(found) == len(expected) == 7
+    for value, exact in zip(found, expected):
+        assert relative_error(value, exact) < error
