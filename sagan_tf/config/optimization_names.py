@@ -25,8 +25,8 @@ OPTIMIZATIONS = {
     "gradient of its logits in that type",
 }
 SIZED = ("up_conv", "down_conv")
-# What `auto` means: name -> smallest side. Measured on a CPU (docs/performance.md). For GPUs and TPUs
-# it follows what XLA's compilers say of them; "relu" and "one_pass" cost without XLA.
+# What `auto` means: name -> smallest side. On a CPU it was measured; for GPUs and TPUs it follows
+# what XLA's compilers say (docs/performance.md). Without XLA, "relu" and "one_pass" cost time.
 _ANYWHERE = {"shortcut": 0, "joint_batch": 0, "spectral_norm": 0, "batch_norm": 0, "adam": 0}
 _CPU = {"up_conv": 16, "down_conv": 16, "wide_conv": 0, **_ANYWHERE}
 _ACCELERATOR = {"up_conv": 0, "down_conv": 0, "attention": 0, **_ANYWHERE}

@@ -11,7 +11,7 @@ from sagan_tf.gan import layers
 
 
 def attend(block: Any, x: tf.Tensor, **spectral) -> tuple[tf.Tensor, tf.Tensor]:
-    """x + sigma_ratio * attended(x), and the attention, through which no gradient flows.
+    """x + sigma_ratio * attended(x), and the attention.
 
     One convolution makes all of theta, phi and g, so that x is read once. The scalar is a factor of
     the last kernel, so that no map is multiplied by it.
@@ -20,18 +20,26 @@ def attend(block: Any, x: tf.Tensor, **spectral) -> tuple[tf.Tensor, tf.Tensor]:
       block: a `non_local.NonLocalBlock`.
       x: [b, h, w, C].
       **spectral: `update_sn` and `collection` of its call.
+    Returns:
+      The sum, [b, h, w, C], and the attention, float32 [b, h w, h w / 4], through which no gradient
+      flows.
     """
     # What asks, what answers, and what is read.
     convolutions = [block.theta, block.phi, block.g]
     kernels = [layer.normalized_weight(cast=False, **spectral) for layer in convolutions]
     joint = block.theta.plain(x, tf.concat(kernels, -1))
-    query, key, value = tf.split(joint, [layer.filters for layer in convolutions], -1)
+    filters = [layer.filters for layer in convolutions]
+    query, key, value = tf.split(joint, filters, -1)
     key = block.factory.max_pool(key)
     value = block.factory.max_pool(value)
 
     # Read it.
-    attended, attention = _read(layers.places(query), layers.places(key), layers.places(value))
-    attended = tf.reshape(attended, [-1, *x.shape[1:3], value.shape[-1]])
+    query = layers.places(query)
+    key = layers.places(key)
+    value = layers.places(value)
+    attended, attention = _read(query, key, value)
+    sides = x.shape[1:3]
+    attended = tf.reshape(attended, [-1, *sides, value.shape[-1]])
 
     # Add what was read.
     kernel = block.attn.normalized_weight(cast=False, **spectral)
@@ -43,8 +51,8 @@ def attend(block: Any, x: tf.Tensor, **spectral) -> tuple[tf.Tensor, tf.Tensor]:
 def _read(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """softmax(query key^T) value, and the softmax in float32.
 
-    The gradient takes the softmax in the type of the maps, and hands on that of the logits in it: in
-    bfloat16 and float16 both are half as large. What the rows of softmax * d_softmax sum up to
+    The gradient takes the softmax in the type of the maps, and hands on that of the logits in it.
+    In bfloat16 and float16 both are half as large. What the rows of softmax * d_softmax sum up to
     comes from the result, as in FlashAttention (Dao et al., 2022, appendix B.2).
 
     Args:
@@ -58,15 +66,18 @@ def _read(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tuple[tf.Tensor
 
     def gradient(d_read, _):
         # The sum of softmax * d_softmax over the keys.
-        total = tf.cast(d_read, tf.float32) * tf.cast(read, tf.float32)
-        total = tf.reduce_sum(total, -1, keepdims=True)
+        products = tf.cast(d_read, tf.float32)
+        products *= tf.cast(read, tf.float32)
+        total = tf.reduce_sum(products, -1, keepdims=True)
 
         # Through the softmax, in float32. It is never below 0, but where XLA knows the numbers to
         # be those of the forward pass, it keeps the logits for them, in float32.
-        kept = tf.maximum(narrow, tf.zeros([], narrow.dtype))
+        zero = tf.zeros([], narrow.dtype)
+        kept = tf.maximum(narrow, zero)
         d_attention = tf.matmul(d_read, value, transpose_b=True)
-        d_logits = tf.cast(d_attention, tf.float32) - total
-        d_logits = d_logits * tf.cast(kept, tf.float32)
+        d_logits = tf.cast(d_attention, tf.float32)
+        d_logits -= total
+        d_logits *= tf.cast(kept, tf.float32)
         d_logits = tf.cast(d_logits, query.dtype)
 
         # To what asked, what answered, and what was read.
