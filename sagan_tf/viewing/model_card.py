@@ -111,7 +111,8 @@ def _use(card: Card, facts: Facts) -> str:
     if limit:
         share = math.erf(limit / math.sqrt(2))
         uniform = f"np.random.default_rng(0).uniform(-{share!r}, {share!r}, {shape})"
-        z = f'2**0.5 * keras.ops.erfinv({uniform}.astype("float32"))'
+        normal = f'2**0.5 * keras.ops.erfinv({uniform}.astype("float32"))'
+        z = f"keras.ops.convert_to_numpy({normal})"  # Keras takes no tensor beside an array.
 
     # Write the program.
     labels = f"np.arange(4) % {config.number_classes}"
@@ -150,7 +151,10 @@ def _scores(card: Card, facts: Facts) -> Iterator[str]:
     """Paragraphs and a table for each protocol."""
     # Without scores of ours there may be those of the source.
     if not facts.scores:
-        yield "This project has not scored these weights."
+        yield (
+            "This project has no scores of this model: of these weights with this truncation and "
+            "these statistics of batch norm."
+        )
         if card.origin.get("published"):
             yield (
                 f"The source publishes: {_plain(card.origin['published'])}. These scores are of "
@@ -234,7 +238,7 @@ def _limits(card: Card, facts: Facts) -> Iterator[str]:
 
     # Say what was not measured.
     if not facts.scores:
-        yield "Its quality has not been measured here."
+        yield "Its quality, as it is here, has not been measured."
     yield (
         "It may repeat training images and has their biases. Whether it copies was not measured "
         "for this card."
