@@ -165,7 +165,7 @@ def _scores(card: Card, facts: Facts) -> Iterator[str]:
     # Give the scores, a protocol at a time.
     for row in facts.scores:
         record = row["protocol"]
-        yield f"Classifier: `{classifier_name(record)}`."
+        yield f"Classifier: {_code(classifier_name(record))}."
         yield "\n".join(["| score | value |", "|---|---|", *_lines(row)])
         cited = row.get("citation") or protocol.protocol_title(record)
         yield f"Protocol: {_plain(cited)}."
@@ -198,7 +198,7 @@ def _training(card: Card, facts: Facts) -> Iterator[str]:
     average = "their moving average" if card.use_ema else "the weights as they were trained"
     yield f"Step: {card.step:,}, {average}."
     if card.run:
-        yield f"Run: `{card.run}`."
+        yield f"Run: {_code(card.run)}."
     if card.checkpoint_sha256:
         yield f"SHA-256 of the checkpoint: `{card.checkpoint_sha256}`."
     made_with = ", ".join(f"{name} {version}" for name, version in card.made_with.items())
@@ -209,7 +209,7 @@ def _training(card: Card, facts: Facts) -> Iterator[str]:
     if card.origin.get("url"):
         yield f"Source: <{card.origin['url']}>."
     for name, digest in card.origin.get("files", {}).items():
-        yield f"File `{name}`: SHA-256 `{digest}`."
+        yield f"File {_code(name)}: SHA-256 `{digest}`."
 
 
 def _licence(card: Card, facts: Facts) -> str:
@@ -262,6 +262,13 @@ def _files(has_onnx: bool) -> Iterator[str]:
 
 def _list(lines: Iterator[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _code(value: str) -> str:
+    """A text between backquotes, on one line and without backquotes of its own."""
+    line = " ".join(str(value).split())
+    inside = line.replace("`", "'")
+    return f"`{inside}`"
 
 
 def _plain(value: str) -> str:

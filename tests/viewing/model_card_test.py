@@ -280,6 +280,13 @@ def test_truncated_z_of_the_card_stay_in_their_bounds():
     np.testing.assert_allclose(scope["z"], expected, atol=1e-6)
 
 
+def test_names_of_files_stay_between_their_backquotes():
+    origin = {"project": "a", "files": {"odd`name\n# of.pth": "ab"}}
+    imported = dataclasses.replace(KERAS_CARD, origin=origin)
+    text = model_card.text(imported, card_facts.Facts())
+    assert "\n- File `odd'name # of.pth`: SHA-256 `ab`.\n" in text
+
+
 @pytest.mark.parametrize("limit", [0.0, 0.7])
 def test_five_lines_of_every_card_make_an_image(limit, tmp_path, monkeypatch):
     """Keras refuses a tensor beside an array: z and labels of the program are of one kind."""
