@@ -291,9 +291,16 @@ def _draw_map(
 
 
 def _write_even(axes: "Axes", text: float) -> None:
-    """The word "even" in the middle of a map."""
+    """The word "even" in the middle of a map, under a dot that is there."""
     box = {"boxstyle": "round", "facecolor": "black", "edgecolor": "white"}
-    style = {"fontsize": text, "color": "white", "ha": "center", "va": "center", "bbox": box}
+    style = {
+        "fontsize": text,
+        "color": "white",
+        "ha": "center",
+        "va": "center",
+        "bbox": box,
+        "zorder": 1,
+    }
     axes.text(0.5, 0.5, "even", transform=axes.transAxes, **style)
 
 

@@ -110,8 +110,10 @@ def _newest_scores(rows: Sequence[dict[str, Any]]) -> str:
 
     # Say what they are of.
     record = row["protocol"]
-    by = f"by {protocol.classifier_title(record)}; {protocol.protocol_title(record)}"
-    return f"{', '.join(found)} at step {row['step']:,}, {by}"
+    classifier = protocol.classifier_title(record)
+    title = protocol.protocol_title(record)
+    named = ", ".join(found)
+    return f"{named} at step {row['step']:,}, by {classifier}; {title}"
 
 
 def _by_protocol(scores: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
@@ -120,13 +122,28 @@ def _by_protocol(scores: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]
     for row in scores:
         groups.setdefault(protocol.protocol_name(row["protocol"]), []).append(row)
 
-    # Truncated z flatter or harm a score: they do not stand for the run where others are there.
-    def importance(rows):
-        sampling = rows[0]["protocol"].get("sampling")
-        is_whole = not (isinstance(sampling, dict) and sampling.get("truncation"))
-        return is_whole, max(row.get("time") or 0 for row in rows)
+    # Scores of truncated z do not stand for the run where there are others.
+    ordered = list(groups.values())
+    ordered.sort(key=_newest_time, reverse=True)
+    ordered.sort(key=_is_truncated)
+    return ordered
 
-    return sorted(groups.values(), key=importance, reverse=True)
+
+def _newest_time(rows: Sequence[dict[str, Any]]) -> float:
+    """When the newest of some rows was written."""
+    times = [row.get("time") or 0 for row in rows]
+    return max(times)
+
+
+def _is_truncated(rows: Sequence[dict[str, Any]]) -> bool:
+    """Whether the rows of one protocol are of truncated z; older ones do not say, and are not."""
+    first = rows[0]
+    record = first["protocol"]
+    sampling = record.get("sampling")
+    if not isinstance(sampling, dict):
+        return False
+    truncation = sampling.get("truncation")
+    return bool(truncation)
 
 
 def _settings(run: run_summary.Run) -> list[tuple[str, str, Any, Any, str]]:
