@@ -250,6 +250,16 @@ def test_every_picture_is_there(shown):
 
 
 @pytest.mark.browser
+def test_short_words_of_tables_stay_on_one_line(shown):
+    """A narrow screen scrolls a table sideways, before it breaks "model" or a setting's name."""
+    page, _ = shown
+    lines = page.evaluate("""[...document.querySelectorAll('#settings td:nth-child(-n+2)')]
+        .map(one => { const words = document.createRange(); words.selectNodeContents(one);
+        return new Set([...words.getClientRects()].map(box => box.top)).size; })""")
+    assert set(lines) == {1}
+
+
+@pytest.mark.browser
 def test_paper_shows_all_that_the_screen_scrolls(browser, report):
     """Printed, no box hides a part of what it holds, and curves are named in ink."""
     page = browser.new_page(**DESK, color_scheme="dark")
