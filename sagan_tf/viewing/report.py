@@ -122,28 +122,17 @@ def _by_protocol(scores: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]
     for row in scores:
         groups.setdefault(protocol.protocol_name(row["protocol"]), []).append(row)
 
+    def newest(rows):
+        times = [row.get("time") or 0 for row in rows]
+        return max(times)
+
+    def is_truncated(rows):
+        first = rows[0]
+        return protocol.is_truncated(first["protocol"])
+
     # Scores of truncated z do not stand for the run where there are others.
-    ordered = list(groups.values())
-    ordered.sort(key=_newest_time, reverse=True)
-    ordered.sort(key=_is_truncated)
-    return ordered
-
-
-def _newest_time(rows: Sequence[dict[str, Any]]) -> float:
-    """When the newest of some rows was written."""
-    times = [row.get("time") or 0 for row in rows]
-    return max(times)
-
-
-def _is_truncated(rows: Sequence[dict[str, Any]]) -> bool:
-    """Whether the rows of one protocol are of truncated z; older ones do not say, and are not."""
-    first = rows[0]
-    record = first["protocol"]
-    sampling = record.get("sampling")
-    if not isinstance(sampling, dict):
-        return False
-    truncation = sampling.get("truncation")
-    return bool(truncation)
+    ordered = sorted(groups.values(), key=newest, reverse=True)
+    return sorted(ordered, key=is_truncated)
 
 
 def _settings(run: run_summary.Run) -> list[tuple[str, str, Any, Any, str]]:
