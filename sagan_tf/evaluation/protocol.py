@@ -218,6 +218,12 @@ def protocol_title(record: dict[str, Any]) -> str:
     return f"protocol {record['name']}" + "".join(departures)
 
 
+def is_truncated(record: dict[str, Any]) -> bool:
+    """Whether scores are of truncated z; records of older releases do not say it, and are not."""
+    sampling = record.get("sampling")
+    return isinstance(sampling, dict) and bool(sampling.get("truncation"))
+
+
 def classifier_title(record: dict[str, Any]) -> str:
     """The classifier of a score: what it was loaded from, and how its SHA-256 begins."""
     classifier = record["classifier"]

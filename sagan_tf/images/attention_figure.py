@@ -124,7 +124,7 @@ def title_of(network: str, step: int, *, sigma_ratio: float, share: float) -> st
     if sigma_ratio == 0:
         return f"{title}, not used yet"
     weak = ", hardly acts" if share < WEAK else ""
-    return f"{title}, adds {_short(100 * share)} % to the features{weak}"
+    return f"{title}, adds {_percent(share)} % to the features{weak}"
 
 
 def remark_on(share: float) -> str:
@@ -132,7 +132,7 @@ def remark_on(share: float) -> str:
     if share >= WEAK:
         return ""
     return (
-        f"attention hardly acts on these images: it adds {_short(100 * share)} % to the features "
+        f"attention hardly acts on these images: it adds {_percent(share)} % to the features "
         "(mean |sigma_ratio * attended| / mean |x|)"
     )
 
@@ -221,6 +221,11 @@ def _wrapped(text: str, width: float, size: float) -> str:
     return "\n".join(lines)
 
 
+def _percent(share: float) -> str:
+    """A share in %; one just below `WEAK` does not look as if it were at it."""
+    return _short(100 * share if share >= WEAK else min(100 * share, 99 * WEAK))
+
+
 def _short(number: float) -> str:
     """A number in two digits, or in as many as it has before the point."""
     return f"{number:.0f}" if number >= 10 else f"{number:.2g}"
@@ -286,9 +291,16 @@ def _draw_map(
 
 
 def _write_even(axes: "Axes", text: float) -> None:
-    """The word "even" in the middle of a map."""
+    """The word "even" in the middle of a map, under a dot that is there."""
     box = {"boxstyle": "round", "facecolor": "black", "edgecolor": "white"}
-    style = {"fontsize": text, "color": "white", "ha": "center", "va": "center", "bbox": box}
+    style = {
+        "fontsize": text,
+        "color": "white",
+        "ha": "center",
+        "va": "center",
+        "bbox": box,
+        "zorder": 1,
+    }
     axes.text(0.5, 0.5, "even", transform=axes.transAxes, **style)
 
 

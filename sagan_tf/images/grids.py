@@ -194,8 +194,9 @@ def _font(text: str) -> ImageFont.FreeTypeFont:
 
 
 def _length(text: str) -> float:
-    """Pixels that a text on one line takes."""
-    return _font(text).getlength(text)
+    """Pixels that a text takes on one line, on which its line ends are spaces."""
+    line = " ".join(text.split())
+    return _font(line).getlength(line)
 
 
 def _cut(text: str, width: int) -> str:

@@ -35,6 +35,7 @@ _TRAINING: _Charts = {
         "gradient norms": ("[gd]_gradient_norm$",),
         "sigma_ratio of attention": ("model/.*/sigma_ratio$",),
         "variety of samples (health)": ("health/variety.*",),
+        "largest singular value of normalised weights": ("health/.*_largest_norm$",),
         "learning rates": ("[gd]_learning_rate$",),
     },
     "Sigma of the weights": {
@@ -53,19 +54,21 @@ _CLASSES: _Charts = {
         "share of classes that D guesses": ("class_accuracy_.*",),
     }
 }
+_ADAPTIVE: _Charts = {"Networks": {"adaptive augmentation": ("ada/.*",)}}
 
 
-def of_training(*, has_classifier: bool = False) -> bytes:
+def of_training(*, has_classifier: bool = False, is_adaptive: bool = False) -> bytes:
     """The charts of a run's losses, scores, networks and speed.
 
     Args:
       has_classifier: whether there are losses of the class.
+      is_adaptive: whether the augmentation is.
     Returns:
       A serialised `tensorboard.plugins.custom_scalar.layout_pb2.Layout`.
     """
     charts = {name: dict(of_category) for name, of_category in _TRAINING.items()}
-    if has_classifier:
-        for name, of_category in _CLASSES.items():
+    for more, is_there in ((_CLASSES, has_classifier), (_ADAPTIVE, is_adaptive)):
+        for name, of_category in more.items() if is_there else ():
             charts[name].update(of_category)
     return _serialised(charts)
 

@@ -165,7 +165,10 @@ def _train_in_directory(
             config.run_dir, restored or 0, summary_dir=config.summary_dir, warn=progress.note
         )
         writer.write_layout(
-            tensorboard_layout.of_training(has_classifier=gan.model_config.has_classifier)
+            tensorboard_layout.of_training(
+                has_classifier=gan.model_config.has_classifier,
+                is_adaptive=gan.adaptive is not None,
+            )
         )
         if restored is None:
             saved.save(0)

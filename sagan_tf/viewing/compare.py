@@ -149,6 +149,7 @@ def _say_table(comparison: compare_page.Comparison, say: Callable[[str], None]) 
     if chosen.record is not None:
         say(f"{comparison.which} {compare_page.DEVIATION}")
         say(f"{chosen.name}: {protocol.protocol_title(chosen.record)}")
+        say(f"all scores are by the classifier {protocol.classifier_title(chosen.record)}")
     for name, title in chosen.others.items():
         say(f"not shown: scores of {title} (--protocol={name})")
 
@@ -185,7 +186,8 @@ def _write(
     panels = compare_charts.panels(comparison.groups, comparison.scored, comparison.titles)
     if panels:
         names = {group.name: group.full_label for group in comparison.groups}
-        contents[CURVES] = compare_charts.as_png(panels, names)
+        by = protocol.classifier_title(comparison.chosen.record)
+        contents[CURVES] = compare_charts.as_png(panels, names, classifier=by)
     if grids:
         picture = compare_samples.picture(grids, comparison.runs)
         contents[SAMPLES] = pixels.encode_png(picture)

@@ -2,6 +2,7 @@
 
 import io
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -103,12 +104,13 @@ def _lines(
     return [line]
 
 
-def as_png(found: Sequence[Chart], names: Mapping[str, str]) -> bytes:
+def as_png(found: Sequence[Chart], names: Mapping[str, str], *, classifier: str) -> bytes:
     """All charts in one picture with one legend.
 
     Args:
       found: at least one.
       names: label of a curve -> what the legend says.
+      classifier: of all scores.
     """
     import matplotlib  # slow to import, and needed here only
     from matplotlib import figure
@@ -120,10 +122,10 @@ def as_png(found: Sequence[Chart], names: Mapping[str, str]) -> bytes:
         width, height = _SIZE
         letters = max(map(len, names.values()), default=0)
         ncols = max(1, int(columns * width * _LETTERS_AN_INCH) // (letters + 8))
-        below = 0.4 + 0.2 * math.ceil(len(names) / ncols)
+        below = 0.6 + 0.2 * math.ceil(len(names) / ncols)
         size = (columns * width, rows * height + below)
         canvas = figure.Figure(figsize=size, layout="constrained")
-        canvas.suptitle(BAND, fontsize=9)
+        canvas.suptitle(_heading(classifier, columns * width), fontsize=9)
 
         # Draw the curves.
         named = {}
@@ -151,6 +153,12 @@ def as_png(found: Sequence[Chart], names: Mapping[str, str]) -> bytes:
         buffer = io.BytesIO()
         canvas.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()
+
+
+def _heading(classifier: str, width: float) -> str:
+    """What all charts of a picture, so many inches wide, have in common."""
+    text = f"{BAND} All scores are by the classifier {classifier}."
+    return textwrap.fill(text, int(width * _LETTERS_AN_INCH))
 
 
 def _plot(axes, curve: Curve):

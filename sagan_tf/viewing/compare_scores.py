@@ -11,8 +11,8 @@ import numpy as np
 
 from sagan_tf import errors
 from sagan_tf.config import BEST, LAST, CompareConfig
+from sagan_tf.evaluation import protocol, tables
 from sagan_tf.evaluation import rows as score_rows
-from sagan_tf.evaluation import tables
 from sagan_tf.viewing import compare_groups, compare_protocol, run_summary
 
 _NEAREST = 4  # steps that an error names
@@ -183,7 +183,7 @@ def steps_text(group: compare_groups.Group, scored: Sequence[Scored]) -> str:
 
 
 def as_csv(groups: Sequence[compare_groups.Group], scored: Sequence[Scored]) -> str:
-    """A line for each run: group, run, seed, step, protocol, and all its scores."""
+    """A line for each run: group, run, seed, step, protocol, classifier, and all its scores."""
     # Find the scores that any run has.
     labelled = {}
     for one in scored:
@@ -196,19 +196,20 @@ def as_csv(groups: Sequence[compare_groups.Group], scored: Sequence[Scored]) -> 
     rows = {one.run.directory: one.row for one in scored}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["group", "run", "seed", "step", "protocol", *names])
+    writer.writerow(["group", "run", "seed", "step", "protocol", "classifier", *names])
     for group in groups:
         for run in group.runs:
             # Say of which step they are, and by which protocol.
             row = rows[run.directory]
-            step, name = "", ""
+            step, name, classifier = "", "", ""
             if row is not None:
                 step = int(row["step"])
                 name = compare_protocol.protocol_of(run, row)
+                classifier = protocol.classifier_title(row["protocol"])
 
             # Give the numbers.
             numbers = labelled[run.directory]
             values = [numbers.get(label, "") for label in names]
             about = [group.label, run.directory, run.train.seed]
-            writer.writerow([*about, step, name, *values])
+            writer.writerow([*about, step, name, classifier, *values])
     return text.getvalue()

@@ -111,7 +111,8 @@ def _use(card: Card, facts: Facts) -> str:
     if limit:
         share = math.erf(limit / math.sqrt(2))
         uniform = f"np.random.default_rng(0).uniform(-{share!r}, {share!r}, {shape})"
-        z = f'2**0.5 * keras.ops.erfinv({uniform}.astype("float32"))'
+        normal = f'2**0.5 * keras.ops.erfinv({uniform}.astype("float32"))'
+        z = f"keras.ops.convert_to_numpy({normal})"  # Keras takes no tensor beside an array.
 
     # Write the program.
     labels = f"np.arange(4) % {config.number_classes}"
@@ -150,7 +151,10 @@ def _scores(card: Card, facts: Facts) -> Iterator[str]:
     """Paragraphs and a table for each protocol."""
     # Without scores of ours there may be those of the source.
     if not facts.scores:
-        yield "This project has not scored these weights."
+        yield (
+            "This project has no scores of this model: of these weights with this truncation and "
+            "these statistics of batch norm."
+        )
         if card.origin.get("published"):
             yield (
                 f"The source publishes: {_plain(card.origin['published'])}. These scores are of "
@@ -161,7 +165,7 @@ def _scores(card: Card, facts: Facts) -> Iterator[str]:
     # Give the scores, a protocol at a time.
     for row in facts.scores:
         record = row["protocol"]
-        yield f"Classifier: `{classifier_name(record)}`."
+        yield f"Classifier: {_code(classifier_name(record))}."
         yield "\n".join(["| score | value |", "|---|---|", *_lines(row)])
         cited = row.get("citation") or protocol.protocol_title(record)
         yield f"Protocol: {_plain(cited)}."
@@ -194,7 +198,7 @@ def _training(card: Card, facts: Facts) -> Iterator[str]:
     average = "their moving average" if card.use_ema else "the weights as they were trained"
     yield f"Step: {card.step:,}, {average}."
     if card.run:
-        yield f"Run: `{card.run}`."
+        yield f"Run: {_code(card.run)}."
     if card.checkpoint_sha256:
         yield f"SHA-256 of the checkpoint: `{card.checkpoint_sha256}`."
     made_with = ", ".join(f"{name} {version}" for name, version in card.made_with.items())
@@ -205,7 +209,7 @@ def _training(card: Card, facts: Facts) -> Iterator[str]:
     if card.origin.get("url"):
         yield f"Source: <{card.origin['url']}>."
     for name, digest in card.origin.get("files", {}).items():
-        yield f"File `{name}`: SHA-256 `{digest}`."
+        yield f"File {_code(name)}: SHA-256 `{digest}`."
 
 
 def _licence(card: Card, facts: Facts) -> str:
@@ -234,7 +238,7 @@ def _limits(card: Card, facts: Facts) -> Iterator[str]:
 
     # Say what was not measured.
     if not facts.scores:
-        yield "Its quality has not been measured here."
+        yield "Its quality, as it is here, has not been measured."
     yield (
         "It may repeat training images and has their biases. Whether it copies was not measured "
         "for this card."
@@ -258,6 +262,13 @@ def _files(has_onnx: bool) -> Iterator[str]:
 
 def _list(lines: Iterator[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _code(value: str) -> str:
+    """A text between backquotes, on one line and without backquotes of its own."""
+    line = " ".join(str(value).split())
+    inside = line.replace("`", "'")
+    return f"`{inside}`"
 
 
 def _plain(value: str) -> str:

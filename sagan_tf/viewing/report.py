@@ -23,7 +23,7 @@ from sagan_tf.runtime import files
 from sagan_tf.viewing import charts, pages, report_charts, report_pictures, run_summary, words
 
 FILENAME = "report.html"
-_PROTOCOLS = 4  # newest ones that are shown
+_PROTOCOLS = 8  # that are shown
 _EVENTS = 200  # likewise
 
 
@@ -81,10 +81,10 @@ def _page(run: run_summary.Run, max_grids: int, *, note: Callable[[str], None]) 
     return pages.render(
         "run.html",
         run=run,
-        newest=_newest_scores(run),
+        newest=_newest_scores(protocols[0]) if protocols else "",
         **report_pictures.samples(run, max_grids),
         scores=[report_charts.scores_of(run, rows) for rows in protocols[:_PROTOCOLS]],
-        older_protocols=len(protocols[_PROTOCOLS:]),
+        more_protocols=len(protocols[_PROTOCOLS:]),
         charts=drawn,
         missing=missing,
         most_points=charts.MAX_POINTS,
@@ -98,12 +98,10 @@ def _page(run: run_summary.Run, max_grids: int, *, note: Callable[[str], None]) 
     )
 
 
-def _newest_scores(run: run_summary.Run) -> str:
-    """FID and IS of the newest row, and by what they are; "" where there is none."""
-    if not run.scores:
-        return ""
+def _newest_scores(rows: Sequence[dict[str, Any]]) -> str:
+    """FID and IS of the last row of one protocol, and by what they are."""
     # Name the scores.
-    row = run.scores[-1]
+    row = rows[-1]
     scores = score_rows.read_scores(row)
     found = []
     for name in (score_rows.FID, score_rows.INCEPTION_SCORE):
@@ -111,20 +109,30 @@ def _newest_scores(run: run_summary.Run) -> str:
             found.append(f"{tables.heading(scores[name])} {scores[name].value:.2f}")
 
     # Say what they are of.
-    by = protocol.classifier_title(row["protocol"])
-    return f"{', '.join(found)} at step {row['step']:,}, by {by}"
+    record = row["protocol"]
+    classifier = protocol.classifier_title(record)
+    title = protocol.protocol_title(record)
+    named = ", ".join(found)
+    return f"{named} at step {row['step']:,}, by {classifier}; {title}"
 
 
 def _by_protocol(scores: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """The rows of each protocol, that with the newest row first."""
+    """The rows of each protocol: untruncated z first, and of these the newest row."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in scores:
         groups.setdefault(protocol.protocol_name(row["protocol"]), []).append(row)
 
     def newest(rows):
-        return max(row.get("time") or 0 for row in rows)
+        times = [row.get("time") or 0 for row in rows]
+        return max(times)
 
-    return sorted(groups.values(), key=newest, reverse=True)
+    def is_truncated(rows):
+        first = rows[0]
+        return protocol.is_truncated(first["protocol"])
+
+    # Scores of truncated z do not stand for the run where there are others.
+    ordered = sorted(groups.values(), key=newest, reverse=True)
+    return sorted(ordered, key=is_truncated)
 
 
 def _settings(run: run_summary.Run) -> list[tuple[str, str, Any, Any, str]]:

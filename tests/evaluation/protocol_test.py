@@ -1,3 +1,5 @@
+import pytest
+
 from sagan_tf.evaluation import protocol
 
 
@@ -45,3 +47,12 @@ def test_records_of_other_places_and_versions_compare_and_others_do_not():
     ):
         assert not protocol.same_protocol(record(), other)
         assert protocol.protocol_name(record()) != protocol.protocol_name(other)
+
+
+@pytest.mark.parametrize(
+    ("sampling", "expected"),
+    [({"truncation": 0.5}, True), ({"truncation": 0.0}, False), ({}, False), (None, False)],
+)
+def test_record_says_whether_z_is_truncated(sampling, expected):
+    assert protocol.is_truncated({"sampling": sampling}) is expected
+    assert protocol.is_truncated({}) is False

@@ -215,6 +215,10 @@ def test_title_says_how_strongly_attention_acts():
     )
     title = attention_figure.title_of("discriminator", 5, sigma_ratio=0.1, share=0.0099)
     assert title.endswith(", adds 0.99 % to the features, hardly acts")
+    # What rounds to the limit is not written as the limit.
+    title = attention_figure.title_of("generator", 7, sigma_ratio=0.1, share=0.00999)
+    assert title.endswith(", adds 0.99 % to the features, hardly acts")
+    assert "it adds 0.99 % to" in attention_figure.remark_on(0.00999)
     title = attention_figure.title_of("generator", 0, sigma_ratio=0, share=0)
     assert title == "attention of the generator, step 0, sigma_ratio 0, not used yet"
 

@@ -76,3 +76,10 @@ def test_tiles_lie_in_rows_on_white():
     assert not found[6:, :3].any()
     assert (found[:4, 5:] == 7).all()
     assert (found[2:6, :5] == 255).all()
+
+
+def test_sheet_writes_a_name_of_two_lines_on_one():
+    """A folder's name may have a line end, on which Pillow's layout fails."""
+    tiles = np.zeros((1, 32, 32, 3), np.uint8)
+    sheets = [grids.labelled_sheet(tiles, [name], column_names=[""]) for name in ("a\nb", "a b")]
+    np.testing.assert_array_equal(*sheets)

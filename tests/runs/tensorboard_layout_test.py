@@ -31,7 +31,9 @@ def charts_of(content, tag):
         ("sigma/g_block1/snconv1", ["generator"]),
         ("sigma/d_sn_linear", ["discriminator"]),
         ("peak_memory_mb", ["memory, MB"]),
+        ("health/generator_largest_norm", ["largest singular value of normalised weights"]),
         ("g_class_loss", []),
+        ("ada/p", []),
         ("eval/fid", ["FID"]),
     ],
 )
@@ -51,6 +53,15 @@ def test_losses_of_the_class_have_a_chart_where_there_are_such(tag, title):
     content = tensorboard_layout.of_training(has_classifier=True)
     assert charts_of(content, tag) == [title]
     assert charts_of(content, "d_loss") == ["losses of G and D"]
+
+
+def test_adaptive_augmentation_has_a_chart_where_it_is():
+    content = tensorboard_layout.of_training(is_adaptive=True)
+    assert [charts_of(content, tag) for tag in ("ada/p", "ada/r", "g_class_loss")] == [
+        ["adaptive augmentation"],
+        ["adaptive augmentation"],
+        [],
+    ]
 
 
 @pytest.mark.parametrize(

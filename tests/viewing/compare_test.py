@@ -279,6 +279,7 @@ def test_csv_has_a_line_for_each_run(seeds, tmp_path):
     # The smallest class has another number of images in each run, and is in no title.
     assert [line["intra_fid"] for line in lines] == ["20.0", "24.0", "34.0", "40.0", ""]
     assert len({line["protocol"] for line in lines[:4]}) == 1
+    assert [line["classifier"] for line in lines] == ["x (sha256:bbbbbbbbbbbb)"] * 4 + [""]
 
 
 def test_band_is_the_deviation_where_the_steps_are_the_same(seeds):
@@ -441,7 +442,9 @@ def test_everything_is_written(seeds, stubs, tmp_path):
         assert text in said
         assert text in page
     assert "://" not in page
-    assert "by the classifier x (sha256:bbbbbbbbbbbb)" in page
+    # With the table of scores, the curves and the single runs; in what is printed too.
+    assert page.count("by the classifier x (sha256:bbbbbbbbbbbb)") == 3
+    assert "by the classifier x (sha256:bbbbbbbbbbbb)" in said
     assert page.count("data:image/jpeg") == 5
     for name in ("curves.png", "samples.png"):
         with Image.open(tmp_path / "out" / name) as picture:

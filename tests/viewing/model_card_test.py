@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 import math
@@ -83,8 +84,8 @@ def test_what_is_unknown_is_said():
     for part in (
         "Unknown: whoever exported the model did not say.",
         "Data set: unknown",
-        "This project has not scored these weights.",
-        "Its quality has not been measured here.",
+        "This project has no scores of this model",
+        "Its quality, as it is here, has not been measured.",
         "hf://USER/NAME",
     ):
         assert part in text
@@ -277,6 +278,33 @@ def test_truncated_z_of_the_card_stay_in_their_bounds():
     uniform = np.random.default_rng(0).uniform(size=(4, 8))
     expected = stats.truncnorm(-0.7, 0.7).ppf(uniform)
     np.testing.assert_allclose(scope["z"], expected, atol=1e-6)
+
+
+def test_names_of_files_stay_between_their_backquotes():
+    origin = {"project": "a", "files": {"odd`name\n# of.pth": "ab"}}
+    imported = dataclasses.replace(KERAS_CARD, origin=origin)
+    text = model_card.text(imported, card_facts.Facts())
+    assert "\n- File `odd'name # of.pth`: SHA-256 `ab`.\n" in text
+
+
+@pytest.mark.parametrize("limit", [0.0, 0.7])
+def test_five_lines_of_every_card_make_an_image(limit, tmp_path, monkeypatch):
+    """Keras refuses a tensor beside an array: z and labels of the program are of one kind."""
+    # Let a network take the place of the download.
+    z, labels = keras.Input((TINY_MODEL.z_dim,)), keras.Input((), dtype="int32")
+    image = keras.layers.Reshape((1, 1, 3))(keras.layers.Dense(3, "tanh")(z))
+    network = keras.Model([z, labels], [image, labels])
+    monkeypatch.setattr(keras.saving, "load_model", lambda _: lambda inputs: network(inputs)[0])
+    monkeypatch.chdir(tmp_path)
+
+    # Run the program of a card.
+    cut_off = dataclasses.replace(KERAS_CARD, sampling=config.Sampling(limit, 16, 2))
+    text = model_card.text(cut_off, card_facts.Facts())
+    scope = {}
+    exec(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], scope)
+    assert scope["images"].shape == (4, 1, 1, 3)
+    with Image.open("image.png") as written:
+        assert written.size == (1, 1)
 
 
 @pytest.mark.slow

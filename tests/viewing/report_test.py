@@ -250,6 +250,34 @@ def test_every_picture_is_there(shown):
 
 
 @pytest.mark.browser
+def test_short_words_of_tables_stay_on_one_line(shown):
+    """A narrow screen scrolls a table sideways, before it breaks "model" or a setting's name."""
+    page, _ = shown
+    lines = page.evaluate("""[...document.querySelectorAll('#settings td:nth-child(-n+2)')]
+        .map(one => { const words = document.createRange(); words.selectNodeContents(one);
+        return new Set([...words.getClientRects()].map(box => box.top)).size; })""")
+    assert set(lines) == {1}
+
+
+@pytest.mark.browser
+def test_paper_shows_all_that_the_screen_scrolls(browser, report):
+    """Printed, no box hides a part of what it holds, and curves are named in ink."""
+    page = browser.new_page(**DESK, color_scheme="dark")
+    page.goto(report.as_uri())
+    page.wait_for_selector("body[data-drawn]")
+    page.set_viewport_size({"width": 700, "height": 900})  # about that of a sheet
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    hidden = page.evaluate("""[...document.querySelectorAll('.box')].filter(one =>
+        one.scrollWidth > 700 || one.scrollHeight > one.clientHeight + 1 ||
+        getComputedStyle(one).overflowX !== 'visible').map(one => one.innerText.slice(0, 80))""")
+    assert hidden == []
+    ink = "getComputedStyle(document.querySelector('.plot .xtick text')).fill"
+    until(page, ink, lambda colour: colour == "rgb(28, 32, 36)")
+    page.close()
+
+
+@pytest.mark.browser
 def test_page_is_as_wide_as_the_screen(shown):
     page, _ = shown
     width = page.viewport_size["width"]  # On a phone innerWidth grows with what is in the page.
@@ -467,7 +495,7 @@ def test_report_says_what_is_known(report):
 
 def test_samples_come_before_scores_and_every_score_names_its_classifier(report):
     text = words(report.read_text(encoding="utf-8"))
-    assert text.index("Samples at step 600") < text.index("protocol reference, seed 1")
+    assert text.index("Samples at step 600") < text.index("Scores protocol reference")
     for score in ("FID5k", "IS5k"):
         assert f"{score} by x" in text
     assert "All scores are by the classifier x: step IS5k FID5k 600 5.5 88.25" in text
@@ -779,3 +807,23 @@ def test_exported_model_has_no_report(tmp_path):
     (tmp_path / "generator.keras").write_bytes(b"")
     with pytest.raises(errors.UserError, match="is an exported model, which has no history"):
         viewing_report.write(config.ReportConfig(run=str(tmp_path)))
+
+
+def test_scores_of_truncated_z_do_not_stand_for_the_run(tmp_path, monkeypatch):
+    """The head has the untruncated score with its protocol, though a truncated one is newer."""
+    monkeypatch.setattr(trained, "open_model", open_stub())
+    run_dir = make_run(tmp_path, numbers=False)
+    own = {"run": runs_directory.run_id(str(run_dir))}
+    cut = {**PROTOCOL, "departures": {"truncation": 0.5}, "sampling": {"truncation": 0.5}}
+    whole = {**PROTOCOL, "departures": {}, "sampling": {"truncation": 0.0}}
+    write_lines(
+        run_dir.parent / "eval" / "imagenet_16" / "metrics.jsonl",
+        [
+            {"step": 600, "time": 1, "eval/fid5k": 31.25, **own, "protocol": whole},
+            {"step": 600, "time": 2, "eval/fid5k": 112.5, **own, "protocol": cut},
+        ],
+    )
+    text = words(write(run_dir))
+    assert "Newest scores FID5k 31.25 at step 600, by x; protocol reference" in text
+    first, second = text.index("protocol reference All"), text.index("truncation 0.5")
+    assert first < second

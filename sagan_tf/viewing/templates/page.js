@@ -19,6 +19,7 @@
   // The charts: Plotly is packed into the page.
   const charts = document.querySelectorAll(".chart .plot");
   const dark = matchMedia("(prefers-color-scheme: dark)");
+  const ofPaper = "#1c2024";
   const ink = () => getComputedStyle(document.body).color;
   const paper = () => getComputedStyle(document.body).backgroundColor;
   const load = async () => {
@@ -46,7 +47,7 @@
     xaxis: { ...axis, title: { text: "step", standoff: 4 }, tickformat: "~s", nticks: 6,
       hoverformat: ",.0f", rangemode: "tozero" },
     yaxis: { ...axis, ...(plot.dataset.log === "1"
-      ? { type: "log", nticks: 4, tickformat: "~g" }
+      ? { type: "log", nticks: 3, tickformat: "~g" } // Of four, digits stand on each other.
       : { type: "linear", nticks: 7, exponentformat: "e" }),
       rangemode: plot.dataset.zero === "1" ? "tozero" : "normal", hoverformat: ".4~g" },
   });
@@ -73,11 +74,14 @@
   const start = async () => {
     await load();
     for (const plot of charts) await draw(plot);
-    dark.addEventListener("change", () => {
+    const paint = colour => {
       charts.forEach(plot => Plotly.relayout(plot, {
-        "font.color": ink(), "hoverlabel.font.color": ink(), "hoverlabel.bgcolor": paper(),
+        "font.color": colour, "hoverlabel.font.color": colour, "hoverlabel.bgcolor": paper(),
       }));
-    });
+    };
+    dark.addEventListener("change", () => paint(ink()));
+    addEventListener("beforeprint", () => paint(ofPaper));
+    addEventListener("afterprint", () => paint(ink()));
     document.body.dataset.drawn = "true";
   };
   const fail = error => {
