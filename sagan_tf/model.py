@@ -67,7 +67,8 @@ class SAGAN:
 
         # Make the networks.
         self._dtype = _POLICIES[train_config.mixed_precision]
-        self.optimizations = distribution.optimizations(train_config.optimizations)
+        native = distribution.native_convolutions(train_config)
+        self.optimizations = distribution.optimizations(train_config.optimizations, native=native)
         self.generator = self._new_generator()
         self.discriminator = discriminator.Discriminator(
             model_config, self.optimizations, dtype=self._dtype

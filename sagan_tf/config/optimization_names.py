@@ -8,6 +8,7 @@ OPTIMIZATIONS = {
     "up_conv": "upsampling and the 3x3 convolution after it as one transposed convolution of "
     "stride 2",
     "down_conv": "a 3x3 convolution and the pooling after it as one convolution of stride 2",
+    "small_conv": "kernel gradients of convolutions on small maps as one product of patches",
     "shortcut": "1x1 convolutions on the smaller of two maps",
     "wide_conv": "bfloat16 and float16 convolutions multiply in float32, for CPUs",
     "joint_batch": "real and generated images through D in one batch, so that its weights are "
@@ -21,20 +22,26 @@ SIZED = ("up_conv", "down_conv")
 # What `auto` means: name -> smallest side. Measured on a CPU only (docs/performance.md).
 _ANYWHERE = {"shortcut": 0, "joint_batch": 0, "spectral_norm": 0, "batch_norm": 0, "adam": 0}
 _AUTO = {"CPU": {"up_conv": 16, "down_conv": 16, "wide_conv": 0, **_ANYWHERE}, "GPU": _ANYWHERE}
+# The same of a CPU that convolves in the precision as it is; measured in bfloat16.
+_NATIVE = {"up_conv": 16, "down_conv": 16, "small_conv": 0, **_ANYWHERE}
 
 
-def optimizations(text: str, device: str) -> dict[str, int]:
+def optimizations(text: str, device: str, *, native: str = "") -> dict[str, int]:
     """What --optimizations asks for: name -> smallest side of a map that it applies to.
 
     Args:
       text: names of `OPTIMIZATIONS` or "auto" or "none", separated by commas; "-name" takes one
         away, "name:side" gives its smallest side.
       device: "CPU", "GPU" or "TPU"; what "auto" means depends on it.
+      native: an instruction with which the device convolves in the precision that is not float32;
+        "auto" on a CPU then means another choice. "" for none.
     Raises:
       errors.UserError: something else.
     """
     # See what the device's own choice is.
     auto = _AUTO.get(device, _AUTO["GPU"])
+    if native and device == "CPU":
+        auto = _NATIVE
 
     # Add and take away, word by word.
     chosen = {}

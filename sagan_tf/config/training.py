@@ -116,8 +116,10 @@ class TrainConfig:
         "auto",
         "Faster ways to the same numbers, up to rounding. Give auto, none, or names with commas "
         "between them. -name takes one away from auto; up_conv:64 applies one to maps of side 64 "
-        "and more. auto takes what was measured to pay on a CPU. On a GPU nothing was measured; "
-        "there auto leaves out up_conv, down_conv and wide_conv.\n"
+        "and more. auto takes what was measured to pay on a CPU. For bfloat16 on a CPU with "
+        "instructions for it (avx512_bf16, amx_bf16) it takes small_conv instead of wide_conv. "
+        "On a GPU nothing was measured; there auto leaves out up_conv, down_conv, small_conv and "
+        "wide_conv.\n"
         + "\n".join(f"{name}: {text}." for name, text in optimization_names.OPTIMIZATIONS.items()),
         group="Speed and memory",
     )

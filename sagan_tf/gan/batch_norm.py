@@ -127,10 +127,7 @@ def batch_norm(
 
         def gradient(dy, *_):
             # What comes through the ReLU.
-            dz = dy
-            if relu:
-                nothing = tf.zeros([], dy.dtype)
-                dz = tf.where(y > 0, dy, nothing)
+            dz = tf.raw_ops.ReluGrad(gradients=dy, features=y) if relu else dy
             dz = tf.cast(dz, tf.float32)
             centred = tf.cast(x, tf.float32)
             centred = centred - mean

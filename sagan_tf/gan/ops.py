@@ -13,11 +13,13 @@ from typing import Optional
 import keras
 import tensorflow as tf
 
-from sagan_tf.gan import batch_norm, resampling, spectral_norm
+from sagan_tf.gan import batch_norm, kernel_gradients, resampling, spectral_norm
 from sagan_tf.gan.optimizations import Optimizations
 from sagan_tf.gan.updates import Collection, State, store_or_collect
 
 _GLOROT = "glorot_uniform"
+# The largest side of x that "small_conv" takes; above it gains nothing (docs/performance.md).
+_SMALL = {resampling.conv: 8, resampling.downsampled_conv: 32, resampling.upsampled_conv: 16}
 
 
 class SpectralNormLayer(keras.layers.Layer):
@@ -162,8 +164,8 @@ class SNConv2D(SpectralNormLayer):
       filters, kernel_size, use_bias: as in `keras.layers.Conv2D`.
       resample: "up": the map doubles before (`resampling.upsample`); "down": it halves after
         (`resampling.downsample`); None: neither.
-      optimizations: of `config.optimizations`; here "up_conv" and "down_conv" for 3x3 kernels,
-        "shortcut" for 1x1 kernels, "wide_conv" and "spectral_norm".
+      optimizations: of `config.optimizations`; here "up_conv", "down_conv" and "small_conv" for
+        3x3 kernels, "shortcut" for 1x1 kernels, "wide_conv" and "spectral_norm".
       at_most_one, normalized: as in `SpectralNormLayer`.
 
     Call arguments:
@@ -229,9 +231,16 @@ class SNConv2D(SpectralNormLayer):
         rewrite = f"{self.resample}_conv"
         return self.kernel_size == 3 and self.optimizations.applies(rewrite, larger_side)
 
+    def _is_small(self, convolve: Callable, x: tf.Tensor) -> bool:
+        """Whether "small_conv" takes this convolution of x."""
+        largest = _SMALL.get(convolve, 0) if self.kernel_size == 3 else 0
+        return "small_conv" in self.optimizations and x.shape[1] <= largest
+
     def _convolve(self, convolve: Callable, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """convolve(x, kernel) and the bias, in the type that the layer computes in."""
         kernel = tf.cast(kernel, self.compute_dtype)
+        if self._is_small(convolve, x):
+            convolve = kernel_gradients.by_product(convolve)
         if "wide_conv" in self.optimizations and x.dtype != tf.float32:
             x = resampling.in_float32(convolve, x, kernel=kernel)
         else:

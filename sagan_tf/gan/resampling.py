@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-# Rows: taps of a 4x4 kernel; columns: taps of the 3x3 kernel that they add up.
+# Rows: taps of a kernel of 4; columns: taps of the kernel of 3 that they add up.
 _UP_TAPS = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]], np.float32)
 _DOWN_TAPS = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1]], np.float32) / 2
 
@@ -41,7 +41,7 @@ def conv(x: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
 def upsampled_conv_kernel(w: tf.Tensor) -> tf.Tensor:
     """Kernel [4, 4, out, in] of the transposed convolution of stride 2 that is `upsample` and then
     a convolution by w, [3, 3, in, out]."""
-    return tf.einsum("ai,bj,ijcd->abdc", _UP_TAPS, _UP_TAPS, w)
+    return _add_up(_UP_TAPS, tf.transpose(w, [0, 1, 3, 2]))
 
 
 def upsampled_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
@@ -62,7 +62,7 @@ def upsampled_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 def downsampled_conv_kernel(w: tf.Tensor) -> tf.Tensor:
     """Kernel [4, 4, in, out] of the convolution of stride 2 that is a convolution by w,
     [3, 3, in, out], and then `downsample`."""
-    return tf.einsum("ai,bj,ijcd->abcd", _DOWN_TAPS, _DOWN_TAPS, w)
+    return _add_up(_DOWN_TAPS, w)
 
 
 def downsampled_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
@@ -74,6 +74,16 @@ def downsampled_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     Returns: [b, h/2, w/2, out].
     """
     return tf.nn.conv2d(x, kernel, strides=2, padding="SAME")
+
+
+def _add_up(taps: np.ndarray, w: tf.Tensor) -> tf.Tensor:
+    """Sums of the taps of w, [3, 3, c, d] -> [4, 4, c, d], in both directions by one product.
+
+    sum_ij taps[a, i] taps[b, j] w[i, j] is a product with the Kronecker square of `taps`.
+    """
+    square = np.kron(taps, taps)
+    sums = tf.matmul(square, tf.reshape(w, [9, -1]))
+    return tf.reshape(sums, [4, 4, *w.shape[2:]])
 
 
 def in_float32(convolve: Callable, x: tf.Tensor, *, kernel: tf.Tensor) -> tf.Tensor:

@@ -281,6 +281,17 @@ def test_optimizations_by_name():
     assert config.optimizations("up_conv", "GPU") == {"up_conv": 0}
 
 
+def test_auto_of_a_cpu_that_convolves_in_the_precision_itself():
+    usual = config.optimizations("auto", "CPU")
+    native = config.optimizations("auto", "CPU", native="avx512_bf16")
+    common = {name: side for name, side in usual.items() if name != "wide_conv"}
+    assert native == {**common, "small_conv": 0}
+    asked = config.optimizations("auto,wide_conv,-small_conv", "CPU", native="avx512_bf16")
+    assert asked == usual
+    gpu = config.optimizations("auto", "GPU", native="avx512_bf16")
+    assert gpu == config.optimizations("auto", "GPU")
+
+
 @pytest.mark.parametrize(
     "text", ["", "fast", "auto,fast", "adam:8", "up_conv:", "up_conv:-1", "-up_conv:8", "auto none"]
 )
