@@ -68,7 +68,9 @@ class SAGAN:
         # Make the networks.
         self._dtype = _POLICIES[train_config.mixed_precision]
         self.optimizations = distribution.optimizations(
-            train_config.optimizations, compiled=train_config.jit_compile
+            train_config.optimizations,
+            compiled=train_config.jit_compile,
+            native=distribution.native_convolutions(train_config),
         )
         self.generator = self._new_generator()
         self.discriminator = discriminator.Discriminator(

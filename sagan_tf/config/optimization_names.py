@@ -8,6 +8,7 @@ OPTIMIZATIONS = {
     "up_conv": "upsampling and the 3x3 convolution after it as one transposed convolution of "
     "stride 2",
     "down_conv": "a 3x3 convolution and the pooling after it as one convolution of stride 2",
+    "small_conv": "kernel gradients of convolutions on small maps as one product of patches",
     "shortcut": "1x1 convolutions on the smaller of two maps",
     "up_shortcut": "upsampling and the 1x1 convolution after it as one transposed convolution of "
     "stride 2",
@@ -21,21 +22,26 @@ OPTIMIZATIONS = {
     "relu": "gradients of ReLUs written so that XLA joins them, and the ReLUs, to what is beside "
     "them",
     "one_pass": "both moments of batch norm in one pass over bfloat16 and float16 maps",
+    "kernel_sums": "the kernels of up_conv and down_conv as sums, which XLA joins to their cast",
     "attention": "attention's first three convolutions as one, and in bfloat16 and float16 the "
     "gradient of its logits in that type",
 }
 SIZED = ("up_conv", "down_conv")
 # What `auto` means: name -> smallest side. On a CPU it was measured; for GPUs and TPUs it follows
-# what XLA's compilers say (docs/performance.md). Without XLA, "relu" and "one_pass" cost time.
+# what XLA's compilers say (docs/performance.md). Without XLA, what _COMPILED adds costs time.
 _ANYWHERE = {"shortcut": 0, "joint_batch": 0, "spectral_norm": 0, "batch_norm": 0, "adam": 0}
 _CPU = {"up_conv": 16, "down_conv": 16, "wide_conv": 0, **_ANYWHERE}
+# The same of a CPU that convolves in the precision as it is; measured in bfloat16.
+_NATIVE = {"up_conv": 16, "down_conv": 16, "small_conv": 0, **_ANYWHERE}
 _ACCELERATOR = {"up_conv": 0, "down_conv": 0, "attention": 0, **_ANYWHERE}
-_COMPILED = {"relu": 0, "one_pass": 0, **_ACCELERATOR}
+_COMPILED = {"relu": 0, "one_pass": 0, "kernel_sums": 0, **_ACCELERATOR}
 # A TPU takes long to repeat what lies beside each other; for a GPU this reads more.
 _TPU = {"up_shortcut": 0, **_COMPILED}
 
 
-def optimizations(text: str, device: str, *, compiled: bool = False) -> dict[str, int]:
+def optimizations(
+    text: str, device: str, *, compiled: bool = False, native: str = ""
+) -> dict[str, int]:
     """What --optimizations asks for: name -> smallest side of a map that it applies to.
 
     Args:
@@ -43,11 +49,15 @@ def optimizations(text: str, device: str, *, compiled: bool = False) -> dict[str
         away, "name:side" gives its smallest side.
       device: "CPU", "GPU" or "TPU"; what "auto" means depends on it.
       compiled: whether XLA compiles for a GPU; for a TPU it always does.
+      native: an instruction with which the device convolves in the precision that is not float32;
+        "auto" on a CPU then means another choice. "" for none.
     Raises:
       errors.UserError: something else.
     """
     # See what the device's own choice is.
-    auto = {"CPU": _CPU, "TPU": _TPU}.get(device, _COMPILED if compiled else _ACCELERATOR)
+    on_cpu = _NATIVE if native else _CPU
+    on_gpu = _COMPILED if compiled else _ACCELERATOR
+    auto = {"CPU": on_cpu, "TPU": _TPU}.get(device, on_gpu)
 
     # Add and take away, word by word.
     chosen = {}

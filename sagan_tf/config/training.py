@@ -117,7 +117,9 @@ class TrainConfig:
         "Faster ways to the same numbers, up to rounding. Give auto, none, or names with commas "
         "between them. -name takes one away from auto; up_conv:64 applies one to maps of side 64 "
         "and more. auto takes what was measured to pay on a CPU, and what moves fewer bytes in "
-        "XLA's programs for GPUs and TPUs. relu and one_pass need --jit_compile or a TPU.\n"
+        "XLA's programs for GPUs and TPUs. For bfloat16 on a CPU with instructions for it "
+        "(avx512_bf16, amx_bf16) it takes small_conv instead of wide_conv. relu, one_pass and "
+        "kernel_sums need --jit_compile or a TPU.\n"
         + "\n".join(f"{name}: {text}." for name, text in optimization_names.OPTIMIZATIONS.items()),
         group="Speed and memory",
     )

@@ -156,8 +156,7 @@ def batch_norm(
                 before_relu = scale_and_shift(x, scale, shift=shift, relu=False)
                 dz, dz_again = rectifiers.through_relu(dy, before_relu)
             elif relu:
-                nothing = tf.zeros([], dy.dtype)
-                dz = dz_again = tf.where(y > 0, dy, nothing)
+                dz = dz_again = tf.raw_ops.ReluGrad(gradients=dy, features=y)
             dz = tf.cast(dz, tf.float32)
             dz_again = tf.cast(dz_again, tf.float32)
             centred = tf.cast(x, tf.float32)

@@ -13,11 +13,13 @@ from typing import Optional
 import keras
 import tensorflow as tf
 
-from sagan_tf.gan import batch_norm, resampling, spectral_norm
+from sagan_tf.gan import batch_norm, kernel_gradients, resampling, spectral_norm
 from sagan_tf.gan.optimizations import Optimizations
 from sagan_tf.gan.updates import Collection, State, store_or_collect
 
 _GLOROT = "glorot_uniform"
+# The largest side of x that "small_conv" takes; above it gains nothing (docs/performance.md).
+_SMALL = {resampling.conv: 8, resampling.downsampled_conv: 32, resampling.upsampled_conv: 16}
 
 
 class SpectralNormLayer(keras.layers.Layer):
@@ -162,8 +164,9 @@ class SNConv2D(SpectralNormLayer):
       filters, kernel_size, use_bias: as in `keras.layers.Conv2D`.
       resample: "up": the map doubles before (`resampling.upsample`); "down": it halves after
         (`resampling.downsample`); None: neither.
-      optimizations: of `config.optimizations`; here "up_conv" and "down_conv" for 3x3 kernels,
-        "shortcut" and "up_shortcut" for 1x1 kernels, "wide_conv" and "spectral_norm".
+      optimizations: of `config.optimizations`; here "up_conv", "down_conv", "kernel_sums" and
+        "small_conv" for 3x3 kernels, "shortcut" and "up_shortcut" for 1x1 kernels, "wide_conv" and
+        "spectral_norm".
       at_most_one, normalized: as in `SpectralNormLayer`.
 
     Call arguments:
@@ -188,6 +191,7 @@ class SNConv2D(SpectralNormLayer):
         self.filters = filters
         self.kernel_size = kernel_size
         self.resample = resample
+        self._as_sums = "kernel_sums" in self.optimizations
 
     def build(self, input_shape):
         shape = (self.kernel_size, self.kernel_size, input_shape[-1], self.filters)
@@ -214,7 +218,7 @@ class SNConv2D(SpectralNormLayer):
             return self._convolve(resampling.upsampled_conv, x, kernel)
         if self.kernel_size == 1:  # It commutes with the upsampling.
             return resampling.upsample(self.plain(x, kernel))
-        kernel = resampling.upsampled_conv_kernel(kernel)
+        kernel = resampling.upsampled_conv_kernel(kernel, as_sums=self._as_sums)
         return self._convolve(resampling.upsampled_conv, x, kernel)
 
     def _downsampled(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
@@ -223,7 +227,7 @@ class SNConv2D(SpectralNormLayer):
             return resampling.downsample(self.plain(x, kernel))
         if self.kernel_size == 1:  # It commutes with the pooling.
             return self.plain(resampling.downsample(x), kernel)
-        kernel = resampling.downsampled_conv_kernel(kernel)
+        kernel = resampling.downsampled_conv_kernel(kernel, as_sums=self._as_sums)
         return self._convolve(resampling.downsampled_conv, x, kernel)
 
     def _rewrites(self, larger_side: int) -> bool:
@@ -234,9 +238,16 @@ class SNConv2D(SpectralNormLayer):
         rewrite = f"{self.resample}_conv"
         return self.kernel_size == 3 and self.optimizations.applies(rewrite, larger_side)
 
+    def _is_small(self, convolve: Callable, x: tf.Tensor) -> bool:
+        """Whether "small_conv" takes this convolution of x."""
+        largest = _SMALL.get(convolve, 0) if self.kernel_size == 3 else 0
+        return "small_conv" in self.optimizations and x.shape[1] <= largest
+
     def _convolve(self, convolve: Callable, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """convolve(x, kernel) and the bias, in the type that the layer computes in."""
         kernel = tf.cast(kernel, self.compute_dtype)
+        if self._is_small(convolve, x):
+            convolve = kernel_gradients.by_product(convolve)
         if "wide_conv" in self.optimizations and x.dtype != tf.float32:
             x = resampling.in_float32(convolve, x, kernel=kernel)
         else:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from sagan_tf import errors, plurals
 from sagan_tf.config import ScoringConfig, TrainConfig, optimization_names
-from sagan_tf.runtime import files, memory, watchdog
+from sagan_tf.runtime import files, memory, processor, watchdog
 
 _CPU_BATCH = 20
 # Jobs of a cluster whose processes train together.
@@ -90,9 +90,35 @@ def device_kind() -> str:
     return tf.DeviceSpec.from_string(device).device_type.upper()
 
 
-def optimizations(text: str = "auto", *, compiled: bool = False) -> dict[str, int]:
+def optimizations(
+    text: str = "auto", *, compiled: bool = False, native: str = ""
+) -> dict[str, int]:
     """What --optimizations asks for on the devices of `device_kind` (`config.optimizations`)."""
-    return optimization_names.optimizations(text, device_kind(), compiled=compiled)
+    return optimization_names.optimizations(text, device_kind(), compiled=compiled, native=native)
+
+
+def native_convolutions(config: TrainConfig) -> str:
+    """The CPU's instruction with which a training's convolutions run as they are; "" for none.
+
+    It is known of bfloat16 with oneDNN's kernels, which XLA does not use.
+    """
+    if config.mixed_precision != "bfloat16" or config.jit_compile or device_kind() != "CPU":
+        return ""
+    return processor.native_bfloat16()
+
+
+def chosen_by_processor(config: TrainConfig) -> str:
+    """What "auto" of --optimizations means otherwise because of this CPU: why; "" for nothing."""
+    # See what changes.
+    native = native_convolutions(config)
+    usual = optimizations(config.optimizations)
+    here = optimizations(config.optimizations, native=native)
+    gone = [f"{name} left out" for name in usual if name not in here]
+    new = [f"{name} taken" for name in here if name not in usual]
+
+    # Say why.
+    changes = ", ".join(gone + new)
+    return f"{changes}: this CPU has {native}" if changes else ""
 
 
 def fitting_batch(images: int) -> int:

@@ -32,6 +32,9 @@ def describe(gan: model.SAGAN, records: Records, *, data_config: DataConfig) -> 
     for section in (gan.model_config, data_config, config):
         lines += _lines(vars(section))
     lines.append(f"optimizations in force: {events.optimizations_in_force(gan)}")
+    by_processor = events.chosen_by_processor(gan)
+    if by_processor:
+        lines.append(f"{events.BY_PROCESSOR}: {by_processor}")
     lines.append(f"run directory: {config.run_dir}")
 
     # The networks.

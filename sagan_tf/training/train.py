@@ -15,7 +15,7 @@ from sagan_tf.data.records import Records, to_float
 from sagan_tf.runs import checkpoints, directory, health, history, metric_writer, tensorboard_layout
 from sagan_tf.runtime import distribution, files
 from sagan_tf.training import description, loop, previews, real_variety, resume, steps
-from sagan_tf.training.events import Events, keep_nothing
+from sagan_tf.training.events import Events, changed_optimizations, keep_nothing
 from sagan_tf.training.progress import Progress
 from sagan_tf.training.roles import ChiefRun, FollowerRun
 from sagan_tf.training.signals import StopSignals
@@ -207,7 +207,13 @@ def _restore(
     gan: model.SAGAN, saved: checkpoints.Checkpoints, *, progress: Progress
 ) -> tuple[Optional[int], list[str]]:
     """Goes to the newest checkpoint; says where the run is, and returns as `restore_newest`."""
+    # Go to the newest checkpoint.
     restored, warnings = resume.restore_newest(gan, saved)
+    if restored is not None:
+        events = history.read(gan.train_config.run_dir)
+        warnings += changed_optimizations(gan, events)
+
+    # Say so.
     for text in warnings:
         progress.note(text)
     beginning = "starting" if restored is None else f"continuing from step {restored}"

@@ -283,11 +283,24 @@ def test_optimizations_by_name():
 def test_optimizations_of_accelerators():
     """What pays only where XLA joins operations is left out where it does not compile."""
     compiled = config.optimizations("auto", "GPU", compiled=True)
-    assert set(compiled) == set(config.OPTIMIZATIONS) - {"wide_conv", "up_shortcut"}
+    for_others = {"wide_conv", "small_conv", "up_shortcut"}
+    assert set(compiled) == set(config.OPTIMIZATIONS) - for_others
     assert config.optimizations("auto", "TPU") == {**compiled, "up_shortcut": 0}
-    assert set(config.optimizations("auto", "GPU")) == set(compiled) - {"relu", "one_pass"}
+    uncompiled = config.optimizations("auto", "GPU")
+    assert set(uncompiled) == set(compiled) - {"relu", "one_pass", "kernel_sums"}
     on_cpu = config.optimizations("auto", "CPU", compiled=True)
     assert on_cpu == config.optimizations("auto", "CPU")
+
+
+def test_auto_of_a_cpu_that_convolves_in_the_precision_itself():
+    usual = config.optimizations("auto", "CPU")
+    native = config.optimizations("auto", "CPU", native="avx512_bf16")
+    common = {name: side for name, side in usual.items() if name != "wide_conv"}
+    assert native == {**common, "small_conv": 0}
+    asked = config.optimizations("auto,wide_conv,-small_conv", "CPU", native="avx512_bf16")
+    assert asked == usual
+    gpu = config.optimizations("auto", "GPU", native="avx512_bf16")
+    assert gpu == config.optimizations("auto", "GPU")
 
 
 @pytest.mark.parametrize(

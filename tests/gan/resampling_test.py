@@ -60,6 +60,26 @@ def test_rewritten_convolution_is_the_same_forward_and_backward(resample):
         assert relative_error(value, expected) < 1e-6
 
 
+@pytest.mark.parametrize("as_sums", [False, True])
+def test_taps_are_added_up_in_both_directions(as_sums):
+    """Of a kernel of taps 1, 10, 100 and so on, by hand."""
+    w = tf.reshape(10.0 ** tf.range(9.0), [3, 3, 1, 1])
+    up = resampling.upsampled_conv_kernel(w, as_sums=as_sums)
+    assert up.shape == (4, 4, 1, 1)
+    np.testing.assert_allclose(
+        up[:, :, 0, 0],
+        [
+            [1e8, 1.1e8, 1.1e7, 1e6],
+            [1.001e8, 1.10110e8, 1.1011e7, 1.001e6],
+            [100100, 110110, 11011, 1001],
+            [100, 110, 11, 1],
+        ],
+        rtol=1e-6,
+    )
+    down = resampling.downsampled_conv_kernel(w, as_sums=as_sums)
+    np.testing.assert_allclose(down[:, :, 0, 0], up[::-1, ::-1, 0, 0] / 4, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("resample", "size", "name"),
     [

@@ -2,7 +2,7 @@ import pytest
 import tensorflow as tf
 
 from sagan_tf import config, errors
-from sagan_tf.runtime import distribution
+from sagan_tf.runtime import distribution, processor
 
 
 @pytest.mark.parametrize(("devices", "towers"), [(1, 4), (2, 2), (4, 1)])
@@ -83,3 +83,31 @@ def test_settings_that_do_not_fit_are_refused(settings, expected):
 def test_wrong_settings_are_refused_before_anything_starts(settings, expected):
     with pytest.raises(errors.UserError, match=expected):
         config.TrainConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "changes"),
+    [
+        ({"mixed_precision": "bfloat16"}, "wide_conv left out, small_conv taken"),
+        ({"mixed_precision": "bfloat16", "optimizations": "auto,wide_conv"}, "small_conv taken"),
+        ({"mixed_precision": "bfloat16", "optimizations": "adam"}, ""),
+        # The instruction does not help float16 or XLA's kernels, and float32 needs none.
+        ({"mixed_precision": "float16"}, ""),
+        ({"mixed_precision": "bfloat16", "jit_compile": True}, ""),
+        ({}, ""),
+    ],
+)
+def test_auto_follows_the_processor(monkeypatch, settings, changes):
+    train = config.TrainConfig(**settings)
+    usual = config.optimizations(train.optimizations, "CPU")
+    for instruction in ("avx512_bf16", ""):
+        monkeypatch.setattr(processor, "native_bfloat16", lambda known=instruction: known)
+        native = distribution.native_convolutions(train)
+        found = distribution.optimizations(train.optimizations, native=native)
+        text = distribution.chosen_by_processor(train)
+        if changes and instruction:
+            assert text == f"{changes}: this CPU has avx512_bf16"
+            assert found == config.optimizations(train.optimizations, "CPU", native="avx512_bf16")
+        else:
+            assert text == ""
+            assert found == usual

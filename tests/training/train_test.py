@@ -12,6 +12,7 @@ from tensorboard.compat.proto import event_pb2
 from sagan_tf import config, errors, model
 from sagan_tf.data import class_names, prepare
 from sagan_tf.runs import checkpoints, directory, health, history
+from sagan_tf.runtime import processor
 from sagan_tf.training import steps as training_steps
 from sagan_tf.training import train as training
 from tests.testing import PLAIN_MODEL, TINY_MODEL, make_data, make_pictures, make_run
@@ -206,6 +207,22 @@ def test_dry_run_says_all_and_writes_nothing(tmp_path, data):
         assert line in printed
     assert not (tmp_path / "runs").exists()
     assert "learning rates begin" not in printed
+
+
+def test_dry_run_says_what_the_processor_decides(tmp_path, data, monkeypatch):
+    bfloat16 = settings(tmp_path, mixed_precision="bfloat16")
+    for instruction, expected in (
+        (
+            "amx_bf16",
+            "optimizations by processor: wide_conv left out, small_conv taken: "
+            "this CPU has amx_bf16\n",
+        ),
+        ("", "wide_conv, "),
+    ):
+        monkeypatch.setattr(processor, "native_bfloat16", lambda known=instruction: known)
+        printed = train(data, bfloat16, dry_run=True)
+        assert expected in printed
+        assert ("left out" in printed) == bool(instruction)
 
 
 def test_rates_that_fall_from_the_start_are_said(tmp_path, data):

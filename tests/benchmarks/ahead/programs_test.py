@@ -31,7 +31,7 @@ SETTING = Setting(
         (
             "auto",
             "GPU",
-            "none,relu,one_pass,up_conv:0,down_conv:0,attention,shortcut,joint_batch,"
+            "none,relu,one_pass,kernel_sums,up_conv:0,down_conv:0,attention,shortcut,joint_batch,"
             "spectral_norm,batch_norm,adam",
         ),
         ("none", "TPU", "none"),
