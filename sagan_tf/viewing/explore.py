@@ -120,7 +120,7 @@ class Explorer:
         self._generators = Recent(_NETWORKS)
         self._discriminators = Recent(_NETWORKS)
         self._attentions = Recent(_ATTENTIONS)
-        # TensorFlow keeps some megabytes of each gathering for ever (it registers gradients).
+        # TensorFlow keeps some 10 MB of each gathering for ever (it registers gradients).
         self._gathered: trained.Gathered = {}
 
     def require(self) -> None:

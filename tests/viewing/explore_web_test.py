@@ -221,6 +221,21 @@ def test_page_of_a_run_that_moves_away_and_changes(chromium_browser, tiny_run, t
         page.locator("#ask button").first.click()
         page.locator("#growth").wait_for()
         assert page.locator("#step option").all_inner_texts() == ["5", "9"]
+
+        # An own picture and a place are seen again at the checkpoint that is chosen.
+        Image.fromarray(random_images(1)[0]).save(tmp_path / "own.png")
+        page.locator("#upload").set_input_files(tmp_path / "own.png")
+        page.locator("#attention code", has_text="own.png").wait_for()
+        page.locator("#image").click(position={"x": 3, "y": 3})
+        page.locator("#attention code", has_text="--queries=1,1 ").wait_for()
+        for select, step in (("9", 9), ("5", 5)):
+            page.locator("#step").select_option(select)
+            page.locator("#attention code", has_text=f"--step={step} ").wait_for()
+            assert "--queries=1,1 " in page.locator("#attention code").inner_text()
+        page.locator("#grid button").first.click()
+        page.locator("#attention code", has_text="--seeds=0").wait_for()
+
+        # The image has grown through both.
         page.locator("#grow").click()
         page.locator("#growth output", has_text="(2 of 2)").wait_for()
         page.close()

@@ -133,7 +133,10 @@ const drawGrid = newestOnly(byId("images"), async fields => {
   }));
   const same = answer.images.find(one =>
     chosen && one.label === chosen.label && one.seed === chosen.seed);
-  if (!isOwn()) choose(same || answer.images[0]);
+  // What is chosen already is looked at again, at the same place: the settings may be other ones.
+  if (isOwn()) look(middle());
+  else if (same) choose(same, middle());
+  else choose(answer.images[0]);
 });
 
 // Training writes checkpoints and drops them. One that was chosen stays in the list.
@@ -166,12 +169,12 @@ async function drawImages() {
   await drawGrid({ what: "images", ...settings(), classes, seeds });
 }
 
-function choose(image) {
+function choose(image, point = {}) {
   chosen = generated = { label: image.label, seed: image.seed };
   byId("upload").value = "";
   markChosen();
   forgetGrowth();
-  look();
+  look(point);
 }
 
 function markChosen() {
@@ -284,9 +287,9 @@ function drawImage() {
   if (shown.look) outline(context, side, shown.look.corners);
 }
 
-function outline(context, side, [left, top, right, bottom]) {
+function outline(context, side, [left, top, right, bottom], inner = "#fff") {
   const scale = side / shown.size;
-  for (const [colour, width] of [["#000", 5], ["#fff", 2]]) {
+  for (const [colour, width] of [["#000", 5], [inner, 2]]) {
     context.strokeStyle = colour;
     context.lineWidth = width * side / 384;
     context.strokeRect(left * scale, top * scale, (right - left) * scale, (bottom - top) * scale);
@@ -343,7 +346,8 @@ function drawMap() {
   if (shown.look.is_even) writeEven(context, side);
   if (!pointed) return;
   const [top, left] = pointed.map(value => value * shown.size / keys);
-  outline(context, side, [left, top, left + shown.size / keys, top + shown.size / keys]);
+  const [right, bottom] = [left, top].map(value => value + shown.size / keys);
+  outline(context, side, [left, top, right, bottom], "#5cc8ff");
 }
 
 function writeEven(context, side) {
