@@ -120,7 +120,7 @@ class Explorer:
         self._generators = Recent(_NETWORKS)
         self._discriminators = Recent(_NETWORKS)
         self._attentions = Recent(_ATTENTIONS)
-        # TensorFlow keeps some megabytes of each gathering for ever (it registers gradients).
+        # TensorFlow keeps some 10 MB of each gathering for ever (it registers gradients).
         self._gathered: trained.Gathered = {}
 
     def require(self) -> None:
@@ -218,14 +218,18 @@ class Explorer:
           request: for one image.
           picture: with `images`, the bytes of the file of that name.
         Raises:
-          errors.UserError: a class is not there, or the bytes are not a picture.
+          errors.UserError: a class is not there, the bytes are not a picture, or the network has
+            diverged.
         """
         # Another place of the same image is no other image.
         same = dataclasses.replace(request, queries="concentrated")
         key = (same, hashlib.sha256(picture).digest())
         if request.network == "generator":
-            return self._attentions.get(key, lambda: self._seen_by_generator(same))
-        return self._attentions.get(key, lambda: self._seen_by_discriminator(same, picture))
+            seen = self._attentions.get(key, lambda: self._seen_by_generator(same))
+        else:
+            seen = self._attentions.get(key, lambda: self._seen_by_discriminator(same, picture))
+        require_finite(seen)
+        return seen
 
     def _seen_by_generator(self, request: config.AttentionConfig) -> Seen:
         network = self.generator(request)
@@ -285,6 +289,20 @@ class Explorer:
             return attention_maps.no_attention(request, self.generator(request).card.model_config)
         network, _ = self.discriminator(request.step)
         return attention_maps.no_attention(request, network.config)
+
+
+def require_finite(seen: Seen) -> None:
+    """Raises `errors.UserError` where attention or logits are not numbers, as after a failure."""
+    parts: list[Any] = []
+    if seen.found is not None:
+        parts.extend((seen.found.attention, seen.found.share))
+    if seen.scores is not None:
+        parts.extend(part for part in seen.scores[:2] if part is not None)
+    if not all(np.isfinite(part).all() for part in parts):
+        raise errors.UserError(
+            "The network's values are not finite: its training has failed; choose an earlier "
+            "checkpoint"
+        )
 
 
 def read_picture(content: bytes, name: str, *, size: int) -> np.ndarray:

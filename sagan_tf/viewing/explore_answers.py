@@ -63,13 +63,17 @@ class Answers:
             "use_ema": network.card.use_ema,
             "truncation": started.truncation,
             "standing_statistics": started.standing_statistics,
-            "statistics": network.card.sampling.statistics,
             "frames": FRAMES,
             "notes": self._notes(),
         }
 
+    def steps(self, _: Fields) -> dict[str, Any]:
+        """The steps of the checkpoints that are there now: training writes and drops them."""
+        self._explorer.require()
+        return {"steps": self._explorer.steps()}
+
     def images(self, fields: Fields) -> dict[str, Any]:
-        """A grid of images, each with its label and its seed."""
+        """A grid of images, each with its label and its seed, and which network made them."""
         request = self._grid(fields)
         batch, columns = self._explorer.images(request)
         network = self._explorer.generator(request)
@@ -86,7 +90,13 @@ class Answers:
                 "caption": network.caption(label, seed),
             }
             images.append(described)
-        return {"images": images, "columns": columns, **self._told("sample", request)}
+        return {
+            "images": images,
+            "columns": columns,
+            "step": network.card.step,
+            "statistics": network.card.sampling.statistics,
+            **self._told("sample", request),
+        }
 
     def between(self, fields: Fields) -> dict[str, Any]:
         """The images between two ends."""
@@ -281,7 +291,10 @@ def _pixel(fields: Fields) -> tuple[Optional[float], Optional[float]]:
         return point
     if not all(isinstance(value, (int, float)) for value in point):
         raise errors.UserError(f"Pixel {point[0]},{point[1]}: expected two numbers")
-    return point
+    try:
+        return tuple(map(float, point))
+    except OverflowError as error:
+        raise errors.UserError("Pixel: expected two numbers that are not so large") from error
 
 
 def _decoded(text: Any) -> bytes:

@@ -9,6 +9,8 @@ from sagan_tf import config, errors
 from sagan_tf.config import help_text
 
 _Kind = TypeVar("_Kind")
+# Characters of a text; to read millions would take the page's time from everybody.
+_LONGEST = 20_000
 _WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
 
@@ -37,7 +39,16 @@ def _converted(name: str, value: Any, wanted: type) -> Any:
         fits = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not fits:
         raise errors.UserError(f"--{name}={value}: expected {_WORDS[wanted]}")
-    return wanted(value)
+    if isinstance(value, str) and len(value) > _LONGEST:
+        raise errors.UserError(
+            f"--{name}={value[:20]}...: expected at most {_LONGEST} characters, not {len(value)}"
+        )
+
+    # JSON has numbers that are too large for a float.
+    try:
+        return wanted(value)
+    except OverflowError as error:
+        raise errors.UserError(f"--{name}: expected a number that is not so large") from error
 
 
 def sampling(started: config.ExploreConfig, fields: Mapping[str, Any]) -> dict[str, Any]:

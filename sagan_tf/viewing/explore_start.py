@@ -28,19 +28,20 @@ def start(config: ExploreConfig, stream: Optional[TextIO] = None) -> None:
     # Each interpolation is a network of its own; TensorFlow would remark that this is slow.
     tf.get_logger().setLevel("ERROR")
 
-    # Open the generator first: what is wrong with it is said here, and not in the page.
+    # Take the address first: where it is in use, nobody waits for the generator to hear so.
     explorer = explore.Explorer(config.run)
-    network = explorer.generator(config)
-    for line in explorer.notes:
-        say(line)
-
-    # What is there now stays; collecting what comes and goes need not look through it.
-    gc.freeze()
-
-    # Serve the page.
     answers = explore_answers.Answers(explorer, config)
     with explore_web.listening(answers, config.host, port=config.port) as server:
-        name = f"[{config.host}]" if ":" in config.host else config.host
+        # What is wrong with the generator is said here, and not in the page.
+        network = explorer.generator(config)
+        for line in explorer.notes:
+            say(line)
+
+        # What is there now stays; collecting what comes and goes need not look through it.
+        gc.freeze()
+
+        # Serve the page.
+        name = explore_web.bracketed(config.host)
         say(
             f"step {network.card.step} of {network.source}: http://{name}:{server.port}/ "
             "(Ctrl-C ends it)"

@@ -5,12 +5,14 @@ Nothing is loaded from outside. The header `Content-Security-Policy` lets a brow
 
 import contextlib
 import importlib.resources
+import ipaddress
 import json
 import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+import urllib.parse
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from werkzeug import exceptions, serving, wrappers
@@ -31,17 +33,10 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _LARGEST = 48 * 2**20  # Bytes of a request.
-_OWN_NAMES = ("127.0.0.1", "localhost")
 
 
 class _Request(wrappers.Request):
     max_content_length = _LARGEST
-
-
-class _OwnRequest(_Request):
-    """A request that must name this machine: another site's name may not lead here."""
-
-    trusted_hosts = _OWN_NAMES
 
 
 class _Quiet(serving.WSGIRequestHandler):
@@ -57,13 +52,18 @@ class Application:
     Args:
       answers: of the page.
       local: whether only this machine may ask.
+      name: the machine's own, beside its addresses.
     """
 
-    def __init__(self, answers: explore_answers.Answers, *, local: bool = True):
-        self._request = _OwnRequest if local else _Request
+    def __init__(
+        self, answers: explore_answers.Answers, *, local: bool = True, name: str = "localhost"
+    ):
+        self._local = local
+        self._names = (name.lower(), "localhost")
         self._lock = threading.Lock()
         self._answers: dict[str, Callable[[Any], wrappers.Response]] = {
             "/api/about": lambda fields: _json(answers.about(fields)),
+            "/api/steps": lambda fields: _json(answers.steps(fields)),
             "/api/images": lambda fields: _json(answers.images(fields)),
             "/api/between": lambda fields: _json(answers.between(fields)),
             "/api/attention": lambda fields: _json(answers.attention(fields)),
@@ -71,7 +71,7 @@ class Application:
         }
 
     def __call__(self, environ, start_response):
-        request = self._request(environ)
+        request = _Request(environ)
         try:
             response = self._respond(request)
         except exceptions.HTTPException as error:
@@ -80,7 +80,8 @@ class Application:
         return response(environ, start_response)
 
     def _respond(self, request: wrappers.Request) -> wrappers.Response:
-        _ = request.host  # Raises where the name is not ours.
+        if self._local and not is_own(request.host, self._names):
+            raise exceptions.BadRequest  # Another site's name may not lead here.
         if request.path in _FILES:
             name, kind = _FILES[request.path]
             folder = importlib.resources.files("sagan_tf.viewing").joinpath("explore_page")
@@ -89,9 +90,7 @@ class Application:
         # Other sites cannot send JSON without being asked first, and are never answered then.
         if request.path not in self._answers:
             raise exceptions.NotFound
-        fields = request.get_json()
-        if not isinstance(fields, dict):
-            raise exceptions.BadRequest
+        fields = _fields(request)
 
         # Whatever goes wrong, the page goes on.
         try:
@@ -103,6 +102,26 @@ class Application:
             traceback.print_exc(file=sys.stderr)
             text = f"{type(error).__name__}: {error}".splitlines()[0]
             return _sentence(f"That failed; the terminal says more ({text})", 500)
+
+
+def is_own(host: str, names: Sequence[str] = ()) -> bool:
+    """Whether a host and its port are one of some names, or an address of the machine alone."""
+    try:
+        name = urllib.parse.urlsplit(f"//{host}").hostname or ""
+        return name in names or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _fields(request: wrappers.Request) -> dict[str, Any]:
+    """What a page has sent; raises `HTTPException` where it is not an object of JSON."""
+    try:
+        fields = request.get_json()
+    except RecursionError as error:  # Lists in lists, thousands deep.
+        raise exceptions.BadRequest from error
+    if not isinstance(fields, dict):
+        raise exceptions.BadRequest
+    return fields
 
 
 # What the page says where the request itself is refused.
@@ -127,6 +146,11 @@ def _file(name: str, content: bytes) -> wrappers.Response:
     return response
 
 
+def bracketed(host: str) -> str:
+    """A name or an address as a URL has it: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
 @contextlib.contextmanager
 def listening(answers: explore_answers.Answers, host: str, *, port: int) -> Iterator[Any]:
     """A server, as a context: `serve_forever()` serves, and `port` is its port.
@@ -145,14 +169,14 @@ def listening(answers: explore_answers.Answers, host: str, *, port: int) -> Iter
     except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise errors.UserError(
-            f"--host={host} --port={port}: cannot be listened on ({reason}); give another port, "
-            "or --port=0 for one that is free"
+            f"--host={host} --port={port}: cannot be listened on ({reason}); give an address of "
+            "this machine and another port, or --port=0 for one that is free"
         ) from error
 
     # Serve there.
     with contextlib.closing(taken):
-        found = taken.getsockname()[1]
-        application = Application(answers, local=host in _OWN_NAMES)
+        address, found, *_ = taken.getsockname()
+        application = Application(answers, local=is_own(bracketed(address)), name=host)
         server = serving.make_server(
             host,
             found,

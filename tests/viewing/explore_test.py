@@ -70,6 +70,8 @@ def test_grid_has_the_images_of_sample(answers, tiny_run):
         (0, 6),
     ]
     assert answer["images"][0]["caption"] == "seed 4, goldfish"
+    assert (answer["step"], answer["statistics"]) == (5, "moving statistics")
+    assert answers.steps({}) == {"steps": [5]}
     network = trained.open_model(str(tiny_run), 5)
     z, _ = network.draw([4, 6, 4, 6])
     expected = network.generate_pixels(z, [1, 1, 0, 0])
@@ -231,6 +233,9 @@ def test_images_between_two_ends_are_those_of_sample(answers, tiny_run, tmp_path
         ("attention", {"label": 9, "seed": 0}, "Classes 9: expected numbers from 0 to 2"),
         ("attention", {"label": 0, "seed": 0, "x": 99, "y": 0}, "Pixel 99,0: is not in the image"),
         ("attention", {"label": 0, "seed": 0, "x": "a", "y": 0}, "Pixel a,0: expected two numbers"),
+        ("attention", {"label": 0, "seed": 0, "x": 10**400, "y": 0}, "Pixel: expected two numbers"),
+        ("images", {"truncation": 10**400}, "Truncation: expected a number that is not so large"),
+        ("images", {"seeds": "1," * 10_001}, "Seeds 1,1,1,1,1,1,1,1,1,1,...: expected at most 20"),
         ("attention", {"picture": "bm8=", "name": "a.png"}, "a.png: expected a picture"),
         ("attention", {"picture": "", "name": "a.png"}, "a.png: expected a picture"),
         ("attention", {"picture": "?"}, "The picture did not arrive whole"),
@@ -245,6 +250,19 @@ def test_what_there_is_not_is_a_sentence(answers, method, fields, sentence):
     assert "--" not in told
 
 
+def test_values_of_a_failed_training_are_a_sentence(answers, monkeypatch):
+    """JSON has no NaN, which a browser could not read."""
+    asked = {"step": 5, "label": 0, "seed": 77}
+    found = attention_maps.NetworkAttention(5, np.nan, None, np.full((1, 256, 64), np.nan), np.nan)
+    seen = explore.Seen(random_images(1)[0], "seed 77", found, None)
+    monkeypatch.setattr(explore.Explorer, "_seen_by_generator", lambda *_: seen)
+    with pytest.raises(errors.UserError, match="values are not finite: its training has failed"):
+        answers.attention(asked)
+    scores = explore.Scores(None, np.array([0, np.inf]), "logit")
+    with pytest.raises(errors.UserError, match="not finite"):
+        explore.require_finite(seen._replace(found=None, scores=scores))
+
+
 def test_run_that_is_deleted_meanwhile_is_said_to_be(tiny_run, tmp_path):
     run_dir = tmp_path / "run"
     shutil.copytree(tiny_run, run_dir)
@@ -254,7 +272,7 @@ def test_run_that_is_deleted_meanwhile_is_said_to_be(tiny_run, tmp_path):
     asked = {"step": 5, "classes": "0", "seeds": "0"}
     before = answers.images(asked)
     run_dir.rename(tmp_path / "gone")
-    for ask in (answers.images, answers.between, answers.attention, answers.about):
+    for ask in (answers.images, answers.between, answers.attention, answers.about, answers.steps):
         with pytest.raises(errors.UserError, match="it has been deleted or moved; put it back"):
             ask(asked)
     (tmp_path / "gone").rename(run_dir)

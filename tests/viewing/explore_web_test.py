@@ -1,7 +1,10 @@
 """The page in a real browser, on a phone and a desk; and what the server refuses."""
 
 import base64
+import contextlib
 import io
+import shutil
+import socket
 import threading
 
 import pytest
@@ -31,6 +34,13 @@ def fixture_answers(tiny_run):
 @pytest.fixture(name="address", scope="module")
 def fixture_address(answers):
     """The address of the page about a small run."""
+    with serving(answers) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def serving(answers):
+    """The address of a page, while it is served."""
     with explore_web.listening(answers, "127.0.0.1", port=0) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -140,8 +150,100 @@ def test_page_is_as_wide_as_the_screen(page):
     assert page.evaluate("[document.documentElement.scrollWidth, innerWidth]") == [width, width]
 
 
-def client(answers, local=True):
-    return werkzeug_test.Client(explore_web.Application(answers, local=local))
+@pytest.mark.slow
+@pytest.mark.browser
+def test_refused_picture_leaves_what_was_chosen(page, tmp_path):
+    """The generator is asked again, and the mended file of the same name can be chosen."""
+    path = tmp_path / "own.png"
+    path.write_text("not a picture")
+    page.locator("#upload").set_input_files(path)
+    page.locator("#attention .error", has_text="own.png: expected a picture").wait_for()
+    assert page.locator("[name=network]:checked").get_attribute("value") == "generator"
+    assert page.locator("#upload").input_value() == ""
+    Image.fromarray(random_images(1)[0]).save(path)
+    page.locator("#upload").set_input_files(path)
+    page.locator("#what", has_text="own.png, seen by the discriminator").wait_for()
+    assert page.locator("[name=network]:checked").get_attribute("value") == "discriminator"
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_name_that_is_there_does_not_hide_the_others(page):
+    """It steps back while another can be chosen, and returns where none is."""
+    field = page.locator("#classes")
+    field.focus()
+    assert (field.input_value(), field.get_attribute("placeholder")) == ("", "tench")
+    field.press("Enter")
+    assert settle(page, "images") == ""
+    assert "--classes=tench " in page.locator("#images code").inner_text()
+    field.blur()
+    assert (field.input_value(), field.get_attribute("placeholder")) == ("tench", "")
+    field.fill("0,2")
+    field.blur()
+    field.focus()
+    assert field.input_value() == "0,2"
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_keys_of_the_map_are_read_with_arrow_keys(page):
+    page.locator("#map").hover(position={"x": 3, "y": 3})
+    page.locator("#map").press("ArrowDown")
+    assert page.locator("#key").inner_text().startswith("Key in row 1, column 0: ")
+    page.locator("#map").press("ArrowLeft")
+    assert page.locator("#key").inner_text().startswith("Key in row 1, column 0: ")
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_page_of_a_run_that_moves_away_and_changes(chromium_browser, tiny_run, tmp_path):
+    """It begins when the run is back; checkpoints come and go."""
+    run_dir, gone = tmp_path / "run", tmp_path / "gone"
+    shutil.copytree(tiny_run, run_dir)
+    started = config.ExploreConfig(run=str(run_dir))
+    answers = explore_answers.Answers(explore.Explorer(str(run_dir)), started)
+    with serving(answers) as address:
+        page, faults = chromium_browser.new_page(), []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        run_dir.rename(gone)
+        page.goto(address)
+        page.locator("#images .error", has_text="deleted or moved").wait_for()
+        page.locator("#ends button").click()
+        page.locator("#between .error", has_text="deleted or moved").wait_for()
+        gone.rename(run_dir)
+        page.locator("#ask button").first.click()
+        page.locator("#attention .keep code span").first.wait_for()
+        assert settle(page, "images") == ""
+
+        # A second checkpoint is written.
+        for name in ("ckpt-5.index", "ckpt-5.data-00000-of-00001"):
+            shutil.copy(run_dir / name, run_dir / name.replace("5", "9", 1))
+        page.locator("#ask button").first.click()
+        page.locator("#growth").wait_for()
+        assert page.locator("#step option").all_inner_texts() == ["5", "9"]
+
+        # An own picture and a place are seen again at the checkpoint that is chosen.
+        Image.fromarray(random_images(1)[0]).save(tmp_path / "own.png")
+        page.locator("#upload").set_input_files(tmp_path / "own.png")
+        page.locator("#attention code", has_text="own.png").wait_for()
+        page.locator("#image").click(position={"x": 3, "y": 3})
+        page.locator("#attention code", has_text="--queries=1,1 ").wait_for()
+        for select, step in (("9", 9), ("5", 5)):
+            page.locator("#step").select_option(select)
+            page.locator("#attention code", has_text=f"--step={step} ").wait_for()
+            assert "--queries=1,1 " in page.locator("#attention code").inner_text()
+        page.locator("#grid button").first.click()
+        page.locator("#attention code", has_text="--seeds=0").wait_for()
+
+        # The image has grown through both.
+        page.locator("#grow").click()
+        page.locator("#growth output", has_text="(2 of 2)").wait_for()
+        page.close()
+    assert faults == []
+
+
+def client(answers, local=True, name="localhost"):
+    return werkzeug_test.Client(explore_web.Application(answers, local=local, name=name))
 
 
 def test_page_loads_nothing_from_outside(answers):
@@ -159,6 +261,22 @@ def test_only_this_machine_s_name_leads_here(answers):
     assert client(answers).get("/", **elsewhere).status_code == 400
     assert client(answers).get("/", base_url="http://localhost:8008").status_code == 200
     assert client(answers, local=False).get("/", **elsewhere).status_code == 200
+    assert client(answers, name="example.com").get("/", **elsewhere).status_code == 200
+
+
+def test_every_address_of_this_machine_alone_is_its_own():
+    own = ("127.0.0.1", "127.0.0.2:8008", "localhost:80", "[::1]", "[::1]:8008")
+    assert list(filter(explore_web.is_own, own)) == list(own[:2] + own[3:])
+    assert explore_web.is_own("localhost:80", ("localhost",))
+    others = ("example.com", "8.8.8.8", "127.0.0.1.example.com", "[::1", "", "0.0.0.0")
+    assert not any(map(explore_web.is_own, others))
+
+
+@pytest.mark.parametrize(("host", "status"), [("127.0.0.1", 400), ("127.0.0.2", 400)])
+def test_server_of_this_machine_refuses_other_names(answers, host, status):
+    with explore_web.listening(answers, host, port=0) as server:
+        asked = werkzeug_test.Client(server.app).get("/", base_url="http://example.com:8008")
+    assert asked.status_code == status
 
 
 @pytest.mark.parametrize(
@@ -166,6 +284,15 @@ def test_only_this_machine_s_name_leads_here(answers):
     [
         ({"path": "/api/images", "json": {"classes": "zebra"}}, 400, "Classes zebra: no such"),
         ({"path": "/api/images", "json": []}, 400, "do not understand each other"),
+        (
+            {
+                "path": "/api/images",
+                "data": "[" * 100_000,
+                "content_type": "application/json",
+            },
+            400,
+            "do not understand each other",
+        ),
         ({"path": "/api/images", "data": "{}"}, 415, "application/json"),
         ({"path": "/api/none", "json": {}}, 404, "There is no such page"),
         ({"path": "/api/images", "json": {"x": "x" * 2**20 * 48}}, 413, "The picture is too large"),
@@ -208,6 +335,14 @@ def test_port_in_use_is_one_line(answers):
         pass
     assert "\n" not in str(error.value)
     assert str(error.value).startswith(f"--host=127.0.0.1 --port={server.port}: ")
+
+
+def test_port_in_use_is_said_before_the_generator_is_opened(tiny_run, monkeypatch):
+    monkeypatch.setattr(explore.Explorer, "generator", lambda *_: pytest.fail("it was opened"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(errors.UserError, match="cannot be listened on"):
+            explore_start.start(config.ExploreConfig(run=str(tiny_run), port=port))
 
 
 def test_start_says_where_the_page_is(tiny_run, monkeypatch):

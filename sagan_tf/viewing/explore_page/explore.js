@@ -8,13 +8,14 @@ const make = (name, text = "", attributes = {}) => {
   made.textContent = text;
   return made;
 };
-const percent = share => `${(100 * share).toPrecision(share < 0.1 ? 2 : 3)} %`;
+const percent = share => `${(100 * share).toPrecision(share < 0.1 ? 2 : 3)}\u00a0%`;
 const times = value => `${value.toFixed(value < 2 ? 2 : 1)} times even`;
 
 let about = null;
 let chosen = null; // {label, seed} of a generated image, or {name, picture} of an own one.
 let generated = null; // The last generated image that was chosen.
 let shown = null; // The last answer about attention.
+let pointed = null; // [row, column] of the key that is pointed at.
 let grown = [];
 
 const isOwn = () => Boolean(chosen && "picture" in chosen);
@@ -73,8 +74,9 @@ function tell(section, sentence) {
 
 // Fields that say which generator makes images; `step` is of another checkpoint than the chosen.
 function settings(step) {
+  const truncation = byId("truncation");
   const fields = {
-    truncation: Number(byId("truncation").value) || 0,
+    truncation: truncation.validity.badInput ? "?" : Number(truncation.value),
     standing_statistics: byId("standing").checked,
     step: step ?? Number(byId("step").value || about.step),
   };
@@ -118,8 +120,10 @@ for (const section of document.querySelectorAll("section")) {
 // ---- Images.
 
 const drawGrid = newestOnly(byId("images"), async fields => {
+  await listSteps();
   const answer = await ask("images", fields);
   keep(byId("images"), fields, answer);
+  describeModel(`step ${answer.step.toLocaleString("en")}, `, `, ${answer.statistics}`);
   byId("grid").replaceChildren(...answer.images.map(image => {
     const button = make("button", "", { type: "button" });
     button.append(make("img", "", { src: image.png, alt: "" }), image.caption);
@@ -129,20 +133,48 @@ const drawGrid = newestOnly(byId("images"), async fields => {
   }));
   const same = answer.images.find(one =>
     chosen && one.label === chosen.label && one.seed === chosen.seed);
-  if (!isOwn()) choose(same || answer.images[0]);
+  // What is chosen already is looked at again, at the same place: the settings may be other ones.
+  if (isOwn()) look(middle());
+  else if (same) choose(same, middle());
+  else choose(answer.images[0]);
 });
 
-function drawImages() {
-  const [classes, seeds] = [byId("classes").value, byId("seeds").value];
-  return drawGrid({ what: "images", ...settings(), classes, seeds });
+// Training writes checkpoints and drops them. One that was chosen stays in the list.
+async function listSteps() {
+  about.steps = (await ask("steps", {})).steps;
+  const select = byId("step");
+  const chosenStep = Number(select.value || about.step);
+  const steps = [...new Set([...about.steps, chosenStep])].sort((one, other) => one - other);
+  select.replaceChildren(...steps.map(step =>
+    make("option", step.toLocaleString("en"), { value: step })));
+  select.value = chosenStep;
+  byId("step-label").hidden = byId("growth").hidden = steps.length < 2;
 }
 
-function choose(image) {
+function describeModel(step = "", statistics = "") {
+  byId("source").textContent = `${about.source}, ${step}images of ${about.image_size} x ` +
+    `${about.image_size} pixels, ${about.classes.length} classes${statistics}.`;
+}
+
+// Whether it is known what there is to look at; asks again where that has failed.
+async function isReady(section) {
+  if (!about) await begin();
+  if (!about) tell(section, find("#images .error").textContent);
+  return Boolean(about);
+}
+
+async function drawImages() {
+  if (!(await isReady(byId("images")))) return;
+  const [classes, seeds] = [className("classes"), byId("seeds").value];
+  await drawGrid({ what: "images", ...settings(), classes, seeds });
+}
+
+function choose(image, point = {}) {
   chosen = generated = { label: image.label, seed: image.seed };
   byId("upload").value = "";
   markChosen();
   forgetGrowth();
-  look();
+  look(point);
 }
 
 function markChosen() {
@@ -164,11 +196,28 @@ byId("another").addEventListener("click", () => {
   byId("seeds").value = `${first}-${first + 7}`;
   drawImages();
 });
-byId("all").addEventListener("click", () => {
+byId("all").addEventListener("click", async () => {
+  if (!(await isReady(byId("images")))) return;
   byId("classes").value = about.all_classes;
   byId("seeds").value = String(chosen?.seed ?? 0);
   drawImages();
 });
+
+// A list of names holds those that fit the text. It would hold no other one than a name that is
+// there already, so that one steps back until another is given.
+const className = id => byId(id).value || byId(id).placeholder;
+for (const id of ["classes", "class-a", "class-b"]) {
+  const input = byId(id);
+  input.addEventListener("focus", () => {
+    if (!about?.classes.some(one => one.value === input.value)) return;
+    input.placeholder = input.value;
+    input.value = "";
+  });
+  input.addEventListener("blur", () => {
+    input.value ||= input.placeholder;
+    input.placeholder = "";
+  });
+}
 
 // ---- Attention.
 
@@ -197,6 +246,7 @@ function paint() {
   byId("what").textContent = `${caption.replace("\n", ", ")}, seen by the ${shown.network}.`;
   byId("caption").textContent = place ? "Click on a pixel." : "";
   byId("key").textContent = "Point at a key to read its share.";
+  pointed = null;
   byId("place").textContent = place ? describe(place) : shown.why;
   byId("block").textContent = place ? describeBlock() : "";
   drawImage();
@@ -237,9 +287,9 @@ function drawImage() {
   if (shown.look) outline(context, side, shown.look.corners);
 }
 
-function outline(context, side, [left, top, right, bottom]) {
+function outline(context, side, [left, top, right, bottom], inner = "#fff") {
   const scale = side / shown.size;
-  for (const [colour, width] of [["#000", 5], ["#fff", 2]]) {
+  for (const [colour, width] of [["#000", 5], [inner, 2]]) {
     context.strokeStyle = colour;
     context.lineWidth = width * side / 384;
     context.strokeRect(left * scale, top * scale, (right - left) * scale, (bottom - top) * scale);
@@ -294,6 +344,10 @@ function drawMap() {
   }
   outline(context, side, shown.look.corners);
   if (shown.look.is_even) writeEven(context, side);
+  if (!pointed) return;
+  const [top, left] = pointed.map(value => value * shown.size / keys);
+  const [right, bottom] = [left, top].map(value => value + shown.size / keys);
+  outline(context, side, [left, top, right, bottom], "#5cc8ff");
 }
 
 function writeEven(context, side) {
@@ -373,26 +427,39 @@ function pixelAt(event) {
 byId("image").addEventListener("click", event => {
   if (shown?.look) look(pixelAt(event));
 });
-byId("image").addEventListener("keydown", event => {
-  const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-  const move = moves[event.key];
-  if (!move || !shown?.look) return;
-  event.preventDefault();
-  const { row, column, side } = shown.look;
-  const at = [column, row].map((value, i) => Math.min(Math.max(value + move[i], 0), side - 1));
-  const [x, y] = at.map(value => (value + 0.5) * shown.size / side);
+// Calls `act` with the row and the column that an arrow key leads to from `start`.
+function onArrows(canvas, start, act) {
+  const moves = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+  canvas.addEventListener("keydown", event => {
+    const move = moves[event.key];
+    if (!move || !shown?.look) return;
+    event.preventDefault();
+    const { at, side } = start(shown.look);
+    act(...at.map((value, i) => Math.min(Math.max(value + move[i], 0), side - 1)));
+  });
+}
+
+onArrows(byId("image"), ({ row, column, side }) => ({ at: [row, column], side }), (row, column) => {
+  const [x, y] = [column, row].map(value => (value + 0.5) * shown.size / shown.look.side);
   look({ x, y });
 });
+onArrows(byId("map"), place => ({ at: pointed || place.strongest[0], side: place.keys }), pointAt);
 for (const kind of ["pointermove", "pointerdown"]) {
   byId("map").addEventListener(kind, event => {
     if (!shown?.look) return;
     const { x, y } = pixelAt(event);
-    const { keys, weights } = shown.look;
-    const [row, column] = [y, x].map(value => Math.floor(value * keys / shown.size));
-    const share = weights[row * keys + column];
-    byId("key").textContent =
-      `Key in row ${row}, column ${column}: ${percent(share)}, ${times(share * weights.length)}.`;
+    pointAt(...[y, x].map(value => Math.floor(value * shown.look.keys / shown.size)));
   });
+}
+
+function pointAt(row, column) {
+  if (String(pointed) === String([row, column])) return;
+  pointed = [row, column];
+  const { keys, weights } = shown.look;
+  const share = weights[row * keys + column];
+  byId("key").textContent =
+    `Key in row ${row}, column ${column}: ${percent(share)}, ${times(share * weights.length)}.`;
+  drawMap();
 }
 for (const radio of document.querySelectorAll("[name=network]")) {
   radio.addEventListener("change", () => {
@@ -404,10 +471,13 @@ for (const radio of document.querySelectorAll("[name=network]")) {
 
 // ---- An own picture.
 
+// Without a name, the same file can be chosen again.
+byId("upload").addEventListener("click", event => { event.target.value = ""; });
 byId("upload").addEventListener("change", async event => {
   const [file] = event.target.files;
   if (!file) return;
   if (file.size > 32e6) {
+    event.target.value = "";
     tell(byId("attention"), `${file.name}: is too large; choose a picture of less than 32 MB`);
     return;
   }
@@ -416,7 +486,7 @@ byId("upload").addEventListener("change", async event => {
     reader.onload = () => done(reader.result);
     reader.readAsDataURL(file);
   });
-  const before = chosen;
+  const before = { chosen, network: network() };
   const comma = address.indexOf(","); // An empty file has none.
   chosen = { name: file.name, picture: comma < 0 ? "" : address.slice(comma + 1) };
   find("[name=network][value=discriminator]").checked = true;
@@ -424,7 +494,10 @@ byId("upload").addEventListener("change", async event => {
   if (find(".error", byId("attention")).hidden) {
     markChosen();
   } else {
-    chosen = before; // What is no picture is not shown.
+    // What is no picture is not shown.
+    chosen = before.chosen;
+    find(`[name=network][value=${before.network}]`).checked = true;
+    byId("upload").value = "";
   }
 });
 
@@ -454,9 +527,10 @@ const drawBetween = newestOnly(byId("between"), async fields => {
   const last = answer.images.length - 1;
   film(byId("between"), answer.images, at => `${Math.round(100 * at / last)} %`);
 });
-byId("ends").addEventListener("submit", event => {
+byId("ends").addEventListener("submit", async event => {
   event.preventDefault();
-  const classes = `${byId("class-a").value},${byId("class-b").value}`;
+  if (!(await isReady(byId("between")))) return;
+  const classes = `${className("class-a")},${className("class-b")}`;
   const seeds = `${byId("seed-a").value},${byId("seed-b").value}`;
   drawBetween({ what: "between", ...settings(), classes, seeds });
 });
@@ -465,13 +539,18 @@ const grow = newestOnly(byId("growth"), async of => {
   if (!of || isOwn()) {
     throw new Error("Choose a generated image above first; an own picture has not grown.");
   }
+  await listSteps();
   grown = [];
   for (const step of about.steps) {
     const fields = {
       what: "images", ...settings(step), classes: String(of.label), seeds: String(of.seed),
     };
-    const answer = await ask("images", fields);
+    const answer = await ask("images", fields).catch(async error => {
+      if ((await ask("steps", {})).steps.includes(step)) throw error;
+      return null; // Training has dropped it meanwhile.
+    });
     if (of !== chosen) return;
+    if (!answer) continue;
     grown.push({ step, fields, answer, png: answer.images[0].png });
     showGrowth();
   }
@@ -479,10 +558,12 @@ const grow = newestOnly(byId("growth"), async of => {
 
 function showGrowth() {
   const pictures = grown.map(one => one.png);
+  const last = pictures.length - 1;
+  const isMoved = last > 0 && Number(find("#growth input").value) !== last - 1;
   film(byId("growth"), pictures, at => {
     keep(byId("growth"), grown[at].fields, grown[at].answer);
     return `${grown[at].step.toLocaleString("en")} (${at + 1} of ${about.steps.length})`;
-  }, pictures.length - 1);
+  }, isMoved ? undefined : last);
 }
 
 function forgetGrowth() {
@@ -496,22 +577,16 @@ byId("grow").addEventListener("click", () => grow(chosen));
 const begin = newestOnly(byId("images"), async () => {
   about = await ask("about", {});
   document.title = `sagan explore: ${about.source}`;
-  byId("source").textContent = `${about.source}, step ${about.step.toLocaleString("en")}, images ` +
-    `of ${about.image_size} x ${about.image_size} pixels, ${about.classes.length} classes, ` +
-    `${about.statistics}.`;
+  describeModel();
   byId("names").replaceChildren(...about.classes.map(one =>
     make("option", one.text, { value: one.value })));
-  byId("classes").value = about.first_class;
+  byId("classes").value ||= about.first_class;
   byId("class-a").value = about.first_class;
   byId("class-b").value = (about.classes[1] || about.classes[0]).value;
   byId("truncation").value = about.truncation;
   byId("standing").checked = about.standing_statistics;
   byId("ema").checked = about.use_ema;
   byId("ema-label").hidden = !about.has_average;
-  byId("step").replaceChildren(...about.steps.map(step =>
-    make("option", step.toLocaleString("en"), { value: step })));
-  byId("step").value = about.step;
-  byId("step-label").hidden = byId("growth").hidden = about.steps.length < 2;
   byId("standing-label").hidden = !about.is_run;
   find("[name=network][value=discriminator]").disabled = byId("upload").disabled = !about.is_run;
   byId("no-discriminator").hidden = about.is_run;
