@@ -29,25 +29,31 @@ def _folded(key, *positions) -> tf.Tensor:
     return key
 
 
-def _draw(key, count: int, z_dim: int, number_classes: int, limit: float = math.inf):
+def share_within(limit: float) -> np.float32:
+    """The share of all standard normal numbers that lies between -limit and limit."""
+    return np.float32(math.erf(limit / math.sqrt(2)))
+
+
+def _draw(key, count: int, z_dim: int, number_classes: int, share=np.float32(1.0)):
     z_key, label_key = tf.unstack(tf.random.experimental.stateless_split(key, 2, alg=_ALGORITHM))
-    z = _normal([count, z_dim], z_key, limit)
+    z = _normal([count, z_dim], z_key, share)
     labels = tf.random.stateless_uniform(
         [count], label_key, 0, number_classes, tf.int32, alg=_ALGORITHM
     )
     return z, labels
 
 
-def _normal(shape: list[int], key, limit: float) -> tf.Tensor:
+def _normal(shape: list[int], key, share) -> tf.Tensor:
     """Standard normal numbers, the same (to rounding) on every device and under XLA.
 
-    Those beyond `limit`, both ways, are as if they had been drawn again until they are not.
+    They are of the middle `share` of all, a number or a tensor: as if those outside had been drawn
+    again until they are inside.
 
     tf.random.stateless_normal makes other numbers of the same bits under XLA, and so on a TPU.
     """
     # The middle of one of 2^23 equal parts of (-1, 1): exact in float32, and never -1 or 1.
     number = _whole_numbers(shape, key)
-    uniform = ((number + 0.5) * 2.0**-22 - 1.0) * np.float32(math.erf(limit / math.sqrt(2)))
+    uniform = ((number + 0.5) * 2.0**-22 - 1.0) * share
     return np.float32(np.sqrt(2)) * tf.math.erfinv(uniform)
 
 
@@ -133,7 +139,7 @@ def draw_samples(
 
     `limit` as in `draw_seeds`.
     """
-    return _draw(_key(seed, purpose), count, z_dim, number_classes, limit)
+    return _draw(_key(seed, purpose), count, z_dim, number_classes, share_within(limit))
 
 
 def draw_batch(
@@ -143,21 +149,20 @@ def draw_batch(
     batch_size: int,
     z_dim: int,
     number_classes: int,
-    limit: float = math.inf,
+    share=np.float32(1.0),
 ):
     """z and labels of one of many batches, for standing statistics.
 
     Args:
       seed: of all of them.
       number: int scalar, which one, from 0 on.
-      limit: as in `draw_seeds`.
+      share: `share_within` a limit as in `draw_seeds`, a number or a tensor.
     Returns:
       z float32 [batch_size, z_dim], and labels int32 [batch_size], uniform over the classes.
     """
-    return _draw(_key(seed, STANDING, number), batch_size, z_dim, number_classes, limit)
+    return _draw(_key(seed, STANDING, number), batch_size, z_dim, number_classes, share)
 
 
-@functools.partial(tf.function, autograph=False, reduce_retracing=True)
 def draw_seeds(seeds, z_dim: int, *, number_classes: int, limit: float = math.inf):
     """One z and one label for each seed, whatever other seeds are drawn with it.
 
@@ -170,9 +175,16 @@ def draw_seeds(seeds, z_dim: int, *, number_classes: int, limit: float = math.in
     Returns:
       z float32 [n, z_dim] and labels int32 [n], uniform over the classes.
     """
+    share = tf.constant(share_within(limit))
+    return _draw_seeds(seeds, z_dim, number_classes=number_classes, share=share)
+
+
+@functools.partial(tf.function, autograph=False, reduce_retracing=True)
+def _draw_seeds(seeds, z_dim: int, *, number_classes: int, share: tf.Tensor):
+    """`draw_seeds`, traced once for all limits."""
 
     def one(seed):
-        z, labels = _draw(_key(0, SEED, seed), 1, z_dim, number_classes, limit)
+        z, labels = _draw(_key(0, SEED, seed), 1, z_dim, number_classes, share)
         return z[0], labels[0]
 
     return tf.map_fn(one, seeds, fn_output_signature=(tf.float32, tf.int32))

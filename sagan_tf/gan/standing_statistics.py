@@ -7,7 +7,7 @@ and of these z (Brock et al., 2019, "Large Scale GAN Training", section 3.1 and 
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import tensorflow as tf
@@ -45,20 +45,29 @@ class StandingStatistics:
         # Compile a pass in training that stores nothing.
         self._strategy = tf.distribute.get_strategy()
         self._run = tf.function(
-            lambda number: self._strategy.run(self._values_of_batch, (number,)), autograph=False
+            lambda *of_batch: self._strategy.run(self._values_of_batch, of_batch), autograph=False
         )
 
-    def gather(self, after_batch: Callable[[], Any] = lambda: None) -> None:
+    def gather(
+        self,
+        after_batch: Callable[[], Any] = lambda: None,
+        *,
+        limit: Optional[float] = None,
+    ) -> None:
         """Replaces the generator's moving statistics; u stays.
 
         Args:
           after_batch: called after each batch.
+          limit: of z, in the place of `sampling.limit`.
         """
+        limit = self._sampling.limit if limit is None else limit
+        share = tf.constant(noise.share_within(limit))
+
         # Add up the values and their squares, in float64.
         sums = [0.0] * len(self._states)
         squares = [0.0] * len(self._states)
         for number in range(self._sampling.batches):
-            values = self._run(tf.constant(number, tf.int64))
+            values = self._run(tf.constant(number, tf.int64), share)
             for i, value in enumerate(values):
                 value = self._strategy.experimental_local_results(value)[0]
                 value = value.numpy().astype(np.float64)
@@ -86,8 +95,8 @@ class StandingStatistics:
             for state, value in zip(self._states, kept):
                 state.variable.assign(value)
 
-    def _values_of_batch(self, number: tf.Tensor) -> list[tf.Tensor]:
-        """Mean and variance of each layer in a batch."""
+    def _values_of_batch(self, number: tf.Tensor, share: tf.Tensor) -> list[tf.Tensor]:
+        """Mean and variance of each layer in a batch, with z of the middle `share`."""
         # Draw the batch.
         sampling = self._sampling
         z, labels = noise.draw_batch(
@@ -96,7 +105,7 @@ class StandingStatistics:
             batch_size=sampling.batch_size,
             z_dim=self._network.config.z_dim,
             number_classes=self._network.config.number_classes,
-            limit=sampling.limit,
+            share=share,
         )
 
         # Run it, and take what it would store.

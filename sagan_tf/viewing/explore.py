@@ -21,6 +21,7 @@ from sagan_tf.images import pixels
 from sagan_tf.runs import checkpoints, directory, exported
 from sagan_tf.runtime import files
 from sagan_tf.viewing import attention_maps, explore_places, interpolate, sample, trained
+from sagan_tf.viewing.gathered import Gathered
 
 MAX_IMAGES = 144  # Of one grid.
 _NETWORKS = 2  # Generators, and discriminators, that are kept in memory.
@@ -120,8 +121,7 @@ class Explorer:
         self._generators = Recent(_NETWORKS)
         self._discriminators = Recent(_NETWORKS)
         self._attentions = Recent(_ATTENTIONS)
-        # TensorFlow keeps some 10 MB of each gathering for ever (it registers gradients).
-        self._gathered: trained.Gathered = {}
+        self._gathered = Gathered()
 
     def require(self) -> None:
         """Raises `errors.UserError` where the run or the model has been deleted meanwhile."""

@@ -1,29 +1,27 @@
 """A trained generator, from a run's checkpoint or an exported model."""
 
 import zipfile
-from collections.abc import Callable, Hashable, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Optional
 
 import keras
 import numpy as np
 import tensorflow as tf
-import tqdm
 
 from sagan_tf import config
 from sagan_tf.data import class_names
-from sagan_tf.gan import discriminator, generator, noise, non_local, standing_statistics
+from sagan_tf.gan import discriminator, generator, noise, non_local
 from sagan_tf.runs import directory, exported, restore
 from sagan_tf.runs.card import CARD_FILE, Card
 from sagan_tf.runtime import distribution, memory
 from sagan_tf.viewing import folding
+from sagan_tf.viewing.gathered import Gathered
 
 # As `runs.exported` has them.
 KERAS_FILE = exported.KERAS_FILE
 is_exported = exported.is_exported
 _BATCH = 100  # images at a time
 _AS_TRAINED = config.Sampling()
-# Standing statistics, in the order of the layers, by checkpoint and sampling.
-Gathered = MutableMapping[Hashable, list[np.ndarray]]
 
 
 def to_uint8(images: tf.Tensor) -> tf.Tensor:
@@ -168,7 +166,7 @@ def open_model(
         exported with.
       note: told of checkpoints that were skipped, and of what does not fit together.
       batch_size: images at a time; 0: what suits the device.
-      gathered: standing statistics that are known; those that are gathered are added.
+      gathered: statistics of this run that were gathered before; new ones are added.
     Raises:
       errors.UserError: neither is there, or it is not what is asked for.
     """
@@ -213,7 +211,7 @@ def open_generator(
     sampling = restore.sampling_of_run(sampling, run_dir)
     if sampling.batches:
         key = (restored.sha256, use_ema, sampling)
-        _gather(network, sampling, known={} if gathered is None else gathered, key=key)
+        (gathered or Gathered()).put(network, sampling, key=key)
 
     # Write the card.
     block = network.inserted
@@ -229,25 +227,6 @@ def open_generator(
         sampling=sampling,
     )
     return network, card
-
-
-def _gather(
-    network: generator.Generator, sampling: config.Sampling, *, known: Gathered, key: Hashable
-) -> None:
-    """Puts standing statistics into a generator: known ones, or else new ones, which are added."""
-    layers = network.batch_norm_layers()
-    variables = [state.variable for layer in layers for state in layer.states()]
-
-    # Gather them where they are not known.
-    if key not in known:
-        with tqdm.tqdm(total=sampling.batches, unit="batch", disable=None, leave=False) as progress:
-            standing_statistics.gather(network, sampling, after_batch=progress.update)
-        known[key] = [variable.numpy() for variable in variables]
-        return
-
-    # Take those that are.
-    for variable, value in zip(variables, known[key]):
-        variable.assign(value)
 
 
 def open_discriminator(

@@ -50,7 +50,7 @@ def test_statistics_return_after_their_use(network):
 
 def draw(number, seed=0, limit=np.inf):
     return noise.draw_batch(
-        seed, number, batch_size=BATCH, z_dim=8, number_classes=3, limit=float(limit)
+        seed, number, batch_size=BATCH, z_dim=8, number_classes=3, share=noise.share_within(limit)
     )
 
 

@@ -11,7 +11,15 @@ from PIL import Image
 
 from sagan_tf import config, errors
 from sagan_tf.images import grids, pixels
-from sagan_tf.viewing import attention_maps, explore, explore_answers, interpolate, sample, trained
+from sagan_tf.viewing import (
+    attention_maps,
+    explore,
+    explore_answers,
+    gathered,
+    interpolate,
+    sample,
+    trained,
+)
 from tests.testing import TINY_MODEL, make_run, random_images
 
 pytestmark = pytest.mark.usefixtures("open_once")
@@ -334,14 +342,31 @@ def test_picture_is_shown_as_the_network_sees_it():
 @pytest.mark.slow
 def test_statistics_of_a_checkpoint_are_gathered_once(tiny_run):
     """The generator that is opened again has those of before."""
-    known = {}
+    known = gathered.Gathered()
     images = []
     for _ in range(2):
         network, card = trained.open_generator(
             str(tiny_run), 5, sampling=config.Sampling(0.5, 2), gathered=known
         )
         images.append(network.batch_norm_layers()[0].moving_mean.numpy())
-        ((key, values),) = known.items()
+        ((key, values),) = known.known.items()
         assert key == (card.checkpoint_sha256, False, card.sampling)
         values[0][...] += 1  # The second one takes what is known.
     np.testing.assert_allclose(images[1], images[0] + 1, rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_one_generator_gathers_for_other_weights_and_truncations(tiny_run):
+    """What it finds after others is what a new one finds."""
+    network, _ = trained.open_generator(str(tiny_run), 5)
+    shared = gathered.Gathered()
+    for number, truncation in enumerate((0.5, 0.5, 1.0)):
+        network.set_weights([1.1 * weight for weight in network.get_weights()])
+        found = []
+        for known in (shared, gathered.Gathered()):
+            known.put(network, config.Sampling(truncation, 2, 4), key=number)
+            layers = network.batch_norm_layers()
+            found.append([layer.moving_variance.numpy() for layer in layers])
+        for one, other in zip(*found):
+            np.testing.assert_array_equal(one, other)
+    assert sorted(shared.known) == [0, 1, 2]
