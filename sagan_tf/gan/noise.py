@@ -15,6 +15,8 @@ import tensorflow as tf
 G_STEP, D_STEP, GRID, EVALUATION, SEED, G_AUGMENT, D_AUGMENT, MIRROR, STANDING = range(9)
 
 _ALGORITHM = "philox"
+# All normal numbers, none left out.
+_ALL = np.float32(1.0)
 
 
 def _key(seed: int, *positions) -> tf.Tensor:
@@ -34,7 +36,7 @@ def share_within(limit: float) -> np.float32:
     return np.float32(math.erf(limit / math.sqrt(2)))
 
 
-def _draw(key, count: int, z_dim: int, number_classes: int, share=np.float32(1.0)):
+def _draw(key, count: int, z_dim: int, number_classes: int, share=_ALL):
     z_key, label_key = tf.unstack(tf.random.experimental.stateless_split(key, 2, alg=_ALGORITHM))
     z = _normal([count, z_dim], z_key, share)
     labels = tf.random.stateless_uniform(
@@ -149,7 +151,7 @@ def draw_batch(
     batch_size: int,
     z_dim: int,
     number_classes: int,
-    share=np.float32(1.0),
+    share=_ALL,
 ):
     """z and labels of one of many batches, for standing statistics.
 
