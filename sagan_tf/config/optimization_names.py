@@ -2,12 +2,16 @@
 
 from sagan_tf.config import fields
 
+# The most input or output channels of a kernel that `narrow_conv` rewrites.
+MOST_NARROW = 256
 # Ways to the same numbers (but for rounding) in less time, by the names of --optimizations. Those
 # of a map apply from a size on: of the larger of the two maps that the convolution lies between.
 OPTIMIZATIONS = {
     "up_conv": "upsampling and the 3x3 convolution after it as one transposed convolution of "
     "stride 2",
     "down_conv": "a 3x3 convolution and the pooling after it as one convolution of stride 2",
+    "narrow_conv": "up_conv and down_conv on maps of half their smallest side too, where the "
+    f"kernel has at most {MOST_NARROW} channels",
     "shortcut": "1x1 convolutions on the smaller of two maps",
     "wide_conv": "bfloat16 and float16 convolutions multiply in float32, for CPUs",
     "joint_batch": "real and generated images through D in one batch, so that its weights are "
@@ -20,7 +24,8 @@ OPTIMIZATIONS = {
 SIZED = ("up_conv", "down_conv")
 # What `auto` means: name -> smallest side. Measured on a CPU only (docs/performance.md).
 _ANYWHERE = {"shortcut": 0, "joint_batch": 0, "spectral_norm": 0, "batch_norm": 0, "adam": 0}
-_AUTO = {"CPU": {"up_conv": 16, "down_conv": 16, "wide_conv": 0, **_ANYWHERE}, "GPU": _ANYWHERE}
+_CONVOLUTIONS = {"up_conv": 16, "down_conv": 16, "narrow_conv": 0, "wide_conv": 0}
+_AUTO = {"CPU": {**_CONVOLUTIONS, **_ANYWHERE}, "GPU": _ANYWHERE}
 
 
 def optimizations(text: str, device: str) -> dict[str, int]:

@@ -117,7 +117,7 @@ class TrainConfig:
         "Faster ways to the same numbers, up to rounding. Give auto, none, or names with commas "
         "between them. -name takes one away from auto; up_conv:64 applies one to maps of side 64 "
         "and more. auto takes what was measured to pay on a CPU. On a GPU nothing was measured; "
-        "there auto leaves out up_conv, down_conv and wide_conv.\n"
+        "there auto leaves out up_conv, down_conv, narrow_conv and wide_conv.\n"
         + "\n".join(f"{name}: {text}." for name, text in optimization_names.OPTIMIZATIONS.items()),
         group="Speed and memory",
     )

@@ -129,8 +129,7 @@ def batch_norm(
             # What comes through the ReLU.
             dz = dy
             if relu:
-                nothing = tf.zeros([], dy.dtype)
-                dz = tf.where(y > 0, dy, nothing)
+                dz = tf.raw_ops.ReluGrad(gradients=dy, features=y)
             dz = tf.cast(dz, tf.float32)
             centred = tf.cast(x, tf.float32)
             centred = centred - mean

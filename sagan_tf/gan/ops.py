@@ -13,6 +13,7 @@ from typing import Optional
 import keras
 import tensorflow as tf
 
+from sagan_tf.config.optimization_names import MOST_NARROW
 from sagan_tf.gan import batch_norm, resampling, spectral_norm
 from sagan_tf.gan.optimizations import Optimizations
 from sagan_tf.gan.updates import Collection, State, store_or_collect
@@ -162,8 +163,8 @@ class SNConv2D(SpectralNormLayer):
       filters, kernel_size, use_bias: as in `keras.layers.Conv2D`.
       resample: "up": the map doubles before (`resampling.upsample`); "down": it halves after
         (`resampling.downsample`); None: neither.
-      optimizations: of `config.optimizations`; here "up_conv" and "down_conv" for 3x3 kernels,
-        "shortcut" for 1x1 kernels, "wide_conv" and "spectral_norm".
+      optimizations: of `config.optimizations`; here "up_conv", "down_conv" and "narrow_conv" for
+        3x3 kernels, "shortcut" for 1x1 kernels, "wide_conv" and "spectral_norm".
       at_most_one, normalized: as in `SpectralNormLayer`.
 
     Call arguments:
@@ -226,8 +227,13 @@ class SNConv2D(SpectralNormLayer):
         """Whether to rewrite where the larger of the two maps has this side."""
         if self.kernel_size == 1:
             return self.optimizations.applies("shortcut", larger_side)
+        if "narrow_conv" in self.optimizations and self._is_narrow():
+            larger_side *= 2
         rewrite = f"{self.resample}_conv"
         return self.kernel_size == 3 and self.optimizations.applies(rewrite, larger_side)
+
+    def _is_narrow(self) -> bool:
+        return max(self.weight.shape[-2:]) <= MOST_NARROW
 
     def _convolve(self, convolve: Callable, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """convolve(x, kernel) and the bias, in the type that the layer computes in."""

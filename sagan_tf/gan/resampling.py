@@ -41,7 +41,7 @@ def conv(x: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
 def upsampled_conv_kernel(w: tf.Tensor) -> tf.Tensor:
     """Kernel [4, 4, out, in] of the transposed convolution of stride 2 that is `upsample` and then
     a convolution by w, [3, 3, in, out]."""
-    return tf.einsum("ai,bj,ijcd->abdc", _UP_TAPS, _UP_TAPS, w)
+    return _added_up(_UP_TAPS, tf.transpose(w, [0, 1, 3, 2]))
 
 
 def upsampled_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
@@ -62,7 +62,7 @@ def upsampled_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 def downsampled_conv_kernel(w: tf.Tensor) -> tf.Tensor:
     """Kernel [4, 4, in, out] of the convolution of stride 2 that is a convolution by w,
     [3, 3, in, out], and then `downsample`."""
-    return tf.einsum("ai,bj,ijcd->abcd", _DOWN_TAPS, _DOWN_TAPS, w)
+    return _added_up(_DOWN_TAPS, w)
 
 
 def downsampled_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
@@ -74,6 +74,16 @@ def downsampled_conv(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     Returns: [b, h/2, w/2, out].
     """
     return tf.nn.conv2d(x, kernel, strides=2, padding="SAME")
+
+
+def _added_up(taps: np.ndarray, w: tf.Tensor) -> tf.Tensor:
+    """[3, 3, c, d] -> [4, 4, c, d]: along both axes, each tap adds up those that its row names.
+
+    One product: on a CPU an einsum of three factors takes up to six times as long.
+    """
+    rows = np.kron(taps, taps)
+    summed = tf.matmul(rows, tf.reshape(w, [9, -1]))
+    return tf.reshape(summed, [4, 4, *w.shape[2:]])
 
 
 def in_float32(convolve: Callable, x: tf.Tensor, *, kernel: tf.Tensor) -> tf.Tensor:

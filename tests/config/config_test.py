@@ -270,8 +270,9 @@ def test_reference_protocol_is_the_default_and_departures_from_a_protocol_are_na
 
 def test_optimizations_by_name():
     auto = config.optimizations("auto", "CPU")
-    assert {"up_conv", "down_conv"} <= set(auto)
-    assert not {"up_conv", "down_conv"} & set(config.optimizations("auto", "GPU"))
+    convolutions = {"up_conv", "down_conv", "narrow_conv"}
+    assert convolutions <= set(auto)
+    assert not convolutions & set(config.optimizations("auto", "GPU"))
     assert set(auto) <= set(config.OPTIMIZATIONS)
     assert config.optimizations("none", "CPU") == {}
     assert config.optimizations("adam,up_conv:64", "GPU") == {"adam": 0, "up_conv": 64}
