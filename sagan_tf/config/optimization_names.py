@@ -2,6 +2,8 @@
 
 from sagan_tf.config import fields
 
+# The most input or output channels of a kernel that `narrow_conv` rewrites.
+MOST_NARROW = 256
 # Ways to the same numbers (but for rounding) in less time, by the names of --optimizations. Those
 # of a map apply from a size on: of the larger of the two maps that the convolution lies between.
 OPTIMIZATIONS = {
@@ -9,6 +11,8 @@ OPTIMIZATIONS = {
     "stride 2",
     "down_conv": "a 3x3 convolution and the pooling after it as one convolution of stride 2",
     "small_conv": "kernel gradients of convolutions on small maps as one product of patches",
+    "narrow_conv": "up_conv and down_conv on maps of half their smallest side too, where the "
+    f"kernel has at most {MOST_NARROW} channels",
     "shortcut": "1x1 convolutions on the smaller of two maps",
     "up_shortcut": "upsampling and the 1x1 convolution after it as one transposed convolution of "
     "stride 2",
@@ -30,7 +34,7 @@ SIZED = ("up_conv", "down_conv")
 # What `auto` means: name -> smallest side. On a CPU it was measured; for GPUs and TPUs it follows
 # what XLA's compilers say (docs/performance.md). Without XLA, what _COMPILED adds costs time.
 _ANYWHERE = {"shortcut": 0, "joint_batch": 0, "spectral_norm": 0, "batch_norm": 0, "adam": 0}
-_CPU = {"up_conv": 16, "down_conv": 16, "wide_conv": 0, **_ANYWHERE}
+_CPU = {"up_conv": 16, "down_conv": 16, "narrow_conv": 0, "wide_conv": 0, **_ANYWHERE}
 # The same of a CPU that convolves in the precision as it is; measured in bfloat16.
 _NATIVE = {"up_conv": 16, "down_conv": 16, "small_conv": 0, **_ANYWHERE}
 _ACCELERATOR = {"up_conv": 0, "down_conv": 0, "attention": 0, **_ANYWHERE}

@@ -296,6 +296,8 @@ def _read_windows(
         )
 
 
+# There is no Python's control flow on tensors in it: AutoGraph need not read its source.
+@tf.autograph.experimental.do_not_convert
 def _read_window(names, parallelism, file, offset, length, count, seed, skip) -> tf.data.Dataset:
     """The shuffled records of one window, serialised, less the first `skip`."""
     records = record_index.read(

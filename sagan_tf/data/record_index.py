@@ -229,6 +229,8 @@ def read(
     )
 
 
+# There is no Python's control flow on tensors in it: AutoGraph need not read its source.
+@tf.autograph.experimental.do_not_convert
 def _read_block(filename, offset, length, count) -> tf.data.Dataset:
     # The public TFRecordDataset does not pass byte offsets on to its op.
     variant = tf.raw_ops.TFRecordDatasetV2(

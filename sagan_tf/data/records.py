@@ -221,6 +221,8 @@ class RecordParser:
         batches = serialized.batch(batch_size, drop_remainder)
         return batches.map(self.parse_batch, num_parallel_calls=tf.data.AUTOTUNE)
 
+    # There is no Python's control flow on tensors in it: AutoGraph need not read its source.
+    @tf.autograph.experimental.do_not_convert
     def parse_batch(self, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Records, string [n]: images uint8 [n, size, size, 3], labels int32 [n]."""
         return parse(serialized, self.image_size, number_classes=self.number_classes)

@@ -13,6 +13,7 @@ from typing import Optional
 import keras
 import tensorflow as tf
 
+from sagan_tf.config.optimization_names import MOST_NARROW
 from sagan_tf.gan import batch_norm, kernel_gradients, resampling, spectral_norm
 from sagan_tf.gan.optimizations import Optimizations
 from sagan_tf.gan.updates import Collection, State, store_or_collect
@@ -164,9 +165,9 @@ class SNConv2D(SpectralNormLayer):
       filters, kernel_size, use_bias: as in `keras.layers.Conv2D`.
       resample: "up": the map doubles before (`resampling.upsample`); "down": it halves after
         (`resampling.downsample`); None: neither.
-      optimizations: of `config.optimizations`; here "up_conv", "down_conv", "kernel_sums" and
-        "small_conv" for 3x3 kernels, "shortcut" and "up_shortcut" for 1x1 kernels, "wide_conv" and
-        "spectral_norm".
+      optimizations: of `config.optimizations`; here "up_conv", "down_conv", "narrow_conv",
+        "kernel_sums" and "small_conv" for 3x3 kernels, "shortcut" and "up_shortcut" for 1x1
+        kernels, "wide_conv" and "spectral_norm".
       at_most_one, normalized: as in `SpectralNormLayer`.
 
     Call arguments:
@@ -235,8 +236,13 @@ class SNConv2D(SpectralNormLayer):
         if self.kernel_size == 1:
             names = ("shortcut", "up_shortcut") if self.resample == "up" else ("shortcut",)
             return any(self.optimizations.applies(name, larger_side) for name in names)
+        if "narrow_conv" in self.optimizations and self._is_narrow():
+            larger_side *= 2
         rewrite = f"{self.resample}_conv"
         return self.kernel_size == 3 and self.optimizations.applies(rewrite, larger_side)
+
+    def _is_narrow(self) -> bool:
+        return max(self.weight.shape[-2:]) <= MOST_NARROW
 
     def _is_small(self, convolve: Callable, x: tf.Tensor) -> bool:
         """Whether "small_conv" takes this convolution of x."""

@@ -154,20 +154,15 @@ def make_train_steps(gan: model.SAGAN, seed: int) -> Callable:
     has_clock = _has_clock()
     run_iteration = _on_all_replicas(gan, make_iteration(gan, seed))
 
-    @tf.function
+    # There is no Python's control flow on tensors in it: AutoGraph need not read its source.
+    @tf.function(autograph=False)
     def train_steps(iterator, count):
-        # Begin with nothing found.
-        metrics = tf.zeros([len(names)])
-        bad_step = tf.constant(-1, tf.int64)
-        waited = tf.zeros([], tf.float64)
-        for _ in tf.range(count):
-            tf.autograph.experimental.set_loop_options(parallel_iterations=1)
-
+        def train_once(number, metrics, bad_step, waited):
             # Wait for the iteration before, and only then for this one's images.
             with tf.control_dependencies([metrics]):
                 began = _clock(has_clock)
             with tf.control_dependencies([began]):
-                batches = [next(iterator) for _ in range(config.d_step)]
+                batches = [iterator.get_next() for _ in range(config.d_step)]
             arrived = _have_arrived(gan.strategy, batches)
             with tf.control_dependencies([arrived]):
                 waited += _clock(has_clock) - began
@@ -176,7 +171,7 @@ def make_train_steps(gan: model.SAGAN, seed: int) -> Callable:
             # be read leaves the variables as the last whole iteration left them.
             new_metrics = tf.cond(
                 arrived,
-                lambda batches=batches: run_iteration(batches),
+                lambda: run_iteration(batches),
                 lambda: tf.fill([len(names)], np.float32(np.nan)),
             )
 
@@ -186,6 +181,16 @@ def make_train_steps(gan: model.SAGAN, seed: int) -> Callable:
             bad_step = tf.where(
                 tf.logical_or(is_finite, bad_step >= 0), bad_step, gan.step.read_value()
             )
+            return number + 1, metrics, bad_step, waited
+
+        # Begin with nothing found, and run all iterations.
+        nothing = tf.zeros([len(names)]), tf.constant(-1, tf.int64), tf.zeros([], tf.float64)
+        _, metrics, bad_step, waited = tf.while_loop(
+            lambda number, *_: number < count,
+            train_once,
+            (tf.constant(0), *nothing),
+            parallel_iterations=1,
+        )
 
         # Name the metrics.
         by_name = dict(zip(names, tf.unstack(metrics)))

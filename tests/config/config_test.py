@@ -270,7 +270,7 @@ def test_reference_protocol_is_the_default_and_departures_from_a_protocol_are_na
 
 def test_optimizations_by_name():
     auto = config.optimizations("auto", "CPU")
-    assert {"up_conv", "down_conv"} <= set(auto)
+    assert {"up_conv", "down_conv", "narrow_conv"} <= set(auto)
     assert set(auto) <= set(config.OPTIMIZATIONS)
     assert config.optimizations("none", "CPU") == {}
     assert config.optimizations("adam,up_conv:64", "GPU") == {"adam": 0, "up_conv": 64}
@@ -283,7 +283,7 @@ def test_optimizations_by_name():
 def test_optimizations_of_accelerators():
     """What pays only where XLA joins operations is left out where it does not compile."""
     compiled = config.optimizations("auto", "GPU", compiled=True)
-    for_others = {"wide_conv", "small_conv", "up_shortcut"}
+    for_others = {"wide_conv", "small_conv", "narrow_conv", "up_shortcut"}
     assert set(compiled) == set(config.OPTIMIZATIONS) - for_others
     assert config.optimizations("auto", "TPU") == {**compiled, "up_shortcut": 0}
     uncompiled = config.optimizations("auto", "GPU")
@@ -295,10 +295,11 @@ def test_optimizations_of_accelerators():
 def test_auto_of_a_cpu_that_convolves_in_the_precision_itself():
     usual = config.optimizations("auto", "CPU")
     native = config.optimizations("auto", "CPU", native="avx512_bf16")
-    common = {name: side for name, side in usual.items() if name != "wide_conv"}
+    of_float32 = {"narrow_conv", "wide_conv"}
+    common = {name: side for name, side in usual.items() if name not in of_float32}
     assert native == {**common, "small_conv": 0}
-    asked = config.optimizations("auto,wide_conv,-small_conv", "CPU", native="avx512_bf16")
-    assert asked == usual
+    text = "auto,narrow_conv,wide_conv,-small_conv"
+    assert config.optimizations(text, "CPU", native="avx512_bf16") == usual
     gpu = config.optimizations("auto", "GPU", native="avx512_bf16")
     assert gpu == config.optimizations("auto", "GPU")
 

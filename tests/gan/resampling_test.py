@@ -117,6 +117,22 @@ def test_layer_is_the_same_rewritten_from_its_smallest_side_on(resample, size, n
     assert kinds[1] != kinds[0] == kinds[2]
 
 
+@pytest.mark.parametrize("resample", ["up", "down"])
+def test_narrow_kernels_are_rewritten_on_maps_of_half_the_smallest_side(resample):
+    side = 4 if resample == "up" else 8  # The larger of the two maps has side 8.
+    for channels, smallest, strides in ((5, 16, 2), (5, 17, 1), (257, 16, 1)):
+        layer = ops.SNConv2D(
+            channels,
+            3,
+            resample=resample,
+            optimizations={f"{resample}_conv": smallest, "narrow_conv": 0},
+        )
+        layer.build([1, side, side, 3])
+        call = tf.function(layer).get_concrete_function(tf.zeros([1, side, side, 3]))
+        convolutions = [op for op in call.graph.get_operations() if op.type.startswith("Conv2D")]
+        assert [op.get_attr("strides")[1] for op in convolutions] == [strides]
+
+
 def test_larger_kernels_are_not_rewritten():
     x, everything = (
         tf.random.stateless_normal([2, 8, 8, 5], [1, 2]),

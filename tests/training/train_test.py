@@ -202,7 +202,7 @@ def test_dry_run_says_all_and_writes_nothing(tmp_path, data):
         "2 towers of 2 images on each",
         "data records: 12",
         "data encoding: image_raw",
-        "optimizations in force: up_conv from 16 px, down_conv from 16 px, wide_conv, ",
+        "optimizations in force: up_conv from 16 px, down_conv from 16 px, narrow_conv, wide_conv",
     ):
         assert line in printed
     assert not (tmp_path / "runs").exists()
