@@ -87,7 +87,7 @@ def compiled(
         paths["text"] = text_file or paths["text"]
         with open(paths["program"], "w", encoding="utf-8") as file:
             file.write(program.text)
-        request = {**paths, "device": device, "replicas": replicas}
+        request = {**paths, "device": device, "replicas": replicas, "parent": os.getpid()}
         found = _asked(request, os.path.join(directory, "request"))
 
         # Read the program.
