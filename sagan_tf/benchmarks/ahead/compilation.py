@@ -156,7 +156,8 @@ def counted(
 
 
 def _number_and_bytes(kernels: list[traffic.Kernel]) -> dict[str, int]:
-    return {"kernels": len(kernels), "bytes": sum(kernel.moved for kernel in kernels)}
+    moved = sum(kernel.moved for kernel in kernels)
+    return {"kernels": traffic.number(kernels), "bytes": moved}
 
 
 def needed_memory(row: dict[str, Any]) -> int:
