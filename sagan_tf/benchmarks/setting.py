@@ -52,7 +52,7 @@ def _converted(value: str, like: Any, *, text: str) -> Any:
     try:
         if isinstance(like, bool):
             return {"true": True, "1": True, "false": False, "0": False}[value.lower()]
-        return type(like)(value)
+        return value if like is None else type(like)(value)
     except (KeyError, ValueError) as error:
         raise errors.UserError(
             f"--compare={text}: {value} is not of type {type(like).__name__}"

@@ -15,6 +15,7 @@ def test_setting_is_changed_by_the_names_of_flags():
     assert (changed.train.jit_compile, changed.train.beta1) == (True, 0.5)
     assert changed.model.df_dim == SETTING.model.df_dim
     assert SETTING.changed("") == SETTING
+    assert SETTING.changed("run_name=a").train.run_name == "a"  # It is None before.
     assert changed.batch == 4
     # No word of these fits the setting without the others.
     both = Setting(config.ModelConfig(), config.TrainConfig()).changed(

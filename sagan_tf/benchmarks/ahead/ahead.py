@@ -54,7 +54,7 @@ def run(options: config.CompileAheadConfig, setting: Setting) -> list[dict[str, 
             _write(options.json, {"results": rows})
     if len(rows) > 1:
         _say(report.table(rows))
-    if all("error" in row for row in rows):
+    if all("error" in row for row in rows) and not options.largest_batch:
         raise errors.UserError(rows[0]["error"])
 
     # Search.
@@ -153,14 +153,22 @@ def _write(path: str, found: dict[str, Any]) -> None:
 def _search(options: config.CompileAheadConfig, setting: Setting, *, what: str) -> dict[str, int]:
     """The largest batch of a setting, in towers of its size, that fits."""
     device = DEVICES[options.device]
+    assumed = _assumed(options, setting)
+    replicas = options.replicas if what == programs.ITERATION else 1
+
+    # The devices, their pieces and the groups of batch norm share the towers evenly.
+    train_config = setting.train
+    group = train_config.group_size // train_config.batch_size
+    unit = replicas * train_config.accumulate * group
+    most = max(1, options.most_towers // unit)
 
     # Try numbers of towers.
-    def fits(towers: int) -> bool:
-        tried = setting.changed(f"num_towers={towers}")
-        program = programs.program(tried, what, kind=device.kind)
+    def fits(units: int) -> bool:
+        tried = setting.changed(f"num_towers={units * unit}")
+        program = programs.program(tried, what, kind=device.kind, replicas=replicas)
         try:
             found = compilation.compiled(
-                program, options.device, assumed=_assumed(options, setting)
+                program, options.device, assumed=assumed, replicas=replicas
             )
             fitting = compilation.needed_memory(found) <= device.memory
         except compilation.DoesNotFit:
@@ -169,8 +177,8 @@ def _search(options: config.CompileAheadConfig, setting: Setting, *, what: str) 
         return fitting
 
     # Say where it ends.
-    good, bad = largest_batch.largest(fits, most=options.most_towers)
-    size = setting.train.batch_size
+    good, bad = largest_batch.largest(fits, most=most)
+    size = unit * train_config.batch_size
     found = {"fits": (good or 0) * size, "does_not_fit": (bad or 0) * size}
     ending = f"{found['does_not_fit']} do not" if bad else "all that were tried do"
     _say(f"largest batch, {device.title}: {found['fits']} images fit, {ending}")

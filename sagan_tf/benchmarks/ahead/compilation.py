@@ -87,7 +87,7 @@ def compiled(
         paths["text"] = text_file or paths["text"]
         with open(paths["program"], "w", encoding="utf-8") as file:
             file.write(program.text)
-        request = {**paths, "device": device, "replicas": replicas}
+        request = {**paths, "device": device, "replicas": replicas, "parent": os.getpid()}
         found = _asked(request, os.path.join(directory, "request"))
 
         # Read the program.
@@ -156,7 +156,8 @@ def counted(
 
 
 def _number_and_bytes(kernels: list[traffic.Kernel]) -> dict[str, int]:
-    return {"kernels": len(kernels), "bytes": sum(kernel.moved for kernel in kernels)}
+    moved = sum(kernel.moved for kernel in kernels)
+    return {"kernels": traffic.number(kernels), "bytes": moved}
 
 
 def needed_memory(row: dict[str, Any]) -> int:

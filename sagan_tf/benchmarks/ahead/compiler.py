@@ -3,14 +3,15 @@
     python -m sagan_tf.benchmarks.ahead.compiler REQUEST.json
 
 A process of its own, because the compilers log to standard error, keep memory, and may abort. The
-request names the program, the device, the number of replicas, and the files for the answer and for
-the compiled program's text.
+request names the program, the device, the number of replicas, the process that asks, and the files
+for the answer and for the compiled program's text.
 """
 
 import json
 import os
 import re
 import sys
+import threading
 import time
 from typing import Any
 
@@ -177,10 +178,23 @@ def _operation_of(line: str, program: str) -> str:
     return _operation_of(found[0], program) if found else ""
 
 
+def end_with(parent: int) -> None:
+    """Ends this process when the one that asked has ended, so that nobody's program is compiled.
+
+    Args:
+      parent: the process that asked.
+    """
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
 def main(path: str) -> None:
     """Answers the request in a file."""
     with open(path, encoding="utf-8") as file:
         request = json.load(file)
+    watch = threading.Thread(target=end_with, args=[request["parent"]], daemon=True)
+    watch.start()
     found = answer(request)
     with open(request["answer"], "w", encoding="utf-8") as file:
         json.dump(found, file)

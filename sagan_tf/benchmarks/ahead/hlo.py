@@ -54,7 +54,7 @@ class Instruction(NamedTuple):
       name: its name.
       opcode: as "fusion".
       shapes: of its results.
-      operands: names of what it takes.
+      operands: names of what it takes; of a parameter, its number.
       attributes: the rest of the line.
     """
 
@@ -133,11 +133,14 @@ def _instruction(name: str, text: str) -> Instruction:
     begin = opcode.end() - 1
     close = begin + _end_of_parentheses(text[begin:])
     inner = text[begin:close]
+    operands = _OPERAND.findall(inner)
+    if opcode[1] in ("parameter", "constant"):
+        operands = [inner[1:-1]] if opcode[1] == "parameter" else []
     return Instruction(
         name=name,
         opcode=opcode[1],
         shapes=shapes(text[:end]),
-        operands=() if opcode[1] == "constant" else tuple(_OPERAND.findall(inner)),
+        operands=tuple(operands),
         attributes=text[close:],
     )
 

@@ -33,11 +33,16 @@ def run(
       "seconds" of an iteration in each round, "compile_seconds", "peak_bytes" where the device
       says so, "device", and "predicted".
     Raises:
-      errors.UserError: JAX is missing, or the file is not such a program, or it cannot run here.
+      errors.UserError: JAX is missing, the file is not such a program, it cannot run here, or
+        `json_file` cannot be written.
     """
+    # Check what is asked for.
     program = saved.read(path)
+    if json_file:
+        saved.require_writable(json_file, flag="json")
     jax = with_64_bits()
     from jax.errors import JaxRuntimeError
+    from jax.interpreters import mlir
 
     # Compile it and draw what it takes.
     device = jax.devices()[0]
@@ -47,10 +52,13 @@ def run(
         compile_seconds = time.perf_counter() - began
         held = arguments(program, jax)
         seconds = times(compiled, program, held, rounds=rounds, iterations=iterations)
-    except (JaxRuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:300]
+    except JaxRuntimeError as error:
+        raise _refused(path, device, error) from error
+    except (mlir.ir.MLIRError, ValueError, TypeError, IndexError) as error:
+        reason = _one_line(error)
         raise errors.UserError(
-            f"--run={path}: {device.device_kind} cannot run it ({reason}); give a smaller batch"
+            f"--run={path}: is damaged, or of another version ({reason}); write it again with "
+            "compile_ahead --save"
         ) from error
 
     # Report.
@@ -65,6 +73,21 @@ def run(
     if json_file:
         saved.write_text(json_file, json.dumps(found, indent=1) + "\n", flag="json")
     return found
+
+
+def _refused(path: str, device: Any, error: Exception) -> errors.UserError:
+    """What the device says, and what helps."""
+    reason = _one_line(error)
+    remedy = "write it again with compile_ahead --save"
+    if "RESOURCE_EXHAUSTED" in reason or "out of memory" in reason:
+        remedy = "save it with a smaller --batch_size or --num_towers"
+    return errors.UserError(
+        f"--run={path}: {device.device_kind} cannot run it ({reason}); {remedy}"
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
 
 
 def with_64_bits() -> Any:

@@ -5,6 +5,7 @@ Standard library only: a machine with JAX and without TensorFlow reads it.
 
 import dataclasses
 import json
+import os
 from typing import Any, NamedTuple
 
 from sagan_tf import errors
@@ -72,9 +73,28 @@ def write_text(path: str, text: str, *, flag: str) -> None:
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise errors.UserError(
-            f"--{flag}={path}: cannot be written ({error.strerror}); name another file"
-        ) from error
+        raise _unwritable(path, flag, error) from error
+
+
+def require_writable(path: str, *, flag: str) -> None:
+    """Finds out whether `write_text` can write a file, before its content is there.
+
+    Raises:
+      errors.UserError: it cannot.
+    """
+    is_new = not os.path.exists(path)
+    try:
+        with open(path, "a", encoding="utf-8"):
+            pass
+        if is_new:
+            os.remove(path)
+    except OSError as error:
+        raise _unwritable(path, flag, error) from error
+
+
+def _unwritable(path: str, flag: str, error: OSError) -> errors.UserError:
+    reason = error.strerror
+    return errors.UserError(f"--{flag}={path}: cannot be written ({reason}); name another file")
 
 
 def read(path: str) -> Program:
@@ -92,7 +112,7 @@ def read(path: str) -> Program:
             text=text,
             arguments=[Argument(*one) for one in found["arguments"]],
             fed_back={int(result): number for result, number in found["fed_back"].items()},
-            predicted=found["predicted"],
+            predicted=dict(found["predicted"]),
         )
     except OSError as error:
         reason = error.strerror

@@ -25,6 +25,8 @@ _FREE = (
     "opt-barrier",
 )
 _LINKS = ("all-reduce", "all-gather", "reduce-scatter", "collective-permute", "all-to-all")
+# These read a part of their first operand.
+_PARTS = ("slice", "dynamic-slice", "gather")
 _COPIES = ("copy", "transpose", "copy-start", "copy-done", "slice-start", "slice-done")
 
 
@@ -34,7 +36,8 @@ class Kernel(NamedTuple):
     Attributes:
       name: the instruction's name.
       kind: one of `KINDS`.
-      read: bytes of its operands in the device's large memory, each counted once.
+      read: bytes of its operands in the device's large memory, each counted once, or of the parts
+        that it reads of them.
       written: bytes of its results there.
       reduced: bytes of its operands, wherever they are, if it sends them to other devices.
       flop: operations of convolutions and products.
@@ -42,6 +45,7 @@ class Kernel(NamedTuple):
       changes_layout: whether it moves numbers to another order of dimensions.
       operation: the operation of ours that it comes from.
       cycles: the compiler's estimate; 0 where there is none.
+      ends: whether it is the end of what another kernel has begun; the two are one in counts.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Kernel(NamedTuple):
     changes_layout: bool = False
     operation: str = ""
     cycles: int = 0
+    ends: bool = False
 
     @property
     def moved(self) -> int:
@@ -93,7 +98,7 @@ def _kernel(
     begins = instruction.opcode.endswith("-start")
     ends = instruction.opcode.endswith("-done")
     kind = _kind(instruction, parts, multiplied)
-    taken = [] if ends else _taken(instruction, surroundings)
+    taken = [] if ends else _taken(program, instruction, surroundings=surroundings)
     given = () if begins else instruction.shapes
     return Kernel(
         name=instruction.name,
@@ -106,15 +111,55 @@ def _kernel(
         changes_layout=any(_changes_layout(part, near) for part, near in parts),
         operation=instruction.operation,
         cycles=int(instruction.attribute(r'"estimated_cycles":"(\d+)"') or 0),
+        ends=ends,
     )
 
 
 def _taken(
-    instruction: hlo.Instruction, surroundings: dict[str, hlo.Instruction]
+    program: hlo.Program,
+    instruction: hlo.Instruction,
+    *,
+    surroundings: dict[str, hlo.Instruction],
 ) -> list[hlo.Shape]:
-    """All that an instruction takes, each operand once."""
-    operands = [surroundings[name] for name in set(instruction.operands) if name in surroundings]
-    return [shape for one in operands for shape in one.shapes]
+    """All that an instruction takes, each operand once; the parts of one that it reads in parts."""
+    found: list[hlo.Shape] = []
+    for name in set(instruction.operands) & set(surroundings):
+        whole = surroundings[name].shapes
+        parts = _parts(program, instruction, name)
+        space = whole[0].space if whole else 0
+        parts = [part._replace(space=space) for part in parts]
+        in_parts = parts and _size(parts) < _size(whole)
+        found += parts if in_parts else whole
+    return found
+
+
+def _parts(program: hlo.Program, instruction: hlo.Instruction, name: str) -> list[hlo.Shape]:
+    """The parts of an operand that an instruction reads; empty where it may read all of it."""
+    # A slice, or a fusion, whose parameters the operand is.
+    if instruction.opcode in _PARTS and instruction.operands[0] == name:
+        return list(instruction.shapes)
+    if instruction.opcode != "fusion":
+        return []
+    called = program.called_by(instruction)
+    places = enumerate(instruction.operands)
+    numbers = [str(place) for place, operand in places if operand == name]
+
+    # Follow the parameters to what reads them.
+    parameters = [one for one in called.values() if one.opcode == "parameter"]
+    names = [one.name for one in parameters if one.operands[0] in numbers]
+    parts: list[hlo.Shape] = []
+    while names:
+        followed = names.pop()
+        for reader in called.values():
+            if followed not in reader.operands:
+                continue
+            if reader.opcode == "bitcast":
+                names.append(reader.name)
+            elif reader.opcode in _PARTS and reader.operands[0] == followed:
+                parts += reader.shapes
+            else:
+                return []
+    return parts
 
 
 def _size(shapes: Iterable[hlo.Shape], space: Optional[int] = None) -> int:
@@ -152,6 +197,11 @@ def _changes_layout(instruction: hlo.Instruction, surroundings: dict[str, hlo.In
     return operands[0].order != instruction.shapes[0].order
 
 
+def number(found: Iterable[Kernel]) -> int:
+    """How many there are; what begins in one and ends in another counts once."""
+    return sum(not kernel.ends for kernel in found)
+
+
 def by_kind(found: list[Kernel]) -> dict[str, dict[str, int]]:
     """Number of kernels, bytes and operations of each kind that is there."""
     table = {}
@@ -159,7 +209,7 @@ def by_kind(found: list[Kernel]) -> dict[str, dict[str, int]]:
         of_kind = [kernel for kernel in found if kernel.kind == kind]
         if of_kind:
             table[kind] = {
-                "kernels": len(of_kind),
+                "kernels": number(of_kind),
                 "bytes": sum(kernel.moved for kernel in of_kind),
                 "flop": sum(kernel.flop for kernel in of_kind),
             }

@@ -80,6 +80,32 @@ def test_the_largest_batch_is_searched_in_towers(asked, tmp_path, capsys):
     assert json.loads(path.read_text())["largest_batch"] == {"fits": 512, "does_not_fit": 576}
 
 
+@pytest.mark.parametrize(
+    ("changes", "replicas", "tried"),
+    [
+        ("accumulate=2", 1, [2, 4, 8, 16, 12, 10]),
+        ("bn_group=128", 1, [2, 4, 8, 16, 12, 10]),
+        ("num_towers=8", 8, [8, 16]),
+    ],
+)
+def test_the_largest_batch_is_searched_in_what_shares_the_towers(
+    asked, changes, replicas, tried, capsys
+):
+    options = config.CompileAheadConfig(
+        what="iteration", largest_batch=True, replicas=replicas, most_towers=64
+    )
+    ahead.run(options, SETTING.changed(changes))
+    assert [batch // 64 for _, batch, *_ in asked[1:]] == tried
+    assert {replicas for *_, replicas in asked} == {replicas}
+    assert "largest batch, H100 SXM: 512 images fit" in capsys.readouterr().out
+
+
+def test_the_largest_batch_is_searched_below_one_that_does_not_fit(asked, capsys):
+    options = config.CompileAheadConfig(what="iteration", largest_batch=True)
+    ahead.run(options, SETTING.changed("num_towers=9"))
+    assert "largest batch, H100 SXM: 512 images fit" in capsys.readouterr().out
+
+
 def test_replicas_share_the_towers(asked):
     ahead.run(config.CompileAheadConfig(replicas=8), SETTING.changed("num_towers=8"))
     assert [replicas for *_, replicas in asked] == [8, 1]

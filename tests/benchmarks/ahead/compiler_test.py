@@ -1,6 +1,10 @@
 """What is said of a compiler's error."""
 
+import subprocess
+import sys
+
 from sagan_tf.benchmarks.ahead import compiler
+from tests.conftest import ROOT
 
 PROGRAM = """#loc4 = loc("block/tanh")
 #loc5 = loc(fused[#loc4, #loc4])
@@ -43,3 +47,19 @@ def test_calls_that_count_as_minus_a_second():
 """
     assert compiler.seconds_left_out(text) == 2
     assert compiler.seconds_left_out("") == 0
+
+
+def test_the_compiler_ends_with_the_process_that_asked():
+    """The parent starts one for its own number, and ends at once."""
+    child = "from sagan_tf.benchmarks.ahead import compiler; compiler.end_with({})"
+    parent = (
+        "import os, subprocess, sys\n"
+        f"code = {child!r}.format(os.getpid())\n"
+        "subprocess.Popen([sys.executable, '-c', code])"
+    )
+    command = [sys.executable, "-c", parent]
+    # Standard output closes when both have ended.
+    done = subprocess.run(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=True
+    )
+    assert done.stdout == b""

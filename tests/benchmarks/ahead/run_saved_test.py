@@ -1,5 +1,6 @@
 """A saved program that JAX runs here, on the CPU."""
 
+import dataclasses
 import os
 import statistics
 import subprocess
@@ -78,6 +79,45 @@ def test_a_program_runs_without_tensorflow_and_is_fed_back(tmp_path):
     )
     assert last == "3 False"
     assert '"device": "cpu"' in json_file.read_text()
+
+
+@WITH_JAX
+@pytest.mark.slow
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"text": TEXT[:250]}, "is damaged, or of another version (Unable to parse"),
+        ({"fed_back": {9: 1}}, "is damaged, or of another version (list index out of range)"),
+        (
+            {"arguments": [PROGRAM.arguments[0]._replace(dtype="none"), PROGRAM.arguments[1]]},
+            "is damaged, or of another version (data type 'none' not understood)",
+        ),
+        ({"arguments": PROGRAM.arguments[:1]}, "cpu cannot run it (INVALID_ARGUMENT"),
+    ],
+)
+def test_a_damaged_program_is_one_line(changes, message, tmp_path):
+    path = str(tmp_path / "x.mlir")
+    saved.write(path, dataclasses.replace(PROGRAM, **changes))
+    done = subprocess.run(
+        [sys.executable, "-m", "sagan_tf.benchmarks.ahead.run_saved", path],
+        cwd=ROOT,
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"error: --run={path}: {message}")
+    assert last.endswith("; write it again with compile_ahead --save")
+
+
+def test_a_file_that_cannot_be_written_is_known_before_the_run(tmp_path):
+    path = str(tmp_path / "x.mlir")
+    saved.write(path, PROGRAM)
+    with pytest.raises(errors.UserError, match="--json=.*: cannot be written"):
+        run_saved.run(path, json_file=str(tmp_path))
 
 
 def test_measured_beside_predicted():

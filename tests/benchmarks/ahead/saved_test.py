@@ -40,3 +40,17 @@ def test_other_files_are_refused(tmp_path):
         saved.read(str(tmp_path / "y.mlir"))
     with pytest.raises(errors.UserError, match="--save=.*: cannot be written"):
         saved.write(str(tmp_path / "no" / "x.mlir"), PROGRAM)
+    path.write_text('// sagan-tf program: {"arguments": [], "fed_back": {}, "predicted": null}\n')
+    with pytest.raises(errors.UserError, match="cannot be read"):
+        saved.read(str(path))
+
+
+def test_whether_a_file_can_be_written_is_known_before(tmp_path):
+    path = tmp_path / "x.json"
+    saved.require_writable(str(path), flag="json")
+    assert not path.exists()
+    path.write_text("before")
+    saved.require_writable(str(path), flag="json")
+    assert path.read_text() == "before"
+    with pytest.raises(errors.UserError, match="--json=.*: cannot be written"):
+        saved.require_writable(str(tmp_path), flag="json")

@@ -79,6 +79,48 @@ ENTRY %main (x: f32[8,128]) -> f32[8,128] {
         "near": (0, 0),
         "y": (0, 4096),
     }
+    # Its begin and its end are one copy.
+    assert traffic.by_kind(list(found.values()))["copies"] == {
+        "kernels": 1,
+        "bytes": 4096,
+        "flop": 0,
+    }
+
+
+def test_of_what_is_sliced_the_slice_is_read():
+    """One fusion takes slices of x alone, the other takes all of it as well."""
+    found = by_name(
+        """
+%sliced (p: f32[100], q: f32[4]) -> f32[4] {
+  %q = f32[4]{0} parameter(1)
+  %p = f32[100]{0} parameter(0)
+  %again = f32[10,10]{1,0} bitcast(%p)
+  %row = f32[1,10]{1,0} slice(%again), slice={[2:3], [0:10]}
+  %four = f32[4]{0} slice(%p), slice={[8:12]}
+  ROOT %sum = f32[4]{0} add(%four, %q)
+}
+
+%all (p.1: f32[100]) -> f32[100] {
+  %p.1 = f32[100]{0} parameter(0)
+  %first = f32[1]{0} slice(%p.1), slice={[0:1]}
+  %wide = f32[100]{0} broadcast(%first), dimensions={}
+  ROOT %less = f32[100]{0} subtract(%p.1, %wide)
+}
+
+ENTRY %main (x: f32[100], y: f32[4]) -> f32[100] {
+  %x = f32[100]{0} parameter(0)
+  %y = f32[4]{0} parameter(1)
+  %a = f32[4]{0} fusion(%x, %y), kind=kLoop, calls=%sliced
+  %b = f32[20]{0} slice(%x), slice={[0:20]}
+  ROOT %c = f32[100]{0} fusion(%x), kind=kLoop, calls=%all
+}
+"""
+    )
+    assert {name: (one.read, one.written) for name, one in found.items()} == {
+        "a": (4 * (10 + 4 + 4), 16),
+        "b": (80, 80),
+        "c": (400, 400),
+    }
 
 
 def test_convolutions_are_found_in_fusions():
