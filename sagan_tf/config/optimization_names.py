@@ -25,7 +25,8 @@ OPTIMIZATIONS = {
     "adam": "Adam as TensorFlow's one kernel",
     "relu": "gradients of ReLUs written so that XLA joins them, and the ReLUs, to what is beside "
     "them",
-    "one_pass": "both moments of batch norm in one pass over bfloat16 and float16 maps",
+    "one_pass": "both moments of batch norm in one pass over bfloat16 and float16 maps, around the "
+    "moving mean",
     "kernel_sums": "the kernels of up_conv and down_conv as sums, which XLA joins to their cast",
     "attention": "attention's first three convolutions as one, and in bfloat16 and float16 the "
     "gradient of its logits in that type",

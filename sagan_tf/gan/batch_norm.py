@@ -33,24 +33,26 @@ def split_into_groups(x: tf.Tensor, group_size: Optional[int]) -> tf.Tensor:
     return tf.reshape(x, [-1, group_size, *x.shape[1:]])
 
 
-def moments(x: tf.Tensor, *, one_pass: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
+def moments(x: tf.Tensor, *, around: Optional[tf.Tensor] = None) -> tuple[tf.Tensor, tf.Tensor]:
     """Mean and biased variance, float32, of [groups, images, h, w, c] per group and channel.
 
     Args:
       x: the batch.
-      one_pass: whether to take the variance from the mean of squares, which does not wait for the
-        mean. In float32 that would lose digits; there it changes nothing.
+      around: float32 [c], numbers near the means. With them both moments of bfloat16 and float16
+        come from one pass: sums of x - around and of its square do not wait for the mean. How many
+        digits that loses depends on how near they are. float32 is as without.
     """
     wide = tf.cast(x, tf.float32)
     axes = [1, 2, 3]
-    if not one_pass or x.dtype == tf.float32:
+    if around is None or x.dtype == tf.float32:
         return tf.nn.moments(wide, axes=axes, keepdims=True)
 
     # Both sums can be taken side by side.
-    mean = tf.reduce_mean(wide, axes, keepdims=True)
-    of_squares = tf.reduce_mean(tf.square(wide), axes, keepdims=True)
+    moved = wide - around
+    mean = tf.reduce_mean(moved, axes, keepdims=True)
+    of_squares = tf.reduce_mean(tf.square(moved), axes, keepdims=True)
     variance = tf.maximum(of_squares - tf.square(mean), 0.0)
-    return mean, variance
+    return mean + around, variance
 
 
 def values_per_moment(x: tf.Tensor) -> tf.Tensor:
@@ -119,7 +121,7 @@ def batch_norm(
     beta: tf.Tensor,
     epsilon: float,
     relu: bool,
-    one_pass: bool = False,
+    around: Optional[tf.Tensor] = None,
     masked_again: bool = False,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Batch norm by each group's own moments, and ReLU, with a gradient of few passes over x.
@@ -133,7 +135,7 @@ def batch_norm(
       gamma, beta: float32, [groups, images, 1, 1, c].
       epsilon: added to the variance.
       relu: whether a ReLU follows.
-      one_pass: as of `moments`.
+      around: as of `moments`.
       masked_again: whether to compute what comes through the ReLU from x and dy wherever it is
         needed. Otherwise XLA stores it, a pass of three maps.
     Returns:
@@ -143,7 +145,7 @@ def batch_norm(
 
     @tf.custom_gradient
     def normalize(x, gamma, beta):
-        mean, variance = moments(x, one_pass=one_pass)
+        mean, variance = moments(x, around=around)
         r = tf.math.rsqrt(variance + epsilon)
         scale = r * gamma
         shift = beta - mean * scale

@@ -456,7 +456,7 @@ class _TowerBatchNorm(keras.layers.Layer):
                 beta=beta,
                 epsilon=self.epsilon,
                 relu=self.relu,
-                one_pass="one_pass" in self.optimizations,
+                around=self._near_the_mean(),
                 masked_again="relu" in self.optimizations,
             )
         else:
@@ -488,11 +488,16 @@ class _TowerBatchNorm(keras.layers.Layer):
             mean = tf.reshape(tf.convert_to_tensor(self.moving_mean), [-1])
             variance = tf.reshape(tf.convert_to_tensor(self.moving_variance), [-1])
             return mean, variance
-        one_pass = "one_pass" in self.optimizations
-        mean, variance = batch_norm.moments(grouped, one_pass=one_pass)
+        mean, variance = batch_norm.moments(grouped, around=self._near_the_mean())
         if replicas > 1:
             return batch_norm.combine_moments_of_replicas(mean, variance, replicas=replicas)
         return mean, variance
+
+    def _near_the_mean(self) -> Optional[tf.Tensor]:
+        """The moving mean, float32 [c], around which moments need one pass; None without that."""
+        if "one_pass" not in self.optimizations:
+            return None
+        return tf.reshape(tf.convert_to_tensor(self.moving_mean), [-1])
 
     def _replicas_of_group(self, grouped: tf.Tensor) -> int:
         """How many replicas, with one group each here, make one group together."""

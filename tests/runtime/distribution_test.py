@@ -88,8 +88,14 @@ def test_wrong_settings_are_refused_before_anything_starts(settings, expected):
 @pytest.mark.parametrize(
     ("settings", "changes"),
     [
-        ({"mixed_precision": "bfloat16"}, "wide_conv left out, small_conv taken"),
-        ({"mixed_precision": "bfloat16", "optimizations": "auto,wide_conv"}, "small_conv taken"),
+        (
+            {"mixed_precision": "bfloat16"},
+            "narrow_conv left out, wide_conv left out, small_conv taken",
+        ),
+        (
+            {"mixed_precision": "bfloat16", "optimizations": "auto,wide_conv"},
+            "narrow_conv left out, small_conv taken",
+        ),
         ({"mixed_precision": "bfloat16", "optimizations": "adam"}, ""),
         # The instruction does not help float16 or XLA's kernels, and float32 needs none.
         ({"mixed_precision": "float16"}, ""),

@@ -61,5 +61,7 @@ def test_history_says_what_the_processor_decides(monkeypatch):
     name = "optimizations by processor"
     facts = events.environment_of(gan_with(NATIVE, mixed_precision="bfloat16"))
     assert facts["optimizations"] == "shortcut, adam"
-    assert facts[name] == "wide_conv left out, small_conv taken: this CPU has avx512_bf16"
+    assert facts[name] == (
+        "narrow_conv left out, wide_conv left out, small_conv taken: this CPU has avx512_bf16"
+    )
     assert name not in events.environment_of(gan_with(WIDE))
