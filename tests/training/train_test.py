@@ -214,8 +214,8 @@ def test_dry_run_says_what_the_processor_decides(tmp_path, data, monkeypatch):
     for instruction, expected in (
         (
             "amx_bf16",
-            "optimizations by processor: narrow_conv left out, wide_conv left out, small_conv taken: "
-            "this CPU has amx_bf16\n",
+            "optimizations by processor: narrow_conv left out, wide_conv left out, small_conv "
+            "taken: this CPU has amx_bf16\n",
         ),
         ("", "wide_conv, "),
     ):
