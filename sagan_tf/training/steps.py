@@ -167,6 +167,11 @@ def make_train_steps(gan: model.SAGAN, seed: int) -> Callable:
             with tf.control_dependencies([arrived]):
                 waited += _clock(has_clock) - began
 
+            # The clock is read before anything else begins: where one thread runs all, it would
+            # otherwise come last.
+            with tf.control_dependencies([waited]):
+                arrived = tf.identity(arrived)
+
             # Train on them. The condition is always true: it is there so that a record that cannot
             # be read leaves the variables as the last whole iteration left them.
             new_metrics = tf.cond(
