@@ -38,6 +38,10 @@ def fixture_address(answers):
         yield address
 
 
+# Milliseconds: other tests run on the same cores.
+_PATIENCE = 120_000
+
+
 @contextlib.contextmanager
 def serving(answers):
     """The address of a page, while it is served."""
@@ -53,6 +57,7 @@ def serving(answers):
 def fixture_page(request, chromium_browser, address):
     """The page, when its first image is there; it must not have loaded anything from outside."""
     context = chromium_browser.new_context(**request.param)
+    context.set_default_timeout(_PATIENCE)
     page, outside, faults = context.new_page(), [], []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on(
