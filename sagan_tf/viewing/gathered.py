@@ -1,4 +1,4 @@
-"""Standing statistics that have been gathered before."""
+"""Standing statistics of generators that are opened: gathered once, or kept for other times."""
 
 from collections.abc import Hashable
 from typing import Optional
@@ -9,6 +9,12 @@ import tqdm
 from sagan_tf import config
 from sagan_tf.gan import standing_statistics
 from sagan_tf.gan.generator import Generator
+
+
+def gather(network: Generator, sampling: config.Sampling) -> None:
+    """Puts new standing statistics into a generator, which runs for them itself."""
+    with _progress(sampling) as progress:
+        standing_statistics.gather(network, sampling, after_batch=progress.update)
 
 
 class Gathered:
@@ -56,9 +62,14 @@ class Gathered:
             self._standing[kind] = standing
 
         # Gather them.
-        with tqdm.tqdm(total=sampling.batches, unit="batch", disable=None, leave=False) as progress:
+        with _progress(sampling) as progress:
             self._standing[kind].gather(progress.update, limit=sampling.limit)
         return [variable.numpy() for variable in _statistics(self._network)]
+
+
+def _progress(sampling: config.Sampling) -> tqdm.tqdm:
+    """A bar of the batches, on a terminal only."""
+    return tqdm.tqdm(total=sampling.batches, unit="batch", disable=None, leave=False)
 
 
 def _statistics(network: Generator) -> list:

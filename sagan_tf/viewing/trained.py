@@ -15,7 +15,7 @@ from sagan_tf.runs import directory, exported, restore
 from sagan_tf.runs.card import CARD_FILE, Card
 from sagan_tf.runtime import distribution, memory
 from sagan_tf.viewing import folding
-from sagan_tf.viewing.gathered import Gathered
+from sagan_tf.viewing.gathered import Gathered, gather
 
 # As `runs.exported` has them.
 KERAS_FILE = exported.KERAS_FILE
@@ -209,9 +209,10 @@ def open_generator(
 
     # Gather the statistics.
     sampling = restore.sampling_of_run(sampling, run_dir)
-    if sampling.batches:
-        key = (restored.sha256, use_ema, sampling)
-        (gathered or Gathered()).put(network, sampling, key=key)
+    if sampling.batches and gathered is None:
+        gather(network, sampling)
+    elif sampling.batches:
+        gathered.put(network, sampling, key=(restored.sha256, use_ema, sampling))
 
     # Write the card.
     block = network.inserted
