@@ -16,12 +16,25 @@ COMMAND = config.Command(
 
 
 def main() -> None:
-    options, model_config, data_config, train_config = (cli.make(kind) for kind in KINDS)
-    from sagan_tf.benchmarks import training_step  # TensorFlow starts after the flags are checked.
+    # Check the flags that need no data.
+    options, data_config, train_config = (
+        cli.make(kind)
+        for kind in (config.BenchmarkStepConfig, config.DataConfig, config.TrainConfig)
+    )
+    from sagan_tf.benchmarks import training_step  # TensorFlow starts here
+    from sagan_tf.data import dataset
 
+    # As in training, what the data say of themselves are defaults of the model.
+    settings_of_data = {}
+    if cli.given("data_dir"):
+        data_directory = dataset.open_directory(data_config.data_dir)
+        data_directory.refuse_other(cli.given_values("image_size", "number_classes"))
+        settings_of_data = data_directory.settings
+
+    # Measure.
     training_step.run(
         options,
-        Setting(model_config, train_config),
+        Setting(cli.make(config.ModelConfig, settings_of_data), train_config),
         data_config=data_config,
         random_images=not cli.given("data_dir"),
     )

@@ -3,10 +3,12 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sagan_tf import config, errors
 from sagan_tf.benchmarks import training_step
 from sagan_tf.benchmarks.setting import Setting
+from sagan_tf.data import prepare
 from tests import processes
 from tests.testing import PLAIN_MODEL
 
@@ -106,3 +108,25 @@ def test_what_is_wrong_is_named(options, message):
 def test_command_names_what_is_wrong(flag, message):
     result = processes.run("-m", "sagan_tf.tools.benchmark", flag)
     assert message in processes.error_line(result)
+
+
+@pytest.mark.process
+def test_records_say_their_side_and_classes(tmp_path):
+    # Prepare a picture of each of two classes.
+    for name in ("a", "b"):
+        picture = tmp_path / "pictures" / name / "1.png"
+        picture.parent.mkdir(parents=True)
+        Image.new("RGB", (40, 40), "red").save(picture)
+    data = str(tmp_path / "data")
+    prepare.prepare(config.PrepareConfig(source=str(tmp_path / "pictures"), out=data, size=32))
+
+    # A class more is refused.
+    words = ("-m", "sagan_tf.tools.benchmark", f"--data_dir={data}")
+    message = processes.error_line(processes.run(*words, "--number_classes=3"))
+    assert message.startswith("error: --number_classes=3: ")
+    assert "says 2; leave the flag out" in message
+
+    # The side is known without a flag: the default networks need a larger one.
+    message = processes.error_line(processes.run(*words))
+    assert message.startswith("error: --generator_type=test: ")
+    assert "exists at --image_size=32;" in message
