@@ -13,7 +13,7 @@ from sagan_tf import errors, plurals
 from sagan_tf.config import CompareConfig
 from sagan_tf.evaluation import protocol
 from sagan_tf.images import pixels
-from sagan_tf.runs import directory, exported, metric_writer
+from sagan_tf.runs import directory, exported
 from sagan_tf.runtime import files
 from sagan_tf.viewing import (
     compare_charts,
@@ -130,11 +130,8 @@ def read_run(run_dir: str, note: Callable[[str], None]) -> run_summary.Run:
     run = run_summary.read(run_dir)
 
     # Say what cannot be read, or is not the run's own.
-    for path in (run_dir, run.eval_dir):
-        damaged = metric_writer.count_unreadable(path)
-        if damaged:
-            lines = plurals.counted(damaged, "line")
-            note(f"{os.path.join(path, 'metrics.jsonl')}: {lines} cannot be read, and left out")
+    for line in run.left_out():
+        note(line)
     if run.foreign_scores:
         scores = plurals.counted(run.foreign_scores, "row")
         note(f"{run.eval_dir}: {scores} of another run or of an older release, left out")

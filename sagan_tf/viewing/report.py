@@ -55,6 +55,8 @@ def write(config: ReportConfig, stream: Optional[TextIO] = None) -> str:
     # Read the run and make the page; names need not be UTF-8.
     say(f"reading {run_dir}")
     run = run_summary.read(run_dir, config.eval_dir)
+    for line in run.left_out():
+        say(line)
     page = _page(run, config.max_grids, note=say)
     page = page.encode("utf-8", "backslashreplace").decode()
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Optional
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf import config, errors
+from sagan_tf import config, errors, plurals
 from sagan_tf.evaluation import protocol
 from sagan_tf.runs import checkpoints, directory, history, metric_writer
 from sagan_tf.runtime import files
@@ -64,6 +64,7 @@ class Run:
       scores: rows of its evaluation, steps ascending.
       eval_dir: where they come from.
       foreign_scores: rows there that are not of this run, or of an older release.
+      damaged: a file of rows -> its lines that cannot be read, where there are any.
       step: that it has got to, as far as is recorded.
       state: how it is.
       written: seconds since 1970, now.
@@ -78,6 +79,7 @@ class Run:
     scores: list[dict[str, Any]]
     eval_dir: str
     foreign_scores: int
+    damaged: dict[str, int]
     step: int
     state: State
     written: float
@@ -87,6 +89,14 @@ class Run:
         """The last two parts of the directory's name."""
         parts = os.path.normpath(self.directory).split(os.sep)
         return os.path.join(*parts[-2:])
+
+    def left_out(self) -> list[str]:
+        """What of its files cannot be read, a line for each file."""
+        found = []
+        for path, count in self.damaged.items():
+            lines = plurals.counted(count, "line")
+            found.append(f"{path}: {lines} cannot be read, and left out")
+        return found
 
     @property
     def rate(self) -> Optional[float]:
@@ -135,6 +145,10 @@ def read(run_dir: str, eval_dir: str = "", *, now: Optional[float] = None) -> Ru
         metric_writer.read_rows(eval_dir), directory.run_id(run_dir)
     )
 
+    # Count what cannot be read.
+    lines = {path: metric_writer.count_unreadable(path) for path in (run_dir, eval_dir)}
+    damaged = {os.path.join(path, "metrics.jsonl"): count for path, count in lines.items() if count}
+
     # Find out how the run is.
     step = _last_step(run_dir, rows, events=events)
     locked = directory.is_locked(os.path.join(run_dir, "lock"))
@@ -148,6 +162,7 @@ def read(run_dir: str, eval_dir: str = "", *, now: Optional[float] = None) -> Ru
         scores=scores,
         eval_dir=eval_dir,
         foreign_scores=foreign_scores,
+        damaged=damaged,
         step=step,
         state=state_of(events, step, max_steps=train.max_steps, locked=locked),
         written=time.time() if now is None else now,

@@ -538,6 +538,25 @@ def test_scores_of_another_run_are_left_out(report):
     assert text.index("600 5.5 88.25") < text.index("400 6.5 77.25") < text.index("200 4.5 123.25")
 
 
+def test_damaged_rows_are_counted_for_each_file(tmp_path, monkeypatch):
+    # A run with two damaged rows and one of a killed process, and a damaged score.
+    monkeypatch.setattr(trained, "open_model", open_stub())
+    run_dir = make_run(tmp_path)
+    write_scores(run_dir)
+    files = (run_dir / "metrics.jsonl", tmp_path / "eval" / run_dir.name / "metrics.jsonl")
+    for path, damaged in zip(files, (["}", "[]", '{"step": 7'], ['{"step": null}'])):
+        path.write_text(path.read_text() + "\n".join(damaged))
+
+    # The page and the command say so.
+    stream = io.StringIO()
+    path = viewing_report.write(config.ReportConfig(run=str(run_dir)), stream)
+    page = words(pathlib.Path(path).read_text(encoding="utf-8"))
+    for path, lines in zip(files, ("3 lines", "1 line")):
+        expected = f"{path}: {lines} cannot be read, and left out"
+        assert f"\n{expected}\n" in stream.getvalue()
+        assert f"{expected}." in page
+
+
 def test_published_scores_are_shown_of_imagenet_at_128_only(report, tmp_path, monkeypatch):
     monkeypatch.setattr(trained, "open_model", open_stub())
     assert "paper, attention at 32" not in report.read_text(encoding="utf-8")
