@@ -16,6 +16,7 @@ import rows
 SCORES = (
     ("IS", "incscore", 2),
     ("FID", "fid", 2),
+    ("precision", "precision", 2),
     ("recall", "recall", 2),
     ("coverage", "coverage", 2),
 )
