@@ -34,7 +34,7 @@ _STEPS_TO_LEARN = 10_000
 HIGH_NORM = 1.5
 # Checks up to the first one that `health_every` names, at most.
 CHECKS_AT_FIRST = 10
-_RATIO = "health/variety_ratio"
+RATIO = "health/variety_ratio"
 
 
 class VarietyCourse(NamedTuple):
@@ -67,7 +67,7 @@ def course_of_variety(
     # Find the rows that count.
     found: list[tuple[int, float]] = []
     for row in rows:
-        ratio = row.get(_RATIO)
+        ratio = row.get(RATIO)
         if isinstance(ratio, (int, float)) and row["step"] >= noise_until:
             found.append((int(row["step"]), float(ratio)))
     if not found:
@@ -205,7 +205,7 @@ class HealthCheck:
     def take_up(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Learns from the rows of a run that continues whether it has shown variety before."""
         for row in rows:
-            self._notice_variety(row["step"], row.get(_RATIO, 0.0))
+            self._notice_variety(row["step"], row.get(RATIO, 0.0))
 
     def check_row(self, step: int, row: Mapping[str, float]) -> None:
         """Checks a row of losses, gradient norms and sigma_ratio."""
@@ -233,7 +233,7 @@ class HealthCheck:
         # Compare them with real images of one class; both variances without bias.
         count = samples.shape[1]
         ratio = found * count / max(count - 1, 1) / self._real_within_class
-        numbers[_RATIO] = ratio
+        numbers[RATIO] = ratio
 
         # Warn of low variety, once there has been time to learn.
         self._report(

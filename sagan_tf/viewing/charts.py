@@ -15,7 +15,7 @@ COLOURS = ("#3a86c8", "#d9822b", "#1a9c74", "#c062a0", "#b8960c", "#d0482e")
 GREY = "#888888"
 _LAST_STEP = 2**31 - 1  # that an axis can show
 _MARKED = 30  # points of a curve, at most, that have a marker each
-_MARKERS = {"o": "circle", "s": "square", "*": "star"}
+_MARKERS = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "*": "star"}
 # Lines of matplotlib as Plotly and as CSS have them, where they are not solid.
 _DASHES = {"--": "dash", ":": "dot", "-.": "dashdot"}
 _DASHES_OF_CSS = {"--": "dashed", ":": "dotted", "-.": "double"}

@@ -182,8 +182,10 @@ def _write(
     # Make the pictures.
     panels = compare_charts.panels(comparison.groups, comparison.scored, comparison.titles)
     if panels:
-        names = {group.name: group.full_label for group in comparison.groups}
-        by = protocol.classifier_title(comparison.chosen.record)
+        names = {group.name: group.legend for group in comparison.groups}
+        names[compare_charts.MARK] = compare_charts.MARK
+        record = comparison.chosen.record
+        by = protocol.classifier_title(record) if record is not None else ""
         contents[CURVES] = compare_charts.as_png(panels, names, classifier=by)
     if grids:
         picture = compare_samples.picture(grids, comparison.runs)

@@ -1,4 +1,4 @@
-"""Curves of several runs' scores over the steps, a colour for each group of seeds."""
+"""Curves of several runs' scores and variety over the steps, a colour for each group of seeds."""
 
 import io
 import math
@@ -9,14 +9,18 @@ import numpy as np
 
 from sagan_tf.evaluation import curves
 from sagan_tf.evaluation import rows as score_rows
-from sagan_tf.viewing import compare_groups
-from sagan_tf.viewing.charts import COLOURS, Chart, Curve
+from sagan_tf.runs import health
+from sagan_tf.viewing import charts, compare_groups, run_summary
+from sagan_tf.viewing.charts import COLOURS, GREY, Chart, Curve
 from sagan_tf.viewing.compare_scores import Scored
 
-_STYLES = ("-", "--", ":", "-.")
+# Lines and markers, for groups of the same colour.
+_STYLES = (("-", "o"), ("--", "s"), (":", "^"), ("-.", "D"))
+_MARKED = 30  # points of a curve, at most, that have a marker each
 _SIZE = (4.2, 2.6)  # inches, of a chart in the PNG
 _CHARTS_IN_ROW = 3
 _LETTERS_AN_INCH = 13  # of a legend, about
+_HANDLE = 8  # letters that a line takes before its name
 _STYLE = {
     "text.parse_math": False,
     "font.family": "sans-serif",
@@ -38,14 +42,16 @@ _BETTER = {
 }
 BAND = (
     "A line is the mean of a row's seeds, with the standard deviation as a band. Where the seeds "
-    "were scored at different steps, each seed has a thin line."
+    "have values at different steps, each seed has a thin line."
 )
+_LOWEST = 100 * health.LOW_VARIETY_RATIO
+MARK = f"variety is lost below {_LOWEST:.0f} %"
 
 
 def panels(
     groups: Sequence[compare_groups.Group], scored: Sequence[Scored], titles: Mapping[str, str]
 ) -> list[Chart]:
-    """A chart for each score that is drawn.
+    """A chart for each score that is drawn, and one of variety where it was recorded.
 
     Args:
       groups: the rows of the comparison.
@@ -59,49 +65,88 @@ def panels(
         # Draw each group.
         lines: list[Curve] = []
         for number, group in enumerate(groups):
-            members = [by_run[run.directory] for run in group.runs]
-            lines += _lines(group, members, name=name, number=number)
+            series = [_of_scores(by_run[run.directory], name) for run in group.runs]
+            lines += _lines(group, series, number=number)
 
         # Choose the axis.
         values = np.concatenate([line.values for line in lines] or [np.zeros(0)])
         log = name in _OVER_DECADES and curves.spans_decades(values[np.isfinite(values)].tolist())
         if lines:
             found.append(Chart(titles[name], _BETTER[name], lines, log, not log))
-    return found
+
+    # Draw the variety.
+    variety = _variety(groups)
+    return [*found, variety] if variety.lines else found
+
+
+def _variety(groups: Sequence[compare_groups.Group]) -> Chart:
+    """How the variety of samples went, as the health check of training records it."""
+    # Draw each group.
+    lines: list[Curve] = []
+    for number, group in enumerate(groups):
+        series = [_of_variety(run) for run in group.runs]
+        lines += _lines(group, series, number=number)
+
+    # Draw the limit as long as the longest of them.
+    if lines:
+        ends = np.array([0.0, max(line.steps[-1] for line in lines)])
+        limit = np.full(2, _LOWEST)
+        mark = Curve(MARK, ends, limit, last=_LOWEST, colour=GREY, style="--")
+        lines.append(mark)
+    note = (
+        "Variance of pixels of samples of a class as a share of that of real images of a class, in "
+        "%. At the begin it may be that of noise."
+    )
+    return Chart("Variety within a class, %", note, lines, from_zero=True)
+
+
+def _of_scores(one: Scored, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and values of a score of a run; not a number where a row lacks it."""
+    steps = [row["step"] for row in one.rows]
+    values = [score_rows.value_of(row, name) for row in one.rows]
+    return np.array(steps, np.float64), np.array(values, np.float64)
+
+
+def _of_variety(run: run_summary.Run) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and variety of a run's samples, in %."""
+    steps, values = run_summary.column(run.rows, health.RATIO)
+    curve = charts.thin("", steps, values=100 * values)
+    return curve.steps, curve.values
 
 
 def _lines(
-    group: compare_groups.Group, members: Sequence[Scored], *, name: str, number: int
+    group: compare_groups.Group, series: Sequence[tuple[np.ndarray, np.ndarray]], *, number: int
 ) -> list[Curve]:
-    """One score of a group: the mean with a band, or a thin line for each seed."""
-    # Read the score of each run that has it.
-    series = []
-    for one in members:
-        steps = np.array([row["step"] for row in one.rows], np.float64)
-        values = np.array([score_rows.value_of(row, name) for row in one.rows], np.float64)
-        if np.isfinite(values).any():
-            series.append((steps, values))
+    """One quantity of a group: the mean with a band, or a thin line for each seed.
+
+    Args:
+      group: the row of the comparison.
+      series: steps and values of each of its runs.
+      number: of the group.
+    """
+    # Leave out runs that do not have it.
+    series = [(steps, values) for steps, values in series if np.isfinite(values).any()]
     if not series:
         return []
 
-    # Choose how it looks.
-    colour = COLOURS[number % len(COLOURS)]
-    style = _STYLES[number // len(COLOURS) % len(_STYLES)]
-    looks = {"colour": colour, "style": style}
+    # Choose how it looks; a line through few points needs them marked.
+    line, marker = _STYLES[number // len(COLOURS) % len(_STYLES)]
+    first = series[0][0]
+    style = marker + line if len(first) <= _MARKED else line
+    looks = {"colour": COLOURS[number % len(COLOURS)], "style": style}
 
     # Draw each seed where the steps differ.
-    first = series[0][0]
     if not all(np.array_equal(first, steps) for steps, _ in series):
         return [Curve(group.name, *one, width=_SEED_WIDTH, **looks) for one in series]
 
     # Draw the mean, and the deviation of several.
     stacked = np.stack([values for _, values in series])
     mean = stacked.mean(axis=0)
-    line = Curve(group.name, first, mean, **looks)
+    curve = Curve(group.name, first, mean, **looks)
     if len(series) > 1:
         deviation = stacked.std(axis=0, ddof=1)
-        line = line._replace(low=mean - deviation, high=mean + deviation)
-    return [line]
+        curve = curve._replace(low=mean - deviation, high=mean + deviation)
+    return [curve]
 
 
 def as_png(found: Sequence[Chart], names: Mapping[str, str], *, classifier: str) -> bytes:
@@ -110,7 +155,7 @@ def as_png(found: Sequence[Chart], names: Mapping[str, str], *, classifier: str)
     Args:
       found: at least one.
       names: label of a curve -> what the legend says.
-      classifier: of all scores.
+      classifier: of all scores; empty: there are none.
     """
     import matplotlib  # slow to import, and needed here only
     from matplotlib import figure
@@ -120,9 +165,14 @@ def as_png(found: Sequence[Chart], names: Mapping[str, str], *, classifier: str)
         columns = min(len(found), _CHARTS_IN_ROW)
         rows = math.ceil(len(found) / columns)
         width, height = _SIZE
-        letters = max(map(len, names.values()), default=0)
-        ncols = max(1, int(columns * width * _LETTERS_AN_INCH) // (letters + 8))
-        below = 0.6 + 0.2 * math.ceil(len(names) / ncols)
+        most = int(columns * width * _LETTERS_AN_INCH)
+        names = {name: textwrap.fill(text, most - _HANDLE) for name, text in names.items()}
+        parts = []
+        for text in names.values():
+            parts += text.splitlines()
+        letters = max(map(len, parts), default=0)
+        ncols = max(1, most // (letters + _HANDLE))
+        below = 0.6 + 0.2 * math.ceil(len(parts) / ncols)
         size = (columns * width, rows * height + below)
         canvas = figure.Figure(figsize=size, layout="constrained")
         canvas.suptitle(_heading(classifier, columns * width), fontsize=9)
@@ -157,7 +207,9 @@ def as_png(found: Sequence[Chart], names: Mapping[str, str], *, classifier: str)
 
 def _heading(classifier: str, width: float) -> str:
     """What all charts of a picture, so many inches wide, have in common."""
-    text = f"{BAND} All scores are by the classifier {classifier}."
+    text = BAND
+    if classifier:
+        text += f" All scores are by the classifier {classifier}."
     return textwrap.fill(text, int(width * _LETTERS_AN_INCH))
 
 
@@ -183,11 +235,10 @@ def _plot(axes, curve: Curve):
                 linewidth=1,
             )
 
-    # Draw the curve; a line through one point would not be seen.
-    style = "o-" if curve.style == "-" and len(curve.steps) <= 30 else curve.style
+    # Draw the curve.
     width = curve.width
     looks = {"color": curve.colour, "linewidth": width, "markersize": 2.5 * width}
-    (line,) = axes.plot(curve.steps, curve.values, style, **looks)
+    (line,) = axes.plot(curve.steps, curve.values, curve.style, **looks)
     return line
 
 

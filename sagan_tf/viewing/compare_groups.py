@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -41,7 +42,8 @@ UNDECIDING = frozenset(
         "health_every",
     }
 )
-_LONGEST = 48  # letters of a label that stands in tables and legends
+_LONGEST = 48  # letters of a name that stands in tables and legends
+_NUMBERED = "row "
 
 
 class Group(NamedTuple):
@@ -49,7 +51,8 @@ class Group(NamedTuple):
 
     Attributes:
       label: the settings in which groups differ, or the runs' name where nothing differs.
-      name: the label, or "row 1" and so on where labels are long.
+      name: the label; where labels are long, what the runs' names have in common; "row 1" and so
+        on where that does not tell groups apart.
       runs: in the order given.
     """
 
@@ -61,6 +64,11 @@ class Group(NamedTuple):
     def full_label(self) -> str:
         """The label, after the name where that is another."""
         return self.label if self.name == self.label else f"{self.name}: {self.label}"
+
+    @property
+    def legend(self) -> str:
+        """The name, and what a number stands for."""
+        return self.full_label if self.name.startswith(_NUMBERED) else self.name
 
     @property
     def count(self) -> str:
@@ -113,11 +121,11 @@ def group(runs: Sequence[run_summary.Run], by: Sequence[str] = ()) -> Grouping:
 
     # Name the groups.
     labels = [_label(names, key) or _plain_name(runs[of[0]]) for key, of in members.items()]
-    are_short = all(len(label) <= _LONGEST for label in labels)
-    groups = []
-    for number, (label, of) in enumerate(zip(labels, members.values())):
-        name = label if are_short else f"row {number + 1}"
-        groups.append(Group(label, name, [runs[one] for one in of]))
+    of_groups = [[runs[one] for one in of] for of in members.values()]
+    names_of_groups = labels
+    if any(len(label) > _LONGEST for label in labels):
+        names_of_groups = _short_names(of_groups)
+    groups = [Group(*one) for one in zip(labels, names_of_groups, of_groups)]
 
     # Say what differs between them and inside.
     inside = [[settings[one] for one in of] for of in members.values()]
@@ -172,6 +180,33 @@ def _plain_name(run: run_summary.Run) -> str:
     """The name of a run without what says its seed: "fin/run" of "fin_s1/run" with seed 1."""
     ending = rf"[-_.]?(?:seed|s)[-_=]?0*{run.train.seed}(?=/|$)"
     return re.sub(ending, "", run.name) or run.name
+
+
+def _short_names(groups: Sequence[Sequence[run_summary.Run]]) -> list[str]:
+    """A name for each group: the words that its runs' names begin with; "row 1" and so on where
+    these do not tell groups apart."""
+    # Take what the names of a group's runs have in common.
+    names = []
+    for runs in groups:
+        plain = list(dict.fromkeys(_plain_name(run) for run in runs))
+        names.append(plain[0] if len(plain) == 1 else _first_words(plain).rstrip("-_./"))
+
+    # Leave out what the names of all groups begin with.
+    beginning = _first_words(names)
+    names = [name.removeprefix(beginning) for name in names]
+
+    # Number the groups where names do not help.
+    fit = all(0 < len(name) <= _LONGEST for name in names)
+    if not fit or len(set(names)) < len(names):
+        return [f"{_NUMBERED}{number + 1}" for number in range(len(groups))]
+    return names
+
+
+def _first_words(names: Sequence[str]) -> str:
+    """The whole words that all names begin with, up to the sign after them."""
+    words = [re.findall("[^-_./]*[-_./]", name) for name in names]
+    shared = itertools.takewhile(lambda ones: len(set(ones)) == 1, zip(*words))
+    return "".join(first for first, *_ in shared)
 
 
 def _require_names(names: Sequence[str], settings: dict[str, Any]) -> None:

@@ -127,7 +127,7 @@ def picture(found: Sequence[Grid], runs: Sequence[run_summary.Run]) -> np.ndarra
     # Put names above the grids.
     titled: dict[str, list[np.ndarray]] = {}
     for grid in found:
-        named = grids.titled(grid.pixels, [grid.group.full_label, grid.caption])
+        named = grids.titled(grid.pixels, [grid.group.legend, grid.caption])
         titled.setdefault(grid.group.label, []).append(named)
 
     # Lay them out; a group begins a row where the row before has no room for all of it.

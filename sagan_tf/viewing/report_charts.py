@@ -132,7 +132,7 @@ _PANELS_OF_NETWORKS = [
         "Variety within a class",
         "Variance of pixels of samples of a class as a share of that of real images of a class, "
         "in %. 100 % is as varied as the real ones.",
-        lines={"health/variety_ratio": "generated images"},
+        lines={health.RATIO: "generated images"},
         scale=100.0,
         mark=(100 * health.LOW_VARIETY_RATIO, "warning below"),
         from_zero=True,

@@ -1,5 +1,6 @@
 """A trained generator, from a run's checkpoint or an exported model."""
 
+import functools
 import zipfile
 from collections.abc import Callable, Sequence
 from typing import Optional
@@ -52,16 +53,11 @@ class Trained:
         self.source = source
         self.batch_size = batch_size or distribution.fitting_batch(_BATCH)
 
-        # Compile; each is traced when it is first called.
-        self._generate = tf.function(
-            lambda z, labels: network([z, labels], training=False),
-            autograph=False,
-            reduce_retracing=True,
-        )
-        self._generate_pixels = tf.function(
-            lambda z, labels: to_uint8(network([z, labels], training=False)),
-            autograph=False,
-            reduce_retracing=True,
+        # Compile; each is traced when it is first called. TensorFlow warns of the fifth trace of a
+        # piece of code; each partial is counted by itself.
+        self._generate, self._generate_pixels = (
+            tf.function(functools.partial(of, network), autograph=False, reduce_retracing=True)
+            for of in (_images, _pixels)
         )
 
     @property
@@ -141,6 +137,16 @@ class Trained:
         shares[:, second] += share_of_second
         mixed = folding.with_mixed_classes(self.network, shares)
         return Trained(mixed, self.card, source=self.source, batch_size=self.batch_size)
+
+
+def _images(network: keras.Model, z: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Images, [batch, h, w, 3] in [-1, 1]."""
+    return network([z, labels], training=False)
+
+
+def _pixels(network: keras.Model, z: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Images, uint8 [batch, h, w, 3]."""
+    return to_uint8(_images(network, z, labels))
 
 
 def open_model(

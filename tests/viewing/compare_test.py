@@ -17,6 +17,7 @@ from sagan_tf.runs import card
 from sagan_tf.runs import directory as runs_directory
 from sagan_tf.runtime import files
 from sagan_tf.viewing import (
+    charts,
     compare,
     compare_charts,
     compare_groups,
@@ -157,14 +158,35 @@ def test_by_chooses_the_rows_and_says_what_it_mixes(seeds):
         compare_groups.group(read(*seeds), ["gf_dims"])
 
 
-def test_long_labels_have_short_names(tmp_path):
-    settings = {"discriminator_learning_rate": 0.25, "generator_learning_rate": 0.5}
-    runs = read(make_run(tmp_path, "a"), make_run(tmp_path, "b", **settings))
-    groups = compare_groups.group(runs).groups
-    assert [one.name for one in groups] == ["row 1", "row 2"]
-    assert groups[1].full_label == (
-        "row 2: discriminator_learning_rate=0.25 generator_learning_rate=0.5"
-    )
+LONG = {"discriminator_learning_rate": 0.25, "generator_learning_rate": 0.5}
+LONG_LABEL = "discriminator_learning_rate=0.25 generator_learning_rate=0.5"
+
+
+def test_rows_with_long_labels_have_the_names_of_their_runs(tmp_path):
+    """What the names of a row's runs have in common, without what those of all rows have."""
+    names = [("table1-none-f00", "table1-none-f01"), ("table1-sn_both-e70", "table1-sn_both-e71")]
+    runs = []
+    for pair, settings in zip(names, ({}, LONG)):
+        runs += [make_run(tmp_path, name, seed=seed, **settings) for seed, name in enumerate(pair)]
+    groups = compare_groups.group(read(*runs)).groups
+    assert [one.name for one in groups] == ["none", "sn_both"]
+    assert groups[1].full_label == f"sn_both: {LONG_LABEL}"
+    assert groups[1].legend == "sn_both"
+
+    # A single run has its whole name, without the seed where it says that.
+    one = make_run(tmp_path, "table1-sn-d_seed3", seed=3, gf_dim=16, **LONG)
+    groups = compare_groups.group(read(*runs[:2], one)).groups
+    assert [one.name for one in groups] == ["none", "sn-d"]
+
+
+def test_rows_that_names_do_not_tell_apart_are_numbered(tmp_path):
+    """One is named as the other, or as nothing more than what all have in common."""
+    for first, second in (("a/x_s0", "b/x_s1"), ("a", "b")):
+        runs = (make_run(tmp_path / first, "r"), make_run(tmp_path / second, "r", **LONG, seed=1))
+        same = [dataclasses.replace(run, directory="/run/r") for run in read(*runs)]
+        groups = compare_groups.group(same).groups
+        assert [one.name for one in groups] == ["row 1", "row 2"]
+        assert groups[1].legend == f"row 2: {LONG_LABEL}"
 
 
 @pytest.mark.parametrize(
@@ -304,6 +326,49 @@ def test_seeds_of_other_steps_have_a_line_each(tmp_path):
     )
     assert [line.values.tolist() for line in panel.lines] == [[9.0, 5.0], [8.0, 6.0]]
     assert [line.label for line in panel.lines] == [f"{tmp_path.name}/a"] * 2
+
+
+def test_variety_of_the_runs_is_drawn_with_its_limit(tmp_path):
+    """Mean and deviation of two seeds, in %, up to the limit of the health check."""
+    ratios = ({100: 1.5, 200: 0.5}, {100: 0.5, 200: 0.3})
+    runs = read(
+        *(make_run(tmp_path, f"a_s{seed}", seed=seed, ratios=ratios[seed]) for seed in range(2)),
+        make_run(tmp_path, "b", gf_dim=16, ratios={150: 0.2}),
+        make_run(tmp_path, "c", gf_dim=32),
+    )
+    groups = compare_groups.group(runs).groups
+    (panel,) = compare_charts.panels(groups, scored(runs), {})
+    two, one, limit = panel.lines
+    np.testing.assert_allclose(two.values, [100, 40])
+    np.testing.assert_allclose(two.high - two.values, [np.sqrt(5000), np.sqrt(200)])
+    assert (one.steps.tolist(), one.values.tolist()) == ([150], [20])
+    assert (limit.label, limit.values.tolist()) == ("variety is lost below 40 %", [40, 40])
+    assert limit.steps.tolist() == [0, 200]
+
+
+def test_single_points_are_seen_in_every_row(tmp_path):
+    """The seventh row has the colour of the first, and another line and marker."""
+    runs = read(*(make_run(tmp_path, f"r{i}", gf_dim=8 * i, fids={9: i}) for i in range(1, 9)))
+    groups = compare_groups.group(runs).groups
+    (panel,) = compare_charts.panels(groups, scored(runs), {"fid": "FID5k"})
+    first, *_, seventh, _ = panel.lines
+    assert (first.colour, first.style, first.marker) == (seventh.colour, "o-", "o")
+    assert (seventh.style, seventh.marker, seventh.dash) == ("s--", "s", "dashed")
+    symbols = [(trace["marker"]["symbol"], trace["mode"]) for trace in panel.traces]
+    assert symbols[::-1][5:7] == [("circle", "lines+markers"), ("square", "lines+markers")]
+
+
+def test_long_names_of_the_legend_are_wrapped():
+    """A name of 600 letters takes four lines of the picture's 163."""
+    point = np.ones(1)
+    line = charts.Curve("a", point, point)
+    drawn = [charts.Chart("x", "", [line])] * 3
+
+    def height(text):
+        content = compare_charts.as_png(drawn, {"a": text}, classifier="")
+        return Image.open(io.BytesIO(content)).height
+
+    assert height("word " * 120) - height("word") == 3 * 22
 
 
 def test_bad_input_is_one_line(tmp_path, seeds):
