@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Optional
@@ -213,25 +214,24 @@ def _open_if_allowed(directory: str) -> Optional[tf.summary.SummaryWriter]:
 
 def read_rows(directory: str) -> list[dict[str, Any]]:
     """The finished rows of a directory's `metrics.jsonl`; [] if there are none."""
-    path = os.path.join(directory, _ROWS)
-    if not tf.io.gfile.exists(path):
-        return []
-    return [row for row in map(_row_of, files.read_lines(path)) if row is not None]
+    rows, _ = read(directory)
+    return rows
 
 
-def count_unreadable(directory: str) -> int:
-    """The number of lines of a directory's `metrics.jsonl` that are no rows; 0 without a file."""
+def read(directory: str) -> tuple[list[dict[str, Any]], int]:
+    """As `read_rows`, and the number of lines that are no rows; [] and 0 without a file."""
     path = os.path.join(directory, _ROWS)
     if not tf.io.gfile.exists(path):
-        return 0
-    lines = [line for line in files.read_lines(path) if line.strip()]
-    return sum(_row_of(line) is None for line in lines)
+        return [], 0
+    found = [_row_of(line) for line in files.read_lines(path) if line.strip()]
+    rows = [row for row in found if row is not None]
+    return rows, len(found) - len(rows)
 
 
 def _row_of(line: str) -> Optional[dict[str, Any]]:
-    """A row, or None for one that a killed run left unfinished."""
+    """A row; None for what has no step that is a number, as what a killed run left unfinished."""
     try:
         row = json.loads(line)
-        return row if row["step"] is not None else None
-    except (ValueError, KeyError, TypeError):
+        return row if math.isfinite(row["step"]) else None
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None

@@ -21,12 +21,15 @@ def main() -> None:
         cli.make(kind)
         for kind in (config.BenchmarkStepConfig, config.DataConfig, config.TrainConfig)
     )
+    random_images = not cli.given("data_dir")
+    if random_images:
+        cli.make(config.ModelConfig)
     from sagan_tf.benchmarks import training_step  # TensorFlow starts here
     from sagan_tf.data import dataset
 
     # As in training, what the data say of themselves are defaults of the model.
     settings_of_data = {}
-    if cli.given("data_dir"):
+    if not random_images:
         data_directory = dataset.open_directory(data_config.data_dir)
         data_directory.refuse_other(cli.given_values("image_size", "number_classes"))
         settings_of_data = data_directory.settings
@@ -36,7 +39,7 @@ def main() -> None:
         options,
         Setting(cli.make(config.ModelConfig, settings_of_data), train_config),
         data_config=data_config,
-        random_images=not cli.given("data_dir"),
+        random_images=random_images,
     )
 
 

@@ -14,7 +14,7 @@ MAX_POINTS = 1000
 COLOURS = ("#3a86c8", "#d9822b", "#1a9c74", "#c062a0", "#b8960c", "#d0482e")
 GREY = "#888888"
 _LAST_STEP = 2**31 - 1  # that an axis can show
-_MARKED = 30  # points of a curve, at most, that have a marker each
+MARKED = 30  # points of a curve, at most, that have a marker each
 _MARKERS = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "*": "star"}
 # Lines of matplotlib as Plotly and as CSS have them, where they are not solid.
 _DASHES = {"--": "dash", ":": "dot", "-.": "dashdot"}
@@ -121,7 +121,7 @@ def _traces(curve: Curve) -> list[dict[str, Any]]:
 
     # Draw the curve; a line through one point would not be seen.
     line = curve.style.removeprefix(curve.marker)
-    marked = curve.marker or (line == "-" and len(steps) <= _MARKED)
+    marked = curve.marker or (line == "-" and len(steps) <= MARKED)
     drawn = [name for name, is_there in (("lines", line), ("markers", marked)) if is_there]
     curve_trace = {
         "x": steps,

@@ -16,7 +16,6 @@ from sagan_tf.viewing.compare_scores import Scored
 
 # Lines and markers, for groups of the same colour.
 _STYLES = (("-", "o"), ("--", "s"), (":", "^"), ("-.", "D"))
-_MARKED = 30  # points of a curve, at most, that have a marker each
 _SIZE = (4.2, 2.6)  # inches, of a chart in the PNG
 _CHARTS_IN_ROW = 3
 _LETTERS_AN_INCH = 13  # of a legend, about
@@ -95,7 +94,7 @@ def _variety(groups: Sequence[compare_groups.Group]) -> Chart:
         lines.append(mark)
     note = (
         "Variance of pixels of samples of a class as a share of that of real images of a class, in "
-        "%. At the begin it may be that of noise."
+        "%. At the beginning it may be that of noise."
     )
     return Chart("Variety within a class, %", note, lines, from_zero=True)
 
@@ -129,24 +128,32 @@ def _lines(
     if not series:
         return []
 
-    # Choose how it looks; a line through few points needs them marked.
-    line, marker = _STYLES[number // len(COLOURS) % len(_STYLES)]
-    first = series[0][0]
-    style = marker + line if len(first) <= _MARKED else line
-    looks = {"colour": COLOURS[number % len(COLOURS)], "style": style}
-
     # Draw each seed where the steps differ.
+    first = series[0][0]
     if not all(np.array_equal(first, steps) for steps, _ in series):
-        return [Curve(group.name, *one, width=_SEED_WIDTH, **looks) for one in series]
+        found = []
+        for steps, values in series:
+            curve = _curve(group.name, steps, values, number=number)
+            found.append(curve._replace(width=_SEED_WIDTH))
+        return found
 
     # Draw the mean, and the deviation of several.
     stacked = np.stack([values for _, values in series])
     mean = stacked.mean(axis=0)
-    curve = Curve(group.name, first, mean, **looks)
+    curve = _curve(group.name, first, mean, number=number)
     if len(series) > 1:
         deviation = stacked.std(axis=0, ddof=1)
         curve = curve._replace(low=mean - deviation, high=mean + deviation)
     return [curve]
+
+
+def _curve(label: str, steps: np.ndarray, values: np.ndarray, *, number: int) -> Curve:
+    """A curve of the group of this number; a line through few points needs them marked."""
+    line, marker = _STYLES[number // len(COLOURS) % len(_STYLES)]
+    if len(steps) > charts.MARKED:
+        marker = ""
+    colour = COLOURS[number % len(COLOURS)]
+    return Curve(label, steps, values, colour=colour, style=marker + line)
 
 
 def as_png(found: Sequence[Chart], names: Mapping[str, str], *, classifier: str) -> bytes:

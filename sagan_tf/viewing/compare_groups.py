@@ -122,10 +122,7 @@ def group(runs: Sequence[run_summary.Run], by: Sequence[str] = ()) -> Grouping:
     # Name the groups.
     labels = [_label(names, key) or _plain_name(runs[of[0]]) for key, of in members.items()]
     of_groups = [[runs[one] for one in of] for of in members.values()]
-    names_of_groups = labels
-    if any(len(label) > _LONGEST for label in labels):
-        names_of_groups = _short_names(of_groups)
-    groups = [Group(*one) for one in zip(labels, names_of_groups, of_groups)]
+    groups = [Group(*one) for one in zip(labels, names_of_groups(of_groups, labels), of_groups)]
 
     # Say what differs between them and inside.
     inside = [[settings[one] for one in of] for of in members.values()]
@@ -178,28 +175,44 @@ def _label(names: Sequence[str], values: Sequence[str]) -> str:
 
 def _plain_name(run: run_summary.Run) -> str:
     """The name of a run without what says its seed: "fin/run" of "fin_s1/run" with seed 1."""
-    ending = rf"[-_.]?(?:seed|s)[-_=]?0*{run.train.seed}(?=/|$)"
+    before = r"(?:[-_.]?seed|(?:[-_.]|(?<=/)|^)s)"
+    ending = rf"{before}[-_=]?0*{run.train.seed}(?=/|$)"
     return re.sub(ending, "", run.name) or run.name
 
 
-def _short_names(groups: Sequence[Sequence[run_summary.Run]]) -> list[str]:
-    """A name for each group: the words that its runs' names begin with; "row 1" and so on where
-    these do not tell groups apart."""
-    # Take what the names of a group's runs have in common.
-    names = []
-    for runs in groups:
-        plain = list(dict.fromkeys(_plain_name(run) for run in runs))
-        names.append(plain[0] if len(plain) == 1 else _first_words(plain).rstrip("-_./"))
+def names_of_groups(
+    groups: Sequence[Sequence[run_summary.Run]], labels: Sequence[str]
+) -> list[str]:
+    """A name for each group: its label. Where labels are long, the words that its runs' names begin
+    with, without those that the names of all groups begin with; "row 1" and so on where these do
+    not tell groups apart.
 
-    # Leave out what the names of all groups begin with.
-    beginning = _first_words(names)
-    names = [name.removeprefix(beginning) for name in names]
+    Args:
+      groups: the runs of each.
+      labels: of each.
+    """
+    # Take short labels.
+    if all(len(label) <= _LONGEST for label in labels):
+        return list(labels)
+
+    # Find what all names begin with. A rest that begins with a digit may be a part of a number.
+    plain = [[_plain_name(run) for run in runs] for runs in groups]
+    beginning = _first_words([name for names in plain for name in names])
+    rests = [name[len(beginning) :] for names in plain for name in names]
+    if len(groups) == 1 or any(rest[:1].isdigit() for rest in rests):
+        beginning = beginning[: beginning.rfind("/") + 1]
+
+    # Take what the names of a group's runs have in common after it.
+    found = []
+    for names in plain:
+        own = list(dict.fromkeys(name[len(beginning) :] for name in names))
+        found.append(own[0] if len(own) == 1 else _first_words(own).rstrip("-_./"))
 
     # Number the groups where names do not help.
-    fit = all(0 < len(name) <= _LONGEST for name in names)
-    if not fit or len(set(names)) < len(names):
+    fit = all(0 < len(name) <= _LONGEST for name in found)
+    if not fit or len(set(found)) < len(found):
         return [f"{_NUMBERED}{number + 1}" for number in range(len(groups))]
-    return names
+    return found
 
 
 def _first_words(names: Sequence[str]) -> str:

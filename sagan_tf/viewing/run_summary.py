@@ -95,7 +95,7 @@ class Run:
         found = []
         for path, count in self.damaged.items():
             lines = plurals.counted(count, "line")
-            found.append(f"{path}: {lines} cannot be read, and left out")
+            found.append(f"{path}: {lines} cannot be read, left out")
         return found
 
     @property
@@ -138,15 +138,14 @@ def read(run_dir: str, eval_dir: str = "", *, now: Optional[float] = None) -> Ru
         raise errors.UserError(f"--run={run_dir}: {directory.NO_RUN}")
 
     # Read the numbers, the events and the scores.
-    rows = [row for row in metric_writer.read_rows(run_dir) if words.is_finite(row["step"])]
+    rows, damaged_rows = metric_writer.read(run_dir)
     rows.sort(key=lambda row: row["step"])
     events = history.read(run_dir)
-    scores, foreign_scores = protocol.own_scores(
-        metric_writer.read_rows(eval_dir), directory.run_id(run_dir)
-    )
+    all_scores, damaged_scores = metric_writer.read(eval_dir)
+    scores, foreign_scores = protocol.own_scores(all_scores, directory.run_id(run_dir))
 
-    # Count what cannot be read.
-    lines = {path: metric_writer.count_unreadable(path) for path in (run_dir, eval_dir)}
+    # Name the files of what cannot be read.
+    lines = {run_dir: damaged_rows, eval_dir: damaged_scores}
     damaged = {os.path.join(path, "metrics.jsonl"): count for path, count in lines.items() if count}
 
     # Find out how the run is.

@@ -178,15 +178,35 @@ def test_rows_with_long_labels_have_the_names_of_their_runs(tmp_path):
     groups = compare_groups.group(read(*runs[:2], one)).groups
     assert [one.name for one in groups] == ["none", "sn-d"]
 
+    # Names that do not help are numbers, and the legend says what they stand for.
+    groups = compare_groups.group(read(runs[0], make_run(tmp_path, "table1-", **LONG))).groups
+    assert [one.legend for one in groups] == [groups[0].full_label, f"row 2: {LONG_LABEL}"]
 
-def test_rows_that_names_do_not_tell_apart_are_numbered(tmp_path):
-    """One is named as the other, or as nothing more than what all have in common."""
-    for first, second in (("a/x_s0", "b/x_s1"), ("a", "b")):
-        runs = (make_run(tmp_path / first, "r"), make_run(tmp_path / second, "r", **LONG, seed=1))
-        same = [dataclasses.replace(run, directory="/run/r") for run in read(*runs)]
-        groups = compare_groups.group(same).groups
-        assert [one.name for one in groups] == ["row 1", "row 2"]
-        assert groups[1].legend == f"row 2: {LONG_LABEL}"
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        # Nothing but the directory in common; the same words.
+        ((["p/none0", "p/none1"], ["p/sn0"]), ["row 1", "row 2"]),
+        ((["p/none-0", "p/none-1"], ["p/sn-0", "p/ttur-0"]), ["row 1", "row 2"]),
+        ((["p/x-a", "p/x-b"], ["p/x-c", "p/x-d"]), ["row 1", "row 2"]),
+        # A value is not cut in two.
+        ((["p/lr-1e-4_s0"], ["p/lr-1e-3_s0"]), ["lr-1e-4", "lr-1e-3"]),
+        ((["p/lr0.1"], ["p/lr0.2"]), ["lr0.1", "lr0.2"]),
+        # One group keeps its words.
+        ((["p/digits-none-f00", "p/digits-none-f01"],), ["digits-none"]),
+        ((["p/digits0"],), ["digits0"]),
+        # Other directories are a part of the name.
+        ((["a_s0/run"], ["b_s0/run"]), ["a/run", "b/run"]),
+    ],
+)
+def test_names_of_runs_become_names_of_rows(names, expected):
+    train = config.TrainConfig(seed=0)
+    empty = run_summary.Run(
+        **{**dict.fromkeys(run_summary.Run.__dataclass_fields__), "train": train}
+    )
+    groups = [[dataclasses.replace(empty, directory=f"/{name}") for name in of] for of in names]
+    assert compare_groups.names_of_groups(groups, ["x" * 49] * len(groups)) == expected
 
 
 @pytest.mark.parametrize(
@@ -346,6 +366,16 @@ def test_variety_of_the_runs_is_drawn_with_its_limit(tmp_path):
     assert limit.steps.tolist() == [0, 200]
 
 
+def test_single_point_beside_a_long_curve_is_seen(tmp_path):
+    fids = dict.fromkeys(range(1, 41), 2.0)
+    first, second = make_run(tmp_path, "a_s0", fids=fids), make_run(tmp_path, "a_s1", seed=1)
+    add_scores(second, {9: 3.0}, PROTOCOL)
+    runs = read(first, second)
+    groups = compare_groups.group(runs).groups
+    (panel,) = compare_charts.panels(groups, scored(runs), {"fid": "FID5k"})
+    assert [line.style for line in panel.lines] == ["-", "o-"]
+
+
 def test_single_points_are_seen_in_every_row(tmp_path):
     """The seventh row has the colour of the first, and another line and marker."""
     runs = read(*(make_run(tmp_path, f"r{i}", gf_dim=8 * i, fids={9: i}) for i in range(1, 9)))
@@ -399,11 +429,11 @@ def test_runs_given_twice_count_once(tmp_path, seeds):
 def test_rows_that_cannot_be_read_are_said(tmp_path):
     run_dir = make_run(tmp_path, "a", fids={100: 1.0})
     path = tmp_path / "eval" / "a" / "metrics.jsonl"
-    write_lines(path, [*path.read_text().splitlines(), '{"step": 2', '{"step": Infinity}'])
+    write_lines(path, [*path.read_text().splitlines(), '{"step": 2', '{"step": 3}'])
     said = []
     assert [row["step"] for row in compare.read_run(str(run_dir), said.append).scores] == [100]
     assert said == [
-        f"{path}: 1 line cannot be read, and left out",
+        f"{path}: 1 line cannot be read, left out",
         f"{tmp_path}/eval/a: 1 row of another run or of an older release, left out",
     ]
 

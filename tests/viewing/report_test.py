@@ -544,7 +544,7 @@ def test_damaged_rows_are_counted_for_each_file(tmp_path, monkeypatch):
     run_dir = make_run(tmp_path)
     write_scores(run_dir)
     files = (run_dir / "metrics.jsonl", tmp_path / "eval" / run_dir.name / "metrics.jsonl")
-    for path, damaged in zip(files, (["}", "[]", '{"step": 7'], ['{"step": null}'])):
+    for path, damaged in zip(files, (["}", '{"step": "7"}', '{"step": 7'], ['{"step": NaN}'])):
         path.write_text(path.read_text() + "\n".join(damaged))
 
     # The page and the command say so.
@@ -552,7 +552,7 @@ def test_damaged_rows_are_counted_for_each_file(tmp_path, monkeypatch):
     path = viewing_report.write(config.ReportConfig(run=str(run_dir)), stream)
     page = words(pathlib.Path(path).read_text(encoding="utf-8"))
     for path, lines in zip(files, ("3 lines", "1 line")):
-        expected = f"{path}: {lines} cannot be read, and left out"
+        expected = f"{path}: {lines} cannot be read, left out"
         assert f"\n{expected}\n" in stream.getvalue()
         assert f"{expected}." in page
 
