@@ -113,6 +113,22 @@ def test_published_figures_are_those_of_the_page(programs):
         assert figures == expected
 
 
+def test_page_shows_the_tables_of_the_results(programs):
+    """docs/ablation/results.jsonl holds what the page says, and the page says nothing else."""
+    # Take the rows of the page's section, without headings.
+    page = (ROOT / "docs/ablation.md").read_text()
+    section = page.partition("## The results")[2].partition("\n## ")[0]
+    shown = [line for line in section.splitlines() if line.startswith("|")]
+
+    # Compare.
+    found = programs("results").read(ROOT / "docs/ablation/results.jsonl")
+    lines = programs("table").tables(found.values())
+    assert shown == [line for line in lines if line.startswith("|")]
+    assert len(shown) == 3 * 2 + 5 + 3 + 3
+    titles = [line for line in lines if ": digits, 6,000 steps of D, 72,000 real images" in line]
+    assert [title in section for title in titles] == [True] * 3
+
+
 def line_of(row, seed, *, lost=None, was_there=True, **changes):
     """A line of results: 6,000 iterations, four minutes."""
     scores = ("incscore", "fid", "kid", "intra_fid", "precision", "recall", "density", "coverage")
