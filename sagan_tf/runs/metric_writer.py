@@ -15,7 +15,7 @@ from sagan_tf.images import pixels
 from sagan_tf.runs import tensorboard_layout
 from sagan_tf.runtime import files
 
-_ROWS = "metrics.jsonl"
+ROWS = "metrics.jsonl"
 _EVENTS = "*tfevents*"
 
 
@@ -47,7 +47,7 @@ class MetricWriter:
         warn: Optional[Callable[[str], None]] = None,
     ):
         self.directory = directory
-        self._rows = os.path.join(directory, _ROWS)
+        self._rows = os.path.join(directory, ROWS)
         self._summary_dir = summary_dir or directory
         self._warn = warn
         self._failing: set[str] = set()
@@ -220,7 +220,7 @@ def read_rows(directory: str) -> list[dict[str, Any]]:
 
 def read(directory: str) -> tuple[list[dict[str, Any]], int]:
     """As `read_rows`, and the number of lines that are no rows; [] and 0 without a file."""
-    path = os.path.join(directory, _ROWS)
+    path = os.path.join(directory, ROWS)
     if not tf.io.gfile.exists(path):
         return [], 0
     found = [_row_of(line) for line in files.read_lines(path) if line.strip()]

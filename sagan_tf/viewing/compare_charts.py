@@ -3,7 +3,7 @@
 import io
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -43,6 +43,7 @@ BAND = (
     "A line is the mean of a row's seeds, with the standard deviation as a band. Where the seeds "
     "have values at different steps, each seed has a thin line."
 )
+_Series = tuple[np.ndarray, np.ndarray]  # steps and values
 _LOWEST = 100 * health.LOW_VARIETY_RATIO
 MARK = f"variety is lost below {_LOWEST:.0f} %"
 
@@ -61,13 +62,10 @@ def panels(
     by_run = {one.run.directory: one for one in scored}
     found = []
     for name in [name for name in titles if name in _BETTER]:
-        # Draw each group.
-        lines: list[Curve] = []
-        for number, group in enumerate(groups):
-            series = [_of_scores(by_run[run.directory], name) for run in group.runs]
-            lines += _lines(group, series, number=number)
-
-        # Choose the axis.
+        # Draw it, and choose the axis.
+        lines = _lines_of_groups(
+            groups, lambda run, name=name: _of_scores(by_run[run.directory], name)
+        )
         values = np.concatenate([line.values for line in lines] or [np.zeros(0)])
         log = name in _OVER_DECADES and curves.spans_decades(values[np.isfinite(values)].tolist())
         if lines:
@@ -80,13 +78,8 @@ def panels(
 
 def _variety(groups: Sequence[compare_groups.Group]) -> Chart:
     """How the variety of samples went, as the health check of training records it."""
-    # Draw each group.
-    lines: list[Curve] = []
-    for number, group in enumerate(groups):
-        series = [_of_variety(run) for run in group.runs]
-        lines += _lines(group, series, number=number)
-
-    # Draw the limit as long as the longest of them.
+    # Draw each group, and the limit as long as the longest of them.
+    lines = _lines_of_groups(groups, _of_variety)
     if lines:
         ends = np.array([0.0, max(line.steps[-1] for line in lines)])
         limit = np.full(2, _LOWEST)
@@ -99,23 +92,37 @@ def _variety(groups: Sequence[compare_groups.Group]) -> Chart:
     return Chart("Variety within a class, %", note, lines, from_zero=True)
 
 
-def _of_scores(one: Scored, name: str) -> tuple[np.ndarray, np.ndarray]:
+def _of_scores(one: Scored, name: str) -> _Series:
     """Steps and values of a score of a run; not a number where a row lacks it."""
     steps = [row["step"] for row in one.rows]
     values = [score_rows.value_of(row, name) for row in one.rows]
     return np.array(steps, np.float64), np.array(values, np.float64)
 
 
-def _of_variety(run: run_summary.Run) -> tuple[np.ndarray, np.ndarray]:
+def _of_variety(run: run_summary.Run) -> _Series:
     """Steps and variety of a run's samples, in %."""
     steps, values = run_summary.column(run.rows, health.RATIO)
     curve = charts.thin("", steps, values=100 * values)
     return curve.steps, curve.values
 
 
-def _lines(
-    group: compare_groups.Group, series: Sequence[tuple[np.ndarray, np.ndarray]], *, number: int
+def _lines_of_groups(
+    groups: Sequence[compare_groups.Group], of_run: Callable[[run_summary.Run], _Series]
 ) -> list[Curve]:
+    """One quantity of all groups.
+
+    Args:
+      groups: the rows of the comparison.
+      of_run: steps and values of a run.
+    """
+    lines: list[Curve] = []
+    for number, group in enumerate(groups):
+        series = [of_run(run) for run in group.runs]
+        lines += _lines(group, series, number=number)
+    return lines
+
+
+def _lines(group: compare_groups.Group, series: Sequence[_Series], *, number: int) -> list[Curve]:
     """One quantity of a group: the mean with a band, or a thin line for each seed.
 
     Args:

@@ -146,7 +146,9 @@ def read(run_dir: str, eval_dir: str = "", *, now: Optional[float] = None) -> Ru
 
     # Name the files of what cannot be read.
     lines = {run_dir: damaged_rows, eval_dir: damaged_scores}
-    damaged = {os.path.join(path, "metrics.jsonl"): count for path, count in lines.items() if count}
+    damaged = {
+        os.path.join(path, metric_writer.ROWS): count for path, count in lines.items() if count
+    }
 
     # Find out how the run is.
     step = _last_step(run_dir, rows, events=events)
