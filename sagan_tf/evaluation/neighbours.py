@@ -10,9 +10,9 @@ from sagan_tf.evaluation import metrics
 
 # Real images whose nearest other one is looked for, at most.
 REAL_IMAGES = 5000
-# Real images are twins that are nearer than this share of the median distance: classifying leaves
-# rounding of about 1e-5 of it.
-_TWIN = 1e-3
+# Real images are twins that are nearer than this share of the length of their features: classifying
+# leaves rounding of about 1e-5 of it, and different images are a hundredth apart and more.
+_TWIN = 1e-4
 # Rows of features that are compared at a time.
 _ROWS = 1000
 # Candidates that float32 may have put into a wrong order.
@@ -136,15 +136,26 @@ def to_nearest_other(
     return nearest(pool[own], pool, k=1, own=own, done=done).distances[:, 0]
 
 
-def closeness(generated: np.ndarray, real: np.ndarray) -> Closeness:
+def are_twins(real: np.ndarray, pool: np.ndarray) -> np.ndarray:
+    """Which real images are there twice, bool [m]; the number of twins does not move the limit.
+
+    Args:
+      real: float [m], distances of real images to the nearest other one.
+      pool: float [images, features], those of all real images.
+    """
+    lengths = (pool[:_ROWS].astype(np.float64) ** 2).sum(1)
+    return real <= _TWIN * np.sqrt(lengths.mean())
+
+
+def closeness(generated: np.ndarray, real: np.ndarray, *, is_twin: np.ndarray) -> Closeness:
     """How near generated images are to real ones.
 
     Args:
       generated: float [n], distances to the nearest real image.
-      real: float [m], of real images to the nearest other one; the median is above 0.
+      real: float [m], of real images to the nearest other one.
+      is_twin: bool [m], which of these to leave out; not all.
     """
     # Leave out the twins.
-    is_twin = real < _TWIN * np.median(real)
     least, low, middle = np.quantile(real[~is_twin], [0.01, 0.05, 0.5])
 
     # Compare the generated images with the others.

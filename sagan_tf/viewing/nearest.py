@@ -24,6 +24,12 @@ _CLASSES = 10
 _PICTURES = 8  # Generated images that the usual seeds make, at least.
 _MAX_PICTURES = 100
 _LISTED = 3  # Images of the summary that are named, the nearest ones.
+_LEAST_IMAGES = 2  # Training images that have a nearest other one.
+_MOST_TWINS = 0.5  # Share of the training images that may be there twice.
+_MIRRORED = (
+    "the run was trained with --mirror: copies of mirrored training images are not found, "
+    "as distances are those to the images as they are"
+)
 
 
 def write_nearest(
@@ -49,6 +55,8 @@ def write_nearest(
         files.require_writable_output("out", path)
     shown, summarised = draw_of(options, network)
     data_dir, found = _open_records(options, network)
+    if _was_mirrored(network.source):
+        console.say(_MIRRORED)
 
     # Classify and compare.
     classifying = _Classifying(options, data_dir, console=console)
@@ -70,6 +78,14 @@ def write_nearest(
     for line in lines:
         console.say(line)
     return paths
+
+
+def _was_mirrored(run_dir: str) -> bool:
+    """Whether a run was trained with mirrored images too; an exported model does not say."""
+    if trained.is_exported(run_dir):
+        return False
+    stored = directory.read_config(run_dir, "train", kind=config.TrainConfig)
+    return stored is not None and stored.mirror
 
 
 def draw_of(options: config.SampleConfig, network: trained.Trained) -> tuple[Drawn, Drawn]:
@@ -127,6 +143,11 @@ def _open_records(
     # Open them.
     found = opened.records(own.image_size, number_classes=own.number_classes)
     available = len(found.index.offsets)
+    if available < _LEAST_IMAGES:
+        raise errors.UserError(
+            f"--data_dir={data_dir}: it holds {plurals.counted(available, 'image')}, and how near "
+            f"training images are to each other takes {_LEAST_IMAGES}"
+        )
     if available <= options.neighbours:
         raise errors.UserError(
             f"--neighbours={options.neighbours}: {data_dir} holds "
@@ -205,7 +226,8 @@ class _Classifying:
         pool = training.pool
         with self._console.progress("training images", len(pool)) as progress:
             real = neighbours.to_nearest_other(pool, done=progress.update)
-        if not np.median(real) > 0:
+        is_twin = neighbours.are_twins(real, pool)
+        if is_twin.mean() > _MOST_TWINS:
             raise errors.UserError(
                 f"--data_dir={training.data_dir}: more than half of the images have the features "
                 "of another one, so that distances say nothing; look for copies with check-data"
@@ -222,7 +244,8 @@ class _Classifying:
         # Find the neighbours of the picture's images.
         own = self._pool_of(network, shown)
         near = neighbours.nearest(own, pool, k=self._options.neighbours)
-        return Comparison(shown, near, neighbours.closeness(distances, real), nearest)
+        summary = neighbours.closeness(distances, real, is_twin=is_twin)
+        return Comparison(shown, near, summary, nearest)
 
     def _pool_of(self, network: trained.Trained, drawn: Drawn) -> np.ndarray:
         """Features of generated images, float32 [n, features]."""

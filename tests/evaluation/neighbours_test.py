@@ -59,9 +59,15 @@ def test_real_images_are_measured_to_the_nearest_other_one(monkeypatch):
     assert set(some) <= set(found)
 
 
+def closeness(generated, real, *, pool):
+    """The closeness, without the twins that are found."""
+    return neighbours.closeness(generated, real, is_twin=neighbours.are_twins(real, pool))
+
+
 def test_closeness_is_that_of_the_quantiles():
     """Of 1 ... 101 the 1 % quantile is 2, the 5 % quantile 6 and the median 51."""
-    found = neighbours.closeness(np.array([1.0, 2.0, 25.5, 90.0, 1.5]), np.arange(1.0, 102.0))
+    generated, real = np.array([1.0, 2.0, 25.5, 90.0, 1.5]), np.arange(1.0, 102.0)
+    found = closeness(generated, real, pool=np.ones([101, 4]))
     assert found == neighbours.Closeness(
         images=5,
         real_images=101,
@@ -79,26 +85,36 @@ def test_new_images_of_the_same_kind_have_ratio_one():
     """2,000 images of a normal distribution beside 2,000 others: the theory says 1 and 0.01."""
     pool, new = features_of(3, 2000), features_of(4, 2000)
     real = neighbours.to_nearest_other(pool)
-    found = neighbours.closeness(neighbours.nearest(new, pool, k=1).distances[:, 0], real)
+    found = closeness(neighbours.nearest(new, pool, k=1).distances[:, 0], real, pool=pool)
     assert found.ratio == pytest.approx(1.0, abs=0.03)
     assert found.copies == pytest.approx(0.01, abs=0.007)
 
 
-def test_copies_show_where_training_images_are_there_twice():
-    """1,000 vectors, 20 of them twice: 40 have a twin, and a generator copies every vector."""
-    pool = features_of(5, 980)
-    pool = np.concatenate([pool, pool[:20]])
+@pytest.mark.parametrize(("vectors", "twice"), [(980, 20), (600, 400)])
+def test_copies_show_where_training_images_are_there_twice(vectors, twice):
+    """1,000 vectors, some of them twice, and a generator that copies every vector."""
+    pool = features_of(5, vectors)
+    pool = np.concatenate([pool, pool[:twice]])
     real = neighbours.to_nearest_other(pool)
     copied = neighbours.nearest(pool, pool, k=1).distances[:, 0]
-    found = neighbours.closeness(copied, real)
-    assert (found.twins, found.real_images) == (40, 1000)
+    found = closeness(copied, real, pool=pool)
+    assert (found.twins, found.real_images) == (2 * twice, 1000)
     assert found.copies == 1.0
-    assert found.real_least == np.quantile(real[20:980], 0.01) > 0
+    assert found.real_least == np.quantile(real[twice:vectors], 0.01) > 0
 
     # Rounding between two batches makes no other picture of a twin.
-    found = neighbours.closeness(copied, np.where(real == 0, 1e-5, real))
-    assert (found.twins, found.copies) == (40, 1.0)
+    found = closeness(copied, np.where(real == 0, 1e-5, real), pool=pool)
+    assert (found.twins, found.copies) == (2 * twice, 1.0)
 
     # New vectors are no copies.
     new = neighbours.nearest(features_of(6, 1000), pool, k=1).distances[:, 0]
-    assert neighbours.closeness(new, real).copies == pytest.approx(0.01, abs=0.01)
+    assert closeness(new, real, pool=pool).copies == pytest.approx(0.01, abs=0.01)
+
+
+def test_equal_images_are_twins_whatever_rounding_leaves():
+    """The length of the features is 20, and the limit 0.002."""
+    pool = np.full([30, 4], 10.0) + np.arange(30)[:, None] * 1e-6
+    real = neighbours.to_nearest_other(pool)
+    assert real == pytest.approx(2e-6)
+    assert neighbours.are_twins(real, pool).all()
+    assert neighbours.are_twins(np.array([0.0019, 0.0021]), pool).tolist() == [True, False]

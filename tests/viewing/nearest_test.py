@@ -154,7 +154,8 @@ def test_training_images_that_are_there_twice_are_counted():
         ([0, 0, 1, 1, 1], "; left out: 2 of 5 training images that are there twice"),
         ([1, 1, 1, 1, 1], "50.0 % of the generated images (new images: about 1 %)"),
     ):
-        summary = neighbours.closeness(np.array([0.5, 1.5]), np.array(real, float))
+        real = np.array(real, float)
+        summary = neighbours.closeness(np.array([0.5, 1.5]), real, is_twin=real == 0)
         compared = nearest_picture.Comparison(None, None, summary, [])
         lines = nearest_picture.summary_lines(compared, None, training=training)
         assert lines[1].startswith("nearer than 1, as 1 % of the training images are to another: 5")
@@ -184,6 +185,19 @@ def test_run_says_its_own_data(draw, place, plain_run, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("mirror", [False, True])
+def test_mirrored_training_is_named(draw, plain_run, tmp_path, mirror):
+    """Copies of mirrored images would not be found."""
+    shutil.copytree(plain_run, tmp_path / "run")
+    path = tmp_path / "run/config.json"
+    content = json.loads(path.read_text())
+    content["train"]["mirror"] = mirror
+    path.write_text(json.dumps(content))
+    _, said, _ = draw(run=str(tmp_path / "run"), seeds="1", classes="1")
+    assert ("--mirror: copies of mirrored training images are not found" in said) == mirror
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -193,6 +207,7 @@ def test_run_says_its_own_data(draw, place, plain_run, tmp_path):
         ({"inception": "absent"}, "--inception=absent: expected a TF-Hub handle"),
         ({"neighbours": 20, "data_dir": "{place}/few"}, "--neighbours=20: {place}/few holds 12 im"),
         ({"data_dir": "{place}/same"}, "--data_dir={place}/same: more than half of the images"),
+        ({"data_dir": "{place}/single"}, "--data_dir={place}/single: it holds 1 image, and how"),
         ({"seeds": "0-99"}, "--nearest: 300 images, each class with each seed, are too many"),
         ({"classes": "goldfsh"}, "--classes=goldfsh: "),
         ({"out": "{place}/means.keras/a.png"}, "--out={place}/means.keras/a.png: cannot be wr"),
@@ -202,6 +217,7 @@ def test_what_cannot_be_done_is_one_line(draw, place, settings, message):
     (place / "empty").mkdir(exist_ok=True)
     make_data(place / "large", size=64)
     make_data(place / "few", count=12)
+    make_data(place / "single", count=1, shards=1)
     make_same(place / "same")
     settings = {
         name: value.replace("{place}", str(place)) if isinstance(value, str) else value
