@@ -53,6 +53,11 @@ class Sampling:
         )
 
     @property
+    def words(self) -> str:
+        """z, where it is truncated, and the statistics in words."""
+        return ", ".join(filter(None, (self.z, self.statistics)))
+
+    @property
     def flags(self) -> dict[str, Any]:
         """The fields of a `TruncationConfig` that ask for it; the batch size has none."""
         gathers = bool(self.batches)

@@ -61,7 +61,7 @@ class Answers:
             "all_classes": all_classes(model_config.number_classes),
             "has_average": explorer.has_average(),
             "use_ema": network.card.use_ema,
-            "truncation": started.truncation,
+            "truncation": network.card.sampling.truncation,
             "standing_statistics": started.standing_statistics,
             "frames": FRAMES,
             "notes": self._notes(),
@@ -94,7 +94,7 @@ class Answers:
             "images": images,
             "columns": columns,
             "step": network.card.step,
-            "statistics": network.card.sampling.statistics,
+            "sampling": network.card.sampling.words,
             **self._told("sample", request),
         }
 

@@ -121,7 +121,7 @@ def _report(
     )
     sampling = network.card.sampling
     if sampling != Sampling():
-        say(", ".join(filter(None, (sampling.z, sampling.statistics))))
+        say(sampling.words)
 
     # Say the difference and the time.
     reason = " (the order of float32 sums)" if difference > TOLERANCE else ""

@@ -78,7 +78,7 @@ def test_grid_has_the_images_of_sample(answers, tiny_run):
         (0, 6),
     ]
     assert answer["images"][0]["caption"] == "seed 4, goldfish"
-    assert (answer["step"], answer["statistics"]) == (5, "moving statistics")
+    assert (answer["step"], answer["sampling"]) == (5, "moving statistics")
     assert answers.steps({}) == {"steps": [5]}
     network = trained.open_model(str(tiny_run), 5)
     z, _ = network.draw([4, 6, 4, 6])
@@ -302,6 +302,21 @@ def test_exported_model_has_no_discriminator(tiny_run, tmp_path):
     for fields in ({"network": "discriminator"}, {"picture": png(random_images(1)[0])}):
         with pytest.raises(errors.UserError, match="holds only a generator; give the run"):
             answers.attention({**asked, **fields})
+
+
+@pytest.mark.slow
+def test_exported_model_says_its_truncation(tiny_run, tmp_path):
+    """Its images are those of the truncation that it was exported with, and the field has it."""
+    sampling = config.Sampling(truncation=0.7, batches=3, batch_size=2)
+    network = trained.open_model(str(tiny_run), sampling=sampling)
+    path = str(tmp_path / "generator.keras")
+    trained.write_keras(network, path)
+    answers = explore_answers.Answers(explore.Explorer(path), config.ExploreConfig(run=path))
+    assert answers.about({})["truncation"] == 0.7
+    answer = answers.images({"classes": "1", "seeds": "4", "truncation": 0.7})
+    assert answer["sampling"] == (
+        "z truncated at 0.7, standing statistics of 3 batches of 2 images from seed 0"
+    )
 
 
 def test_kept_networks_are_few(monkeypatch):

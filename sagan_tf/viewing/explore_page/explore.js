@@ -123,7 +123,7 @@ const drawGrid = newestOnly(byId("images"), async fields => {
   await listSteps();
   const answer = await ask("images", fields);
   keep(byId("images"), fields, answer);
-  describeModel(`step ${answer.step.toLocaleString("en")}, `, `, ${answer.statistics}`);
+  describeModel(`step ${answer.step.toLocaleString("en")}, `, `, ${answer.sampling}`);
   byId("grid").replaceChildren(...answer.images.map(image => {
     const button = make("button", "", { type: "button" });
     button.append(make("img", "", { src: image.png, alt: "" }), image.caption);
@@ -151,9 +151,9 @@ async function listSteps() {
   byId("step-label").hidden = byId("growth").hidden = steps.length < 2;
 }
 
-function describeModel(step = "", statistics = "") {
+function describeModel(step = "", sampling = "") {
   byId("source").textContent = `${about.source}, ${step}images of ${about.image_size} x ` +
-    `${about.image_size} pixels, ${about.classes.length} classes${statistics}.`;
+    `${about.image_size} pixels, ${about.classes.length} classes${sampling}.`;
 }
 
 // Whether it is known what there is to look at; asks again where that has failed.
