@@ -252,7 +252,7 @@ class TrainConfig:
     ada_kimg: float = fields.option(
         augmentation_names.ADA_DEFAULTS["ada_kimg"],
         "With --augment=ada: thousands of real images in which the probability can go from 0 to 1. "
-        "With 0 it stays at --ada_start.",
+        "With 0 it stays as it is: at --ada_start in a new run.",
         minimum=0,
         group="Augmentation",
     )
@@ -362,7 +362,10 @@ class TrainConfig:
         is_ada = self.augment == augmentation_names.ADA
         for name, default in augmentation_names.ADA_DEFAULTS.items():
             holds = is_ada or getattr(self, name) == default
-            fields.require_field(self, name, holds=holds, expected="--augment=ada with it")
+            expected = (
+                f"--augment=ada with it, or --{name}={default:g} after a flagfile that sets it"
+            )
+            fields.require_field(self, name, holds=holds, expected=expected)
 
         # Check what must fit together.
         towers = self.bn_group / self.batch_size

@@ -127,7 +127,7 @@ def read_list(path: str) -> list[Emoji]:
     try:
         with open(path, encoding="utf-8") as file:
             found = list(parse_list(file))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         raise errors.UserError(f"--list={path}: {_reason(error)}; {remedy}") from None
 
     # See whether it is such a list.

@@ -91,17 +91,20 @@ def test_residual_block_is_where_attention_would_be():
         (
             config.TrainConfig,
             {"ada_kimg": 25.0},
-            "--ada_kimg=25.0: expected --augment=ada with it",
+            "--ada_kimg=25.0: expected --augment=ada with it, or --ada_kimg=500 after a flagfile "
+            "that sets it",
         ),
         (
             config.TrainConfig,
             {"augment": "diffaugment", "ada_start": 0.3},
-            "--ada_start=0.3: expected --augment=ada with it",
+            "--ada_start=0.3: expected --augment=ada with it, or --ada_start=0 after a flagfile "
+            "that sets it",
         ),
         (
             config.TrainConfig,
             {"ada_target": 0.5},
-            "--ada_target=0.5: expected --augment=ada with it",
+            "--ada_target=0.5: expected --augment=ada with it, or --ada_target=0.6 after a "
+            "flagfile that sets it",
         ),
         (
             config.ModelConfig,
