@@ -103,6 +103,17 @@ def test_samples_are_the_same_files(runs):
         assert whole == broken
 
 
+def test_rows_hold_the_walk_of_the_augmentation(runs):
+    """Every fourth step p moves by 4 * 8 images of 100, up where the mean sign is above 0.6."""
+    p = 0.5
+    found = processes.rows(runs[0])[: 2 * N]
+    assert len(found) > 4
+    for row in found:
+        if row["step"] % 4 == 0:
+            p = min(max(p + 0.32 * np.sign(row["ada/r"] - 0.6), 0), 1)
+        assert row["ada/p"] == pytest.approx(p), row["step"]
+
+
 def test_rows_are_the_same(runs):
     own = ("time", "images_per_second", "memory_mb", "peak_memory_mb")
     whole, broken = (

@@ -15,6 +15,7 @@ from sagan_tf.runs import checkpoints, directory, health, history
 from sagan_tf.runtime import processor
 from sagan_tf.training import steps as training_steps
 from sagan_tf.training import train as training
+from sagan_tf.viewing import trained
 from tests.testing import PLAIN_MODEL, TINY_MODEL, make_data, make_pictures, make_run
 from tests.training import small_runs
 from tests.training.small_runs import rows, settings, stored, train
@@ -190,6 +191,28 @@ def test_classes_of_the_data_are_kept_with_the_run(tmp_path, data, monkeypatch):
         train_config = settings(tmp_path / name, num_towers=1, sample_every=0)
         train(used, train_config, PLAIN_MODEL)
         assert class_names.read(train_config.run_dir, 3).names == expected
+
+
+@pytest.mark.slow
+def test_folder_without_classes_trains(tmp_path):
+    """Its pictures are one class, with the folder's name."""
+    # Prepare a folder, and train on it.
+    make_pictures(tmp_path / "all", {"flat": 12})
+    options = config.PrepareConfig(
+        source=str(tmp_path / "all/flat"), out=str(tmp_path / "data"), size=32, workers=1
+    )
+    prepare.prepare(options, io.StringIO())
+    data = config.DataConfig(data_dir=options.out)
+    one_class = dataclasses.replace(PLAIN_MODEL, number_classes=1)
+    train_config = settings(tmp_path / "runs", num_towers=1, augment="diffaugment", mirror=True)
+    assert "done: step 4, " in train(data, train_config, one_class)
+
+    # Draw from it.
+    network = trained.open_model(train_config.run_dir)
+    z, labels = network.draw([3, 4])
+    assert labels.numpy().tolist() == [0, 0]
+    assert network.caption(0, 3) == "seed 3, flat"
+    assert network.generate_pixels(z, [0, 0]).std() > 0
 
 
 def test_dry_run_says_all_and_writes_nothing(tmp_path, data):
