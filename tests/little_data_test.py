@@ -46,6 +46,22 @@ def test_table_has_mean_least_and_largest(programs, tmp_path, capsys, monkeypatc
     )
 
 
+def test_page_shows_the_table_of_the_emoji(programs):
+    """docs/little_data/results.jsonl holds what the page says; each row is of three seeds."""
+    # Make the table of the results.
+    found = programs("results").read(ROOT / "docs/little_data/results.jsonl")
+    lines = programs("table").tables(found.values())
+    assert [line for line in lines if line.startswith("emoji, 6,000 steps, ")] == lines[:1]
+    rows = [line for line in lines if line.startswith("| 1,063 | ")]
+    assert len(rows) == 3
+    assert all(" | 3 | " in row for row in rows)
+
+    # Find its rows in the page, which says the number of seeds above.
+    page = (ROOT / "docs/own-pictures.md").read_text()
+    shown = [line for line in page.splitlines() if line.startswith("| 1,063 | ")]
+    assert shown == [row.replace(" | 3 | ", " | ", 1) for row in rows]
+
+
 def test_results_of_another_flagfile_do_not_count(programs, tmp_path):
     """Nor do those of before, which do not say theirs; each flagfile has a table of its own."""
     run = programs("run")
