@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
+from sagan_tf.config import augmentation_names
 from sagan_tf.evaluation import curves, protocol, tables
 from sagan_tf.evaluation import rows as score_rows
 from sagan_tf.runs import health
@@ -98,6 +99,14 @@ _PANELS_OF_CLASSES = [
     ),
 ]
 
+# Runs that augment otherwise do not lack it.
+_ADAPTIVE = _Panel(
+    "Adaptive augmentation",
+    "p, the probability of each transformation of what D sees; r, the mean sign of D(real) "
+    "over four steps, by which p is moved.",
+    lines={"ada/p": "p", "ada/r": "r"},
+)
+
 _PANELS_OF_NETWORKS = [
     _Panel(
         "sigma_ratio",
@@ -120,12 +129,7 @@ _PANELS_OF_NETWORKS = [
         },
         mark=(health.HIGH_NORM, "warning above"),
     ),
-    _Panel(
-        "Adaptive augmentation",
-        "p, the probability of each transformation of what D sees; r, the mean sign of D(real) "
-        "over four steps, by which p is moved.",
-        lines={"ada/p": "p", "ada/r": "r"},
-    ),
+    _ADAPTIVE,
     _Panel("sigma of the layers of the generator", _SIGMA, layers="sigma/g_"),
     _Panel("sigma of the layers of the discriminator", _SIGMA, layers="sigma/d_"),
     _Panel(
@@ -193,7 +197,7 @@ def charts_of_run(run: run_summary.Run) -> tuple[list[Chart], list[str]]:
         lines = _layer_lines(run.rows, panel.layers) if panel.layers else _lines(run.rows, panel)
         if lines:
             found.append(Chart(panel.title, panel.note, lines, panel.log, panel.from_zero))
-        else:
+        elif panel is not _ADAPTIVE or run.train.augment == augmentation_names.ADA:
             missing.append(panel.title)
     return found, missing
 

@@ -616,11 +616,13 @@ def test_report_of_an_auxiliary_classifier_draws_what_is_known_of_classes(tmp_pa
 
 
 def test_report_of_adaptive_augmentation_draws_its_probability(tmp_path):
+    """No word of it in the report of another run."""
     for name, numbers in (("ada", {"ada/p": 0.25, "ada/r": 0.5}), ("none", {})):
         run_dir = make_run(tmp_path / name, numbers=False)
         write_lines(run_dir / "metrics.jsonl", [{"step": 5, "g_loss": 1.0, **numbers}])
         page = words(write(run_dir))
-        assert ("p, the probability of each transformation" in page) == bool(numbers)
+        for text in ("Adaptive augmentation", "p, the probability of each transformation"):
+            assert (text in page) == bool(numbers)
 
 
 def test_run_at_work_is_reported_and_left_in_peace(tmp_path, monkeypatch):
