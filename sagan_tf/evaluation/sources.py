@@ -83,8 +83,7 @@ class GeneratedImages:
         quantized = f"uint8 by {config.quantization}"
         words = [
             _LABELS[config.label_sampling],
-            sampling.z,
-            sampling.statistics,
+            sampling.words,
             self.network.u,
             "EMA" if config.use_ema else "no EMA",
             "not quantized" if config.quantization == "none" else quantized,
