@@ -57,8 +57,8 @@ class Run:
 
 
 def row_flags(recipe, row):
-    """What a row changes in a recipe, as flags."""
-    return rows.flags_of(row, recipes.RECIPES[recipe].ema_decay)
+    """What a row of a recipe is trained with, as flags after those of the flagfile."""
+    return [*rows.FLAGS[recipe], *rows.flags_of(row, recipes.RECIPES[recipe].ema_decay)]
 
 
 def settings_of(recipe, row):
@@ -145,10 +145,10 @@ def runs_of(args):
     Raises:
       ValueError: the recipe has not such a row, or the steps are no whole iterations of it.
     """
-    # What the flags do not say, the recipe does.
+    # What the flags do not say is as the page has it.
     known = rows.ROWS_OF[args.recipe]
     names = args.rows or known
-    steps = args.max_steps or recipes.RECIPES[args.recipe].steps
+    steps = args.max_steps or rows.STEPS[args.recipe]
 
     # Refuse what the recipe cannot do.
     for name in names:

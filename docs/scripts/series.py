@@ -147,7 +147,7 @@ def parser(description):
     flags.add_argument("out", metavar="OUT", help="directory of runs and results")
     flags.add_argument("--recipe", choices=tuple(recipes.RECIPES), default="digits")
     flags.add_argument("--seeds", type=at_least_one, default=3, help="how many, from 0 on")
-    flags.add_argument("--max-steps", type=at_least_one, help="of a run; the flagfile's")
+    flags.add_argument("--max-steps", type=at_least_one, help="of a run; --show names the default")
 
     # How.
     flags.add_argument("--jobs", type=at_least_one, default=1, help="runs at the same time")
