@@ -1,0 +1,56 @@
+"""The trained generator of the repository, data/emoji_model, by the classifier of the emoji."""
+
+import numpy as np
+import pytest
+
+from sagan_tf.evaluation import inception
+from sagan_tf.viewing import trained
+from tests.conftest import ROOT
+
+NAMES = ("animals", "faces", "flags", "food", "hands", "people", "plants", "signs", "vehicles")
+COUNT = 32  # seeds of a class
+
+
+@pytest.fixture(name="model", scope="module")
+def fixture_model():
+    return trained.open_model(str(ROOT / "data/emoji_model"))
+
+
+@pytest.fixture(name="drawn", scope="module")
+def fixture_drawn(model):
+    """(images [classes, seeds, 64, 64, 3], what the classifier takes them for [classes, seeds])."""
+    # Draw the same seeds of each class.
+    z, _ = model.draw(range(COUNT))
+    images = [model.generate(z, [label] * COUNT) for label in range(len(NAMES))]
+
+    # Classify them.
+    classifier = inception.load(str(ROOT / "data/emoji_classifier"))
+    guesses = [np.argmax(classifier(of_class)[1], axis=-1) for of_class in images]
+    return np.stack(images), np.stack(guesses)
+
+
+def test_card_says_what_it_is(model):
+    card = model.card
+    assert card.classes.names == NAMES
+    assert card.model_config.image_size == 64
+    assert card.use_ema
+    assert card.sampling.batches
+    assert (ROOT / "data/emoji_model/generator.keras").stat().st_size < 10e6
+
+
+def test_images_are_of_their_classes(drawn):
+    """By chance a ninth would be."""
+    _, guesses = drawn
+    right = guesses == np.arange(len(NAMES))[:, None]
+    assert right.mean() > 0.6
+    assert right[[NAMES.index(name) for name in ("faces", "flags", "people")]].mean() > 0.8
+
+
+def test_images_of_a_class_differ(drawn):
+    """Not one of them is nearly another: 64 px in [-1, 1], root mean square."""
+    images, _ = drawn
+    for of_class in images.reshape([len(NAMES), COUNT, -1]):
+        difference = of_class[:, None] - of_class[None]
+        distance = np.sqrt(np.square(difference).mean(axis=-1))
+        np.fill_diagonal(distance, np.inf)
+        assert distance.min() > 0.05
