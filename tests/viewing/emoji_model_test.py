@@ -42,15 +42,19 @@ def test_images_are_of_their_classes(drawn):
     """By chance a ninth would be."""
     _, guesses = drawn
     right = guesses == np.arange(len(NAMES))[:, None]
-    assert right.mean() > 0.6
-    assert right[[NAMES.index(name) for name in ("faces", "flags", "people")]].mean() > 0.8
+    assert right.mean() > 0.8
+    assert right.mean(axis=1).min() > 0.5
 
 
 def test_images_of_a_class_differ(drawn):
-    """Not one of them is nearly another: 64 px in [-1, 1], root mean square."""
+    """Root mean square of pixels in [-1, 1]: no two are nearly one, and most are far apart.
+
+    With 0.3 z the least median is 0.18, and so it is where all images are one of two.
+    """
     images, _ = drawn
     for of_class in images.reshape([len(NAMES), COUNT, -1]):
         difference = of_class[:, None] - of_class[None]
         distance = np.sqrt(np.square(difference).mean(axis=-1))
-        np.fill_diagonal(distance, np.inf)
-        assert distance.min() > 0.05
+        pairs = distance[np.triu_indices(COUNT, k=1)]
+        assert pairs.min() > 0.05
+        assert np.median(pairs) > 0.25
