@@ -7,6 +7,8 @@ import contextlib
 import dataclasses
 import gc
 import os
+import select
+import signal
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -85,8 +87,9 @@ def run(command: help_text.Command, main: Callable[[], None], *, program: str = 
     """Runs a command: prepares the process, parses the command line, calls `main` and leaves.
 
     Exit code 0 when done, and after -h and --version; 1 after `errors.UserError` or a wrong flag,
-    with its one line on standard error; 128 + the signal's number when a signal ended the run; 75
-    when another worker was lost.
+    with its one line on standard error; 128 + the signal's number when a signal ended the run, or
+    SIGPIPE's where the reader of its output, such as `head`, has ended before it; 75 when another
+    worker was lost.
 
     Args:
       command: its flags and its help.
@@ -172,10 +175,18 @@ def _exit_code(main: Callable[[], None]) -> int:
     try:
         hint = _less_memory()
         kept_quiet = tensorflow_log.held_back(
-            hint, errors.UserError, explained_by_log=errors.MachineError
+            hint,
+            (errors.UserError, BrokenPipeError),
+            explained_by_log=errors.MachineError,
         )
         with kept_quiet, within_memory(hint):
             main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if _has_reader():
+            raise  # Another pipe broke than that of standard output.
+        _flush()
+        return 128 + signal.SIGPIPE
     except errors.UserError as error:
         fail(str(error))
     except KeyboardInterrupt:
@@ -225,15 +236,29 @@ def _less_memory() -> str:
 
 def leave(answer: str) -> NoReturn:
     """Prints an answer and ends the process; a reader such as `head` may end before that."""
+    with contextlib.suppress(BrokenPipeError):
+        print(answer)
+    _flush()
+    sys.exit(0)
+
+
+def _flush() -> None:
+    """Flushes standard output; where its reader has ended, what is left is dropped."""
     try:
-        print(answer, flush=True)
+        sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(0)
+
+
+def _has_reader() -> bool:
+    """Whether somebody may still read standard output."""
+    output = select.poll()
+    output.register(sys.stdout, select.POLLOUT)
+    return not any(event & (select.POLLERR | select.POLLHUP) for _, event in output.poll(0))
 
 
 def fail(line: str, code: int = 1) -> NoReturn:
     """Ends the process with one line on standard error."""
-    sys.stdout.flush()
+    _flush()
     print(("" if code > 1 else "error: ") + line, file=sys.stderr)
     sys.exit(code)

@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from typing import TextIO
+from typing import TextIO, Union
 
 SHOW = "SAGAN_SHOW_TENSORFLOW_LOG"
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
@@ -78,7 +78,10 @@ def is_shown() -> bool:
 
 @contextlib.contextmanager
 def held_back(
-    hint: str, expected: type[Exception], *, explained_by_log: type[Exception]
+    hint: str,
+    expected: Union[type[Exception], tuple[type[Exception], ...]],
+    *,
+    explained_by_log: type[Exception],
 ) -> Iterator[None]:
     """Holds the log back while the body runs, and prints it if the body fails.
 

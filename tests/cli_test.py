@@ -4,6 +4,8 @@ A full disk under a run is in training/loop_test.
 """
 
 import io
+import os
+import signal
 import subprocess
 import sys
 
@@ -93,6 +95,42 @@ def test_help_of_a_script_is_that_of_the_command():
     assert (done.returncode, done.stderr) == (0, "")
     text = (ROOT / "docs" / "flags" / "train.txt").read_text(encoding="utf-8")
     assert done.stdout == text.replace("sagan train", f"python {ROOT / 'train_imagenet.py'}")
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("last", "code", "words"),
+    [
+        ("pass", 128 + signal.SIGPIPE, ""),
+        ("raise errors.UserError('--out=x: no')", 1, "error: --out=x: no\n"),
+    ],
+)
+def test_reader_of_the_output_may_end(last, code, words):
+    """As in `sagan eval ... | head -n 1`: no traceback, whatever the command prints last."""
+    program = f"""
+from sagan_tf import cli, errors
+from sagan_tf.config import help_text
+
+def main():
+    print("the scores")
+    {last}
+
+cli.run(help_text.Command("Prints.", "", kinds=()), main)
+"""
+    reading_end, writing_end = os.pipe()
+    os.close(reading_end)
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": ""},  # so that the last print still waits
+        stdout=writing_end,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing_end)
+    assert (done.returncode, done.stderr) == (code, words)
 
 
 @pytest.fixture(name="prepared", scope="module")

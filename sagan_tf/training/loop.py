@@ -67,7 +67,8 @@ class Trainer:
 
         Raises:
           NotFinite: a loss, gradient or weight is not finite.
-          errors.Interrupted: `stop` asked for the end, and the run was saved.
+          errors.Interrupted: `stop` asked for the end, or the reader of what is printed has
+            ended, and the run was saved.
           errors.UserError: a record cannot be read, or the data have changed.
         """
         stop.wait_for_steps()
@@ -101,16 +102,17 @@ class Trainer:
             # Say where the run is.
             self._run.report(step, metrics, waited=waited, seconds=seconds)
 
-            # Save, and leave if asked to. All workers do the same.
+            # Save, and leave if asked to, or where nobody reads on. All workers do the same.
             save_is_due = self._run.is_save_due(time.monotonic() - saved_at)
+            reason = stop.number or (0 if self._run.progress.has_reader else signal.SIGPIPE)
             stopping, save_is_due, seconds_per_step = distribution.mean_over_workers(
-                self._gan.strategy, [stop.number, save_is_due, seconds_per_step]
+                self._gan.strategy, [reason, save_is_due, seconds_per_step]
             )
             if save_is_due or stopping or step == end:
                 self._save(step)
                 saved_at = time.monotonic()
             if stopping and step < end:
-                raise errors.Interrupted(stop.number or signal.SIGTERM, step)
+                raise errors.Interrupted(reason or signal.SIGTERM, step)
 
         self._run.events.note(f"done: step {step}, {self._config.run_dir}")
 

@@ -20,6 +20,10 @@ class Progress:
       stream: where to print; standard output by default.
       clock: seconds, monotonic.
       worker: name of a worker that follows: it prints its notes only, each with this name.
+
+    Attributes:
+      has_reader: False from when nobody reads what is printed, as where the output goes to a
+        `head` that has ended. Nothing is printed from then on.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class Progress:
         self._began = clock()
         self._rate = 0.0
         self._line_is_open = False
+        self.has_reader = True
 
     def start(self, step: int) -> None:
         """Counts steps and time from here; called after a pause that is not training."""
@@ -66,11 +71,10 @@ class Progress:
         # Print the line.
         line = self._line(step, scalars)
         if on_terminal:
-            self._stream.write(_CLEAR_LINE + line + ("\n" if keep else ""))
+            self._print(_CLEAR_LINE + line + ("\n" if keep else ""))
             self._line_is_open = not keep
         else:
-            self._stream.write(line + "\n")
-        self._stream.flush()
+            self._print(line + "\n")
 
         # Measure the speed from here.
         if keep:
@@ -79,17 +83,23 @@ class Progress:
     def note(self, text: str) -> None:
         """Prints a line of its own."""
         self.close()
-        if self._worker:
-            self._stream.write(f"{self._worker}: ")
-        self._stream.write(text + "\n")
-        self._stream.flush()
+        name = f"{self._worker}: " if self._worker else ""
+        self._print(f"{name}{text}\n")
 
     def close(self) -> None:
         """Ends the line that renews itself, so that what is printed next has its own."""
         if self._line_is_open:
-            self._stream.write("\n")
-            self._stream.flush()
+            self._print("\n")
         self._line_is_open = False
+
+    def _print(self, text: str) -> None:
+        if not self.has_reader:
+            return
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except BrokenPipeError:
+            self.has_reader = False
 
     def _line(self, step: int, scalars: Mapping[str, float]) -> str:
         rate = self.images_per_second(step)

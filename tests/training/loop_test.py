@@ -143,6 +143,26 @@ def test_signal_saves_and_leaves(tmp_path, data, monkeypatch):
 
 
 @pytest.mark.slow
+def test_reader_that_ends_saves_and_leaves(tmp_path, data, monkeypatch):
+    """As `train_imagenet.py ... | head`."""
+
+    def reader_ends():
+        raise BrokenPipeError
+
+    monkeypatch.setattr(
+        training_steps, "make_train_steps", small_runs.stand_in(small_runs.quick_steps)
+    )
+    train_config = settings(
+        tmp_path, max_steps=100, steps_per_loop=1, save_summaries_steps=1, sample_every=0
+    )
+    stream = small_runs.ActAtLine("step 5/", reader_ends)
+    with pytest.raises(errors.Interrupted, match="SIGPIPE: saved step 5; the same") as stop:
+        train(data, train_config, stream=stream)
+    assert stop.value.signal == signal.SIGPIPE
+    assert checkpoints.Checkpoints(train_config.run_dir, {}).steps == [0, 5]
+
+
+@pytest.mark.slow
 def test_signal_while_steps_are_traced_ends_the_run_at_once(tmp_path, data, monkeypatch):
     """TensorFlow wraps an Exception that is raised while it traces, but not this one."""
 

@@ -1,4 +1,5 @@
 import io
+import os
 
 from sagan_tf.training import progress
 
@@ -59,6 +60,20 @@ def test_line_is_ended_before_another_stream_goes_on():
     line.close()
     line.close()
     assert stream.getvalue().endswith("ETA ?\n")
+
+
+def test_nothing_is_printed_after_the_reader_has_ended():
+    reading_end, writing_end = os.pipe()
+    os.close(reading_end)
+    with open(writing_end, "w", encoding="utf-8") as stream:
+        line = progress.Progress(10, 1, stream=stream, clock=Clock())
+        assert line.has_reader
+        line.note("starting")
+        assert not line.has_reader
+        line.note("saved")
+
+        # What the stream still holds would break its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), writing_end)
 
 
 def test_eta_in_days():
