@@ -89,7 +89,7 @@ def measurements() -> dict[str, list[str]]:
 
     # Single optimizations. XLA fuses what the hand-written gradients take apart.
     found["train, bfloat16, XLA, gradients not by hand"] = [*_FAST, _NOT_BY_HAND]
-    without = ("shortcut", "joint_batch", "adam", "relu", "one_pass", "attention")
+    without = ("shortcut", "joint_batch", "adam", "relu", "one_pass", "attention", "kernel_sums")
     for names in ("none", *(f"auto,-{name}" for name in without)):
         found[f"train, bfloat16, XLA, {names}"] = [*_FAST, f"--optimizations={names}"]
 

@@ -15,7 +15,7 @@ class Bounds:
     """The range of a number.
 
     Attributes:
-      minimum: the smallest value.
+      minimum: the smallest value; every value is finite.
       maximum: the largest value.
       above: every value is larger than this, and finite.
       below: every value is smaller than this.
@@ -31,7 +31,7 @@ class Bounds:
     def hold(self, value: float) -> bool:
         """Whether a number lies in the range; NaN lies in none that has a bound."""
         return (
-            (self.minimum is None or value >= self.minimum)
+            (self.minimum is None or self.minimum <= value < _INFINITE)
             and (self.maximum is None or value <= self.maximum)
             and (self.above is None or self.above < value < _INFINITE)
             and (self.below is None or value < self.below)

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+from sagan_tf import plurals
 from sagan_tf.config import fields
 
 STANDING_BATCHES = 16
@@ -47,10 +48,9 @@ class Sampling:
         """The statistics in words."""
         if not self.batches:
             return "moving statistics"
-        return (
-            f"standing statistics of {self.batches} batches of {self.batch_size} images "
-            f"from seed {self.seed}"
-        )
+        batches = plurals.counted(self.batches, "batch", "batches")
+        images = plurals.counted(self.batch_size, "image")
+        return f"standing statistics of {batches} of {images} from seed {self.seed}"
 
     @property
     def words(self) -> str:

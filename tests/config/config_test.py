@@ -96,6 +96,11 @@ def test_residual_block_is_where_attention_would_be():
         ),
         (
             config.TrainConfig,
+            {"augment": "ada", "ada_kimg": float("inf")},
+            "--ada_kimg=inf: expected 0 or more",
+        ),
+        (
+            config.TrainConfig,
             {"augment": "diffaugment", "ada_start": 0.3},
             "--ada_start=0.3: expected --augment=ada with it, or --ada_start=0 after a flagfile "
             "that sets it",

@@ -76,3 +76,5 @@ def test_words_say_what_is_used():
     assert sampling.z == "z truncated at 0.7"
     assert sampling.limit == 0.7
     assert sampling.statistics == "standing statistics of 50 batches of 64 images from seed 3"
+    single = config.Sampling(0.0, 1, 1, seed=3)
+    assert single.statistics == "standing statistics of 1 batch of 1 image from seed 3"
