@@ -115,6 +115,43 @@ def test_file_says_what_was_published_and_how_to_start_it(name):
     assert f"--flagfile={path} --data_dir=DATA\n" in text
 
 
+def defaults_filled(name: str) -> list:
+    """The configs that a file makes, without the name of its run."""
+    settings = settings_of(name)
+    settings[config.TrainConfig]["run_name"] = "run"
+    return [kind(**values) for kind, values in settings.items()]
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_run_has_the_name_of_the_file(name):
+    """Otherwise one row would go on with the weights of another."""
+    assert settings_of(name)[config.TrainConfig]["run_name"] == name
+
+
+def test_parameters_are_those_of_the_page():
+    """Of the cells of docs/paper.md; "as `attention8`" stands for the numbers of that row."""
+    text = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    shown = {cells[0].strip("`"): cells[-2:] for cells in rows if len(cells) > 3}
+    numbers = {name: cells for name, cells in shown.items() if name in PARAMETERS}
+    assert sum(name.startswith("table") for name in numbers) == 12
+    for name, cells in numbers.items():
+        if name.startswith("table1_residual"):
+            twin = name.replace("residual", "attention")
+            assert cells == [f"as `{twin.removeprefix('table1_')}`"] * 2
+        elif name.startswith("table"):
+            assert cells == [f"{number:,}" for number in PARAMETERS[name]]
+
+
+def test_rows_that_are_one_run_say_so():
+    same = ("table1_none", "figure_sn_both_ttur"), ("paper", "table2_sagan")
+    for one, other in same:
+        assert defaults_filled(one) == defaults_filled(other)
+        for name, twin in ((one, other), (other, one)):
+            text = (ROOT / "configs" / "paper" / f"{name}.flags").read_text(encoding="utf-8")
+            assert f"{twin}.flags" in text
+
+
 def test_paper_and_reference_differ_where_the_docs_say():
     """PAPER and code: beta2, attention's map, iterations."""
     paper = settings_of("paper")
@@ -126,6 +163,7 @@ def test_paper_and_reference_differ_where_the_docs_say():
         if value != reference[kind][name]
     }
     assert differences == {
+        "run_name": ("paper", "reference"),
         "generator_type": ("test_64", "test"),
         "discriminator_type": ("test_64", "test"),
         "beta2": (0.9, 0.999),
@@ -140,4 +178,8 @@ def test_rows_of_sngan_projection_differ_in_the_class_alone():
     model = sngan[config.ModelConfig]
     assert (model["cbn_decay"], model["bn_decay"]) == (0.9, 0.9)
     assert acgan[config.ModelConfig] == {**model, "conditioning": "auxiliary_classifier"}
-    assert acgan[config.TrainConfig] == {**sngan[config.TrainConfig], "max_steps": 450_000}
+    assert acgan[config.TrainConfig] == {
+        **sngan[config.TrainConfig],
+        "run_name": "table2_acgan",
+        "max_steps": 450_000,
+    }
