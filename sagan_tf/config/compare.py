@@ -59,7 +59,8 @@ class CompareConfig(truncation.TruncationConfig):
     )
     out: str = fields.option(
         "",
-        "Directory of what is written: index.html, table.csv, curves.png and samples.png.",
+        "Directory of what is written: index.html, table.csv, rows.csv, curves.png and "
+        "samples.png.",
         group="Output",
         meaning="compare, beside the first run",
     )

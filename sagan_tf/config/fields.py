@@ -109,7 +109,7 @@ def check(config: Any) -> None:
 
         # It is there.
         if required := field.metadata["required"]:
-            require(bool(value), field.name, value=value, expected=required)
+            require(bool(value), field.name, value=value or "", expected=required)
 
         # It is one of the choices.
         if choices := field.metadata["choices"]:

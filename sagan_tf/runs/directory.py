@@ -25,6 +25,10 @@ class NoRun(errors.UserError):
     """A directory that holds no run."""
 
 
+class SeveralRuns(errors.UserError):
+    """A directory that holds more runs than one, where one is wanted."""
+
+
 def write_config(run_dir: str, **configs: Any) -> None:
     """Writes `config.json`, whole or not at all. The run gets a name of its own, and keeps it.
 
@@ -102,7 +106,7 @@ def find_run(path: str, flag: str = "run") -> str:
       flag: that names it, for errors.
     Raises:
       NoRun: there is none.
-      errors.UserError: there are several.
+      SeveralRuns: there are several.
     """
     if _is_run(path):
         return path
@@ -116,7 +120,7 @@ def find_run(path: str, flag: str = "run") -> str:
     if runs:
         more = ", ..." if len(runs) > _LISTED else ""
         fault = f"several runs are there; name one of {', '.join(runs[:_LISTED])}{more}"
-        raise errors.UserError(f"--{flag}={path}: {fault}")
+        raise SeveralRuns(f"--{flag}={path}: {fault}")
     fault = f"{NO_RUN}; give the directory of a run, such as checkpoint/imagenet_64"
     raise NoRun(f"--{flag}={path}: {fault}")
 

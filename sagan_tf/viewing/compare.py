@@ -17,6 +17,7 @@ from sagan_tf.runs import directory, exported
 from sagan_tf.runtime import files
 from sagan_tf.viewing import (
     compare_charts,
+    compare_csv,
     compare_groups,
     compare_page,
     compare_protocol,
@@ -26,7 +27,8 @@ from sagan_tf.viewing import (
     words,
 )
 
-PAGE, TABLE, CURVES, SAMPLES = "index.html", "table.csv", "curves.png", "samples.png"
+PAGE, TABLE, ROWS = "index.html", "table.csv", "rows.csv"
+CURVES, SAMPLES = "curves.png", "samples.png"
 _WILDCARDS = "*?["
 
 
@@ -52,7 +54,7 @@ def compare(config: CompareConfig, stream: Optional[TextIO] = None) -> list[str]
     scored = compare_scores.read(runs, chosen, config)
     comparison = compare_page.Comparison(runs, grouping, chosen=chosen, scored=scored, at=config.at)
     out = config.out or os.path.join(os.path.dirname(directories[0]), "compare")
-    for name in (PAGE, TABLE, CURVES, SAMPLES):
+    for name in (PAGE, TABLE, ROWS, CURVES, SAMPLES):
         files.require_writable_output("out", os.path.join(out, name))
 
     # Say what was found.
@@ -60,6 +62,8 @@ def compare(config: CompareConfig, stream: Optional[TextIO] = None) -> list[str]
 
     # Draw and write.
     grids = compare_samples.draw(config, comparison.groups, note=say)
+    if grids and (otherwise := compare_samples.scored_otherwise(grids[0], chosen.record)):
+        say(f"samples: {otherwise}")
     written = _write(out, comparison, grids=grids)
     say(f"written: {', '.join(written)}")
     return written
@@ -70,7 +74,8 @@ def find_runs(words_given: Sequence[str], note: Callable[[str], None]) -> list[s
 
     Args:
       words_given: directories, and patterns, which may match what is no run.
-      note: told of runs that were given twice.
+      note: told of runs that were given twice, and of directories that a pattern leaves out
+        because they hold several.
     Raises:
       errors.UserError: a directory or a pattern names no run.
     """
@@ -78,7 +83,7 @@ def find_runs(words_given: Sequence[str], note: Callable[[str], None]) -> list[s
     for word in words_given:
         # Find the directories.
         is_pattern = any(sign in word for sign in _WILDCARDS) and not tf.io.gfile.exists(word)
-        runs = _matching(word) if is_pattern else [_one_run(word)]
+        runs = _matching(word, note) if is_pattern else [_one_run(word)]
 
         # Leave out what is there already.
         twice = 0
@@ -105,7 +110,7 @@ def _one_run(path: str) -> str:
     return directory.find_run(path, "runs")
 
 
-def _matching(pattern: str) -> list[str]:
+def _matching(pattern: str, note: Callable[[str], None]) -> list[str]:
     """The runs of the directories that match a pattern; what else matches is left out."""
     found = []
     for path in sorted(tf.io.gfile.glob(pattern)):
@@ -113,6 +118,8 @@ def _matching(pattern: str) -> list[str]:
             found.append(directory.find_run(path, "runs"))
         except directory.NoRun:
             continue
+        except directory.SeveralRuns:
+            note(f"{path}: several runs are there, left out; '{path}/*' names them")
     if not found:
         raise errors.UserError(
             f"--runs={pattern}: no run matches this pattern; give directories of runs, such as "
@@ -144,7 +151,7 @@ def _say_table(comparison: compare_page.Comparison, say: Callable[[str], None]) 
     say(comparison.text())
     chosen = comparison.chosen
     if chosen.record is not None:
-        say(f"{comparison.which} {compare_page.DEVIATION}")
+        say(f"{comparison.which} {compare_page.DEVIATION} {compare_page.BETTER}")
         say(f"{chosen.name}: {protocol.protocol_title(chosen.record)}")
         say(f"all scores are by the classifier {protocol.classifier_title(chosen.record)}")
     for name, title in chosen.others.items():
@@ -156,7 +163,7 @@ def _say_table(comparison: compare_page.Comparison, say: Callable[[str], None]) 
     if chosen.own_batches:
         say("standing statistics: over batches as large as each run's own, which differ")
     if comparison.unscored:
-        say(compare_page.unscored_line(comparison.unscored))
+        say(comparison.unscored_line)
     for run in comparison.runs:
         found = compare_page.course(run)
         if found is not None and found.lost is not None:
@@ -176,8 +183,10 @@ def _write(
     # Make the page and the table.
     text = compare_page.page(comparison, grids)
     contents = {PAGE: text.encode("utf-8", "backslashreplace")}
-    table = compare_scores.as_csv(comparison.groups, comparison.scored)
+    table = compare_csv.of_runs(comparison.groups, comparison.scored)
     contents[TABLE] = table.encode("utf-8", "backslashreplace")
+    rows = compare_csv.of_rows(comparison.groups, comparison.scored, titles=comparison.titles)
+    contents[ROWS] = rows.encode("utf-8", "backslashreplace")
 
     # Make the pictures.
     panels = compare_charts.panels(comparison.groups, comparison.scored, comparison.titles)
@@ -188,7 +197,7 @@ def _write(
         by = protocol.classifier_title(record) if record is not None else ""
         contents[CURVES] = compare_charts.as_png(panels, names, classifier=by)
     if grids:
-        picture = compare_samples.picture(grids, comparison.runs)
+        picture = compare_samples.picture(grids, comparison.runs, comparison.chosen.record)
         contents[SAMPLES] = pixels.encode_png(picture)
 
     # Take away what is no picture of these runs.

@@ -20,7 +20,11 @@ from sagan_tf.viewing import (
 
 _SHEET = (900, 88)  # pixels in a row, at most, and JPEG quality
 LIMIT = f"{health.LOW_VARIETY_RATIO:.0%}".replace("%", " %")
-DEVIATION = "+- is the standard deviation over the seeds of a row (n - 1)."
+DEVIATION = (
+    "+- is the standard deviation over the seeds of a row (n - 1); one seed has none. Where rows "
+    "lie closer together, their order says nothing."
+)
+BETTER = "FID, KID and intra-FID: lower is better; the others: higher."
 
 
 class Comparison:
@@ -86,6 +90,8 @@ class Comparison:
         if self.titles:
             steps = [compare_scores.steps_text(group, self.scored) for group in self.groups]
             columns.append(["step", *steps])
+            images = [compare_scores.images_text(group, self.scored) for group in self.groups]
+            columns.append(["real images seen", *images])
 
         # Give the scores, and whether variety was lost.
         for name, title in self.titles.items():
@@ -102,6 +108,16 @@ class Comparison:
         if self.grouping.by:
             return f"Runs with the same {' and '.join(self.grouping.by)} are one row."
         return "Runs whose settings differ in nothing but the seed are one row."
+
+    @property
+    def unscored_line(self) -> str:
+        """One line about runs without scores, with the command that makes them; "" without any."""
+        if not self.unscored:
+            return ""
+        names = ", ".join(run.name for run in self.unscored)
+        alike = ", with the flags that the others are scored with" if self.titles else ""
+        command = f"sagan eval {self.unscored[0].directory} --watch"
+        return f"Without scores: {names}. Score them first{alike}: {command}"
 
     def _count(self, group: compare_groups.Group) -> str:
         """The runs of a group, and how many of them the scores are of where some have none."""
@@ -173,19 +189,14 @@ def page(comparison: Comparison, grids: Sequence[compare_samples.Grid]) -> str:
         "compare.html",
         comparison=comparison,
         deviation=DEVIATION,
-        unscored=unscored_line(comparison.unscored) if comparison.unscored else "",
+        better=BETTER,
+        unscored=comparison.unscored_line,
         band=compare_charts.BAND,
         charts=compare_charts.panels(comparison.groups, comparison.scored, comparison.titles),
-        sentence=compare_samples.sentence(comparison.runs, grids[0]) if grids else "",
+        sentence=compare_samples.sentence(comparison.runs, grids[0], record) if grids else "",
         sheets=[(grid, report_pictures.encode(grid.pixels, *_SHEET)) for grid in grids],
         limit=LIMIT,
         members=members,
         about=about,
         written=time.time(),
     )
-
-
-def unscored_line(runs: Sequence[run_summary.Run]) -> str:
-    """One line about runs without scores, with the command that makes them."""
-    names = ", ".join(run.name for run in runs)
-    return f"Without scores: {names}. Score them first: sagan eval {runs[0].directory} --watch"

@@ -1,20 +1,25 @@
 """Sample grids of several runs with the same z and classes."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
 from sagan_tf import errors
-from sagan_tf.config import CompareConfig, SampleConfig
+from sagan_tf.config import CompareConfig, SampleConfig, Sampling
+from sagan_tf.data import class_names
 from sagan_tf.images import grids
-from sagan_tf.viewing import compare_groups, run_summary, sample, trained
+from sagan_tf.runs.card import Card
+from sagan_tf.viewing import compare_groups, explore_commands, run_summary, sample, trained
 
 # Grids beside each other: as many as a group has seeds, in these bounds.
 _FEWEST_IN_ROW = 3
 _MOST_IN_ROW = 5
 # What decides z and the classes; of images of another size nothing is the same.
 _SHARED = ("image_size", "number_classes", "z_dim")
+# What decides how images are drawn; the size of a batch goes with the run.
+_DRAWN = ("truncation", "batches", "seed")
 
 
 class Grid(NamedTuple):
@@ -25,14 +30,14 @@ class Grid(NamedTuple):
       run: the run.
       caption: what the grid is of.
       pixels: uint8 [height, width, 3].
-      drawn: how the images were made: weights, statistics and truncation.
+      card: of the generator that made it.
     """
 
     group: compare_groups.Group
     run: run_summary.Run
     caption: str
     pixels: np.ndarray
-    drawn: str
+    card: Card
 
 
 def require_average(config: CompareConfig, runs: Sequence[run_summary.Run]) -> None:
@@ -74,7 +79,7 @@ def draw(
             if network.card.model_config.note_on_classes:
                 caption += "; its classes mean nothing (--conditioning=none)"
             pixels = sample.picture(network, request_of(config, network), sheet=True)
-            found.append(Grid(group, run, caption, pixels, _drawn(network)))
+            found.append(Grid(group, run, caption, pixels, network.card))
     return found
 
 
@@ -90,23 +95,62 @@ def request_of(config: CompareConfig, network: trained.Trained) -> sample.Sample
     return sample.make_request(wanted, network)
 
 
-def _drawn(network: trained.Trained) -> str:
-    """How the images were made, in words."""
-    card = network.card
-    weights = "moving average (EMA)" if card.use_ema else "last weights, without EMA"
-    parts = [weights, card.sampling.statistics, card.sampling.z]
-    return ", ".join(filter(None, parts))
+def _weights(use_ema: bool) -> str:
+    """The weights in words."""
+    return "moving average (EMA)" if use_ema else "last weights, without EMA"
 
 
-def sentence(runs: Sequence[run_summary.Run], grid: Grid) -> str:
-    """What the grids have in common, and what they do not."""
+def scored_otherwise(grid: Grid, record: Optional[Mapping[str, Any]]) -> str:
+    """What the scores are of, where that is other weights or statistics than a grid's; else empty.
+
+    Args:
+      grid: the samples.
+      record: of the protocol of the scores; None without any.
+    """
+    # Scores of older releases do not say it.
+    if record is None or not isinstance(record.get("sampling"), Mapping):
+        return ""
+
+    # Find what the scores are of.
+    use_ema = bool(record.get("ema"))
+    values = {name: record["sampling"].get(name, 0) for name in _DRAWN}
+    scored = Sampling(**values)
+    drawn = dataclasses.replace(grid.card.sampling, batch_size=0)
+    if (use_ema, scored) == (grid.card.use_ema, drawn):
+        return ""
+
+    # Name it, and the flags that draw it.
+    statistics = "standing statistics" if scored.batches else "moving statistics"
+    words = ", ".join(filter(None, (_weights(use_ema), statistics, scored.z)))
+    asked = CompareConfig(runs=(grid.run.directory,), use_ema=use_ema, **scored.flags)
+    flags = " ".join(explore_commands.changed_flags(asked)) or "no flag"
+    return f"the scores are of others: {words}. Compare with {flags} to see those."
+
+
+def sentence(
+    runs: Sequence[run_summary.Run], grid: Grid, record: Optional[Mapping[str, Any]]
+) -> str:
+    """What the grids have in common, and what they do not.
+
+    Args:
+      runs: all runs.
+      grid: one of the grids.
+      record: of the protocol of the scores; None without any.
+    """
     # Say how they were made.
-    drawn = f"The newest checkpoint of each run; {grid.drawn}."
+    sampling = grid.card.sampling
+    how = ", ".join(filter(None, (_weights(grid.card.use_ema), sampling.statistics, sampling.z)))
+    drawn = f"The newest checkpoint of each run; {how}."
+    if otherwise := scored_otherwise(grid, record):
+        drawn += f" But {otherwise}"
     differing = []
     for name in _SHARED:
         values = dict.fromkeys(str(getattr(run.model, name)) for run in runs)
         if len(values) > 1:
             differing.append(f"{name} ({', '.join(values)})")
+    classes = {tuple(_class_names(run)) for run in runs}
+    if len(classes) > 1 and "number_classes" not in " ".join(differing):
+        differing.append("the names of their classes")
 
     # Say what the same place in two grids means.
     if differing:
@@ -117,12 +161,22 @@ def sentence(runs: Sequence[run_summary.Run], grid: Grid) -> str:
     return f"{drawn} A class a row, a seed a column: the same place is the same z and class."
 
 
-def picture(found: Sequence[Grid], runs: Sequence[run_summary.Run]) -> np.ndarray:
+def _class_names(run: run_summary.Run) -> Sequence[str]:
+    """The names of a run's classes."""
+    return class_names.read(run.directory, run.model.number_classes).names
+
+
+def picture(
+    found: Sequence[Grid],
+    runs: Sequence[run_summary.Run],
+    record: Optional[Mapping[str, Any]],
+) -> np.ndarray:
     """All grids in one picture, the seeds of a group side by side; uint8 [height, width, 3].
 
     Args:
       found: the grids, at least one.
       runs: all runs.
+      record: of the protocol of the scores; None without any.
     """
     # Put names above the grids.
     titled: dict[str, list[np.ndarray]] = {}
@@ -140,4 +194,4 @@ def picture(found: Sequence[Grid], runs: Sequence[run_summary.Run]) -> np.ndarra
             if len(rows[-1]) == columns:
                 rows.append([])
             rows[-1].append(one)
-    return grids.titled(grids.tiled(rows), [sentence(runs, found[0])])
+    return grids.titled(grids.tiled(rows), [sentence(runs, found[0], record)])

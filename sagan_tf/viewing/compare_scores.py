@@ -1,8 +1,6 @@
 """Scores of several runs by one protocol: which are compared, their mean and their spread."""
 
-import csv
 import dataclasses
-import io
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Optional
@@ -11,8 +9,8 @@ import numpy as np
 
 from sagan_tf import errors
 from sagan_tf.config import BEST, LAST, CompareConfig
-from sagan_tf.evaluation import protocol, tables
 from sagan_tf.evaluation import rows as score_rows
+from sagan_tf.evaluation import tables
 from sagan_tf.viewing import compare_groups, compare_protocol, run_summary
 
 _NEAREST = 4  # steps that an error names
@@ -93,7 +91,9 @@ def _row_at(
     if config.at == BEST:
         fids = [score_rows.value_of(row, score_rows.FID) for row in rows]
         if not np.isfinite(fids).any():
-            raise errors.UserError(f"--at={config.at}: {run.directory} has no FID; give a step")
+            raise errors.UserError(
+                f"--at={config.at}: {run.directory} has no finite FID; give a step"
+            )
         return rows[int(np.nanargmin(fids))]
 
     # The one of a step.
@@ -168,48 +168,33 @@ def cells(found: Sequence[Optional[Spread]]) -> list[str]:
 
 def steps_text(group: compare_groups.Group, scored: Sequence[Scored]) -> str:
     """The step of a group's scores, or the smallest and the largest; "-" without scores."""
-    # Find the steps.
+    return _range_text([int(one.row["step"]) for one in scored_of(group, scored)])
+
+
+def images_text(group: compare_groups.Group, scored: Sequence[Scored]) -> str:
+    """The real images that D has seen at the step of a group's scores, as of `steps_text`.
+
+    Each repetition counts, so that rows with several D steps an iteration compare with others.
+    """
+    return _range_text([images_seen(one) for one in scored_of(group, scored)])
+
+
+def images_seen(one: Scored) -> int:
+    """The real images that D has seen at the step of a run's scores, each repetition counted."""
+    train = one.run.train
+    of_a_step = train.batch_size * train.num_towers
+    return int(one.row["step"]) * train.d_step * of_a_step
+
+
+def scored_of(group: compare_groups.Group, scored: Sequence[Scored]) -> list[Scored]:
+    """The scores of a group's runs that have some."""
     members = {run.directory for run in group.runs}
-    steps = []
-    for one in scored:
-        if one.row is not None and one.run.directory in members:
-            steps.append(int(one.row["step"]))
-    if not steps:
+    return [one for one in scored if one.row is not None and one.run.directory in members]
+
+
+def _range_text(numbers: Sequence[int]) -> str:
+    """The smallest and the largest number, or the only one; "-" without any."""
+    if not numbers:
         return "-"
-
-    # Name the ends.
-    ends = dict.fromkeys((min(steps), max(steps)))
-    return "-".join(f"{step:,}" for step in ends)
-
-
-def as_csv(groups: Sequence[compare_groups.Group], scored: Sequence[Scored]) -> str:
-    """A line for each run: group, run, seed, step, protocol, classifier, and all its scores."""
-    # Find the scores that any run has.
-    labelled = {}
-    for one in scored:
-        labelled[one.run.directory] = score_rows.labelled(one.scores.values())
-    names: dict[str, None] = {}
-    for numbers in labelled.values():
-        names.update(dict.fromkeys(numbers))
-
-    # Write a line for each run.
-    rows = {one.run.directory: one.row for one in scored}
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["group", "run", "seed", "step", "protocol", "classifier", *names])
-    for group in groups:
-        for run in group.runs:
-            # Say of which step they are, and by which protocol.
-            row = rows[run.directory]
-            step, name, classifier = "", "", ""
-            if row is not None:
-                step = int(row["step"])
-                name = compare_protocol.protocol_of(run, row)
-                classifier = protocol.classifier_title(row["protocol"])
-
-            # Give the numbers.
-            numbers = labelled[run.directory]
-            values = [numbers.get(label, "") for label in names]
-            about = [group.label, run.directory, run.train.seed]
-            writer.writerow([*about, step, name, classifier, *values])
-    return text.getvalue()
+    ends = dict.fromkeys((min(numbers), max(numbers)))
+    return "-".join(f"{number:,}" for number in ends)

@@ -80,10 +80,15 @@ def line(command: str, request: Any) -> str:
       command: its name, as in "sample".
       request: a config with the field `run`.
     """
-    words = ["sagan", command, request.run]
+    return shlex.join(["sagan", command, request.run, *changed_flags(request)])
+
+
+def changed_flags(request: Any) -> list[str]:
+    """A flag for each field of a config that is not the default, but for what names the run."""
+    words = []
     for field in dataclasses.fields(request):
         value = getattr(request, field.name)
-        if field.name == "run" or value == field.default:
+        if field.name in ("run", "runs") or value == field.default:
             continue
 
         # A switch is its name alone.
@@ -91,4 +96,4 @@ def line(command: str, request: Any) -> str:
             words.append(f"--{field.name}" if value else f"--no{field.name}")
         else:
             words.append(f"--{field.name}={value}")
-    return shlex.join(words)
+    return words

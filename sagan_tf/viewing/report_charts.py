@@ -111,7 +111,7 @@ _PANELS_OF_NETWORKS = [
     _Panel(
         "sigma_ratio",
         "The learned factor of attention, or of the residual block in its place: output = input + "
-        "sigma_ratio * attention. It begins at 0.",
+        "sigma_ratio * what the block computes. It begins at 0.",
         lines={
             "model/g_non_local/sigma_ratio": "generator",
             "model/d_non_local/sigma_ratio": "discriminator",

@@ -94,6 +94,7 @@ def test_residual_block_is_where_attention_would_be():
             "--ada_kimg=25.0: expected --augment=ada with it, or --ada_kimg=500 after a flagfile "
             "that sets it",
         ),
+        (config.CompareConfig, {}, "--runs=: expected the directories of runs, or patterns of "),
         (
             config.TrainConfig,
             {"augment": "ada", "ada_kimg": float("inf")},

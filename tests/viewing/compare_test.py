@@ -20,6 +20,7 @@ from sagan_tf.viewing import (
     charts,
     compare,
     compare_charts,
+    compare_csv,
     compare_groups,
     compare_page,
     compare_protocol,
@@ -305,18 +306,46 @@ def test_row_says_how_many_of_its_seeds_are_scored(seeds, tmp_path):
         runs, grouping, chosen=chosen, scored=scored(runs), at=config.LAST
     )
     head, row = found.table()
-    assert head == ["", "runs", "step", "FID5k", "intra-FID"]
-    # stdev(10, 12) = sqrt(2), of the two that are scored.
-    assert row[1:4] == ["3 seeds, 2 scored", "200", "11.00 +- 1.41"]
+    assert head == ["", "runs", "step", "real images seen", "FID5k", "intra-FID"]
+    # stdev(10, 12) = sqrt(2), of the two that are scored. D has seen 200 batches of 4.
+    assert row[1:5] == ["3 seeds, 2 scored", "200", "800", "11.00 +- 1.41"]
+
+
+def test_images_that_d_has_seen_count_its_steps_and_towers(tmp_path):
+    """step x d_step x batch x towers: 200 x 5 x 4 x 2."""
+    path = make_run(tmp_path, "a", fids={200: 1.0}, d_step=5, num_towers=2)
+    runs = read(path, make_run(tmp_path, "b", gf_dim=16))
+    groups = compare_groups.group(runs).groups
+    texts = [compare_scores.images_text(group, scored(runs)) for group in groups]
+    assert texts == ["8,000", "-"]
+
+
+def test_csv_of_the_rows_has_their_means_and_deviations(seeds):
+    runs = read(*seeds)
+    groups = compare_groups.group(runs).groups
+    found = scored(runs)
+    text = compare_csv.of_rows(groups, found, titles=compare_scores.columns(found))
+    three, one = csv.DictReader(io.StringIO(text))
+    assert (three["settings"], three["runs"], three["scored"]) == (
+        "attention_resolution=16",
+        "3",
+        "3",
+    )
+    assert (three["step"], three["real_images_seen"]) == ("200", "800")
+    assert float(three["FID5k mean"]) == pytest.approx(13.0)
+    assert float(three["FID5k deviation"]) == pytest.approx(statistics.stdev(FIDS.values()))
+    assert float(one["intra-FID mean"]) == 40.0
+    assert one["FID5k deviation"] == ""
 
 
 def test_csv_has_a_line_for_each_run(seeds, tmp_path):
     runs = read(*seeds, make_run(tmp_path, "without", gf_dim=16))
     groups = compare_groups.group(runs).groups
-    lines = list(csv.DictReader(io.StringIO(compare_scores.as_csv(groups, scored(runs)))))
+    lines = list(csv.DictReader(io.StringIO(compare_csv.of_runs(groups, scored(runs)))))
     assert [line["run"] for line in lines] == [run.directory for run in runs]
     assert [line["seed"] for line in lines] == ["0", "1", "2", "0", "0"]
     assert [line["step"] for line in lines] == ["200"] * 4 + [""]
+    assert [line["real_images_seen"] for line in lines] == ["800"] * 4 + [""]
     assert [line["fid5k"] for line in lines] == ["10.0", "12.0", "17.0", "20.0", ""]
     # The smallest class has another number of images in each run, and is in no title.
     assert [line["intra_fid"] for line in lines] == ["20.0", "24.0", "34.0", "40.0", ""]
@@ -426,6 +455,17 @@ def test_runs_given_twice_count_once(tmp_path, seeds):
     ]
 
 
+def test_directory_of_several_runs_is_left_out_of_a_pattern(tmp_path):
+    """As 'checkpoint/*' where checkpoint/ablation holds the runs of a series."""
+    alone = make_run(tmp_path, "a")
+    for seed in (0, 1):
+        make_run(tmp_path / "series", f"s{seed}", seed=seed)
+    said = []
+    assert compare.find_runs([f"{tmp_path}/*"], said.append) == [str(alone)]
+    series = tmp_path / "series"
+    assert said == [f"{series}: several runs are there, left out; '{series}/*' names them"]
+
+
 def test_rows_that_cannot_be_read_are_said(tmp_path):
     run_dir = make_run(tmp_path, "a", fids={100: 1.0})
     path = tmp_path / "eval" / "a" / "metrics.jsonl"
@@ -489,7 +529,42 @@ def test_every_grid_has_the_same_z_and_classes(seeds, stubs):
     for other_z, other_labels in others:
         np.testing.assert_array_equal(other_z, z)
         np.testing.assert_array_equal(other_labels, labels)
-    assert "the same place is the same z and class" in compare_samples.sentence(runs, grids[0])
+    assert "the same place is the same z and class" in compare_samples.sentence(
+        runs, grids[0], None
+    )
+
+
+@pytest.mark.slow
+def test_grids_of_other_classes_say_so(tmp_path, stubs):
+    """As many classes, with other names."""
+    run_dirs = make_run(tmp_path, "a"), make_run(tmp_path, "b")
+    for run_dir, names in zip(run_dirs, (["ant", "bee", "cat"], ["car", "dog", "egg"])):
+        class_names.write(str(run_dir), names, titles=None)
+    runs = read(*run_dirs)
+    options = config.CompareConfig(runs=("x",), seeds="0")
+    (grid, _) = compare_samples.draw(options, compare_groups.group(runs).groups, note=print)
+    found = compare_samples.sentence(runs, grid, None)
+    assert "The runs differ in the names of their classes: the grids have the same seeds" in found
+
+
+@pytest.mark.slow
+def test_samples_of_other_weights_than_the_scores_say_so(seeds, stubs):
+    """The stubs are averages with moving statistics; PROTOCOL gathers standing ones."""
+    runs = read(seeds[0])
+    options = config.CompareConfig(runs=("x",), seeds="0")
+    (grid,) = compare_samples.draw(options, compare_groups.group(runs).groups, note=print)
+    assert (
+        "But the scores are of others: moving average (EMA), standing statistics. Compare with "
+        "--standing_statistics --use_ema to see those. A class a row"
+        in compare_samples.sentence(runs, grid, PROTOCOL)
+    )
+
+    # As they are scored, with batches of another size; and scores of older releases.
+    sampling = {"truncation": 0.0, "batches": 0, "batch_size": 4, "seed": 0}
+    alike = {**PROTOCOL, "sampling": sampling}
+    old = {name: value for name, value in PROTOCOL.items() if name != "sampling"}
+    for record in (alike, old, None):
+        assert "scores" not in compare_samples.sentence(runs, grid, record)
 
 
 @pytest.mark.slow
@@ -510,7 +585,7 @@ def test_grids_of_other_sizes_say_what_is_not_the_same(tmp_path, stubs):
     grids = compare_samples.draw(options, compare_groups.group(runs).groups, note=print)
     assert (
         "differ in number_classes (3, 2): the grids have the same seeds, but the same place in two "
-        "grids is not the same z and class" in compare_samples.sentence(runs, grids[0])
+        "grids is not the same z and class" in compare_samples.sentence(runs, grids[0], None)
     )
 
 
@@ -527,13 +602,14 @@ def test_everything_is_written(seeds, stubs, tmp_path):
     written = compare.compare(options, stream)
     assert written == [
         str(tmp_path / "out" / name)
-        for name in ("index.html", "table.csv", "curves.png", "samples.png")
+        for name in ("index.html", "table.csv", "rows.csv", "curves.png", "samples.png")
     ]
     assert {path: path.stat().st_mtime_ns for path in seeds[0].iterdir()} == before
     said = stream.getvalue()
     page = (tmp_path / "out" / "index.html").read_text()
     course = "below 40 % at step 500, still below it at the end: lowest 20 % at step 600"
-    for text in ("13.00 +- 3.61", "1 of 1 (step 500)", course, f"sagan eval {lost} --watch"):
+    alike = f"with the flags that the others are scored with: sagan eval {lost} --watch"
+    for text in ("13.00 +- 3.61", "1 of 1 (step 500)", course, alike, "lower is better; the oth"):
         assert text in said
         assert text in page
     assert "://" not in page
@@ -572,4 +648,9 @@ def test_pictures_of_an_earlier_comparison_go(tmp_path):
         (out / name).write_text("of another comparison")
     runs = (str(make_run(tmp_path, "a", fids={})), str(make_run(tmp_path, "b", gf_dim=16, fids={})))
     compare.compare(config.CompareConfig(runs=runs, out=str(out)), io.StringIO())
-    assert {path.name for path in out.iterdir()} == {"index.html", "table.csv", "notes.txt"}
+    assert {path.name for path in out.iterdir()} == {
+        "index.html",
+        "table.csv",
+        "rows.csv",
+        "notes.txt",
+    }
