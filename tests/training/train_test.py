@@ -11,6 +11,7 @@ from tensorboard.compat.proto import event_pb2
 
 from sagan_tf import config, errors, model
 from sagan_tf.data import class_names, prepare
+from sagan_tf.gan import discriminator, generator
 from sagan_tf.runs import checkpoints, directory, health, history
 from sagan_tf.runtime import processor
 from sagan_tf.training import steps as training_steps
@@ -220,7 +221,6 @@ def test_dry_run_says_all_and_writes_nothing(tmp_path, data):
     for line in (
         "image_size: 32",
         "batch_size: 2",
-        "generator parameters: ",
         "devices: 1 (",
         "2 towers of 2 images on each",
         "data records: 12",
@@ -228,6 +228,11 @@ def test_dry_run_says_all_and_writes_nothing(tmp_path, data):
         "optimizations in force: up_conv from 16 px, down_conv from 16 px, narrow_conv, wide_conv",
     ):
         assert line in printed
+    for kind in (generator.Generator, discriminator.Discriminator):
+        network = kind(TINY_MODEL)
+        network.build()
+        count = sum(weight.shape.num_elements() for weight in network.trainable_variables)
+        assert f"{kind.__name__.lower()} parameters: {count:,}\n" in printed
     assert not (tmp_path / "runs").exists()
     assert "learning rates begin" not in printed
 
