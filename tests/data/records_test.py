@@ -34,6 +34,31 @@ def test_a_batch_may_hold_records_of_both_kinds():
     assert labels.numpy().tolist() == [0, 1]
 
 
+def test_records_are_parsed_by_one_trace_for_all_pipelines(monkeypatch):
+    """A trace takes longer than a step of a small model; shapes are as if each had its own."""
+    traced = []
+    parse = records.parse
+
+    def counted(*args, **options):
+        traced.append(args)
+        return parse(*args, **options)
+
+    monkeypatch.setattr(records, "parse", counted)
+    (image,) = random_images(1, 4)
+    parser = records.RecordParser(4, 9)
+    serialized = tf.data.Dataset.from_tensors(records.encode(image, 7)).repeat(3)
+    pairs = parser.batches(serialized, 2, drop_remainder=True)
+    all_of_them = parser.batches(serialized, 2)
+    assert [spec.shape[0] for spec in pairs.element_spec] == [2, 2]
+    assert [spec.shape[0] for spec in all_of_them.element_spec] == [None, None]
+    assert pairs.element_spec[0].shape[1:] == (4, 4, 3)
+    assert [len(labels) for _, labels in all_of_them] == [2, 1]
+    for images, labels in pairs:
+        np.testing.assert_array_equal(images, [image, image])
+        np.testing.assert_array_equal(labels, [7, 7])
+    assert len(traced) == 1
+
+
 def test_uint8_becomes_the_references_floats():
     """x * 2/255 - 1."""
     np.testing.assert_allclose(
