@@ -100,7 +100,7 @@ def _splits(config: PrepareConfig, source: sources.Source) -> list[_Split]:
         if not len(part):
             raise errors.UserError(
                 f"--validation={config.validation:g}: of {len(source)} pictures none is left for "
-                f"the {name} split; give another share, or another --seed"
+                f"the {name} split; give another share, another --seed, or no --validation"
             )
         own = {"validation": config.validation, "split": name}
         found.append(_Split(out, part, {**own, **_settings(config, part)}))

@@ -90,9 +90,10 @@ class RunGenerator:
             self._network.build()
         self._untrained = self._network.get_weights() if config.compare_untrained else None
 
-        # Say where statistics do not fit, and where classes mean nothing.
+        # Say where weights or statistics may be others than wanted, and where classes mean nothing.
+        last = restore.unused_average(config.run_dir, use_ema=config.use_ema)
         lag = restore.lag_of_statistics(self.sampling, use_ema=config.use_ema)
-        for line in filter(None, (lag, self.model_config.note_on_classes)):
+        for line in filter(None, (last, lag, self.model_config.note_on_classes)):
             console.say(line)
 
         # Find the checkpoints.

@@ -76,8 +76,8 @@ def summary_lines(
         f"median distance from {found.images:,} generated images to the nearest of {images}: "
         f"{found.median:.3g}; from a training image to the nearest other one: "
         f"{found.real_median:.3g}; ratio {found.ratio:.2f} (new images: about 1)",
-        f"nearer than {found.real_least:.3g}, as 1 % of the training images are to another: "
-        f"{100 * found.copies:.1f} % of the generated images (new images: about 1 %)",
+        f"nearer than {found.real_least:.3g}, {_limit(found)}: "
+        f"{100 * found.copies:.1f} % of the generated images{_usual(found)}",
     ]
 
     if found.twins:
@@ -91,6 +91,23 @@ def summary_lines(
     for seed, label, distance in compared.nearest:
         named.append(f"{network.caption(label, seed)}: {_measured(distance, found)}")
     return [*lines, f"nearest of all: {'; '.join(named)}"]
+
+
+def _has_percent(summary: neighbours.Closeness) -> bool:
+    """Whether there are so many training images that 1 % of them is one or more."""
+    return summary.real_images - summary.twins >= 100
+
+
+def _limit(summary: neighbours.Closeness) -> str:
+    """What an image that may be a copy is nearer than, in words."""
+    if _has_percent(summary):
+        return "as 1 % of the training images are to another"
+    return "as the most alike training images are to each other (too few for 1 % of them)"
+
+
+def _usual(summary: neighbours.Closeness) -> str:
+    """How many new images would be so near, where it can be said."""
+    return " (new images: about 1 %)" if _has_percent(summary) else ""
 
 
 def _measured(distance: float, summary: neighbours.Closeness) -> str:
@@ -130,7 +147,8 @@ def draw(
     about = (
         f"step {network.card.step} of {network.source}: generated images (left), each beside its "
         "nearest training images. Below these: distance (over the median distance of a training "
-        'image to its nearest other one). "copy?": nearer than 1 % of the training images are.'
+        'image to its nearest other one). "copy?": nearer than '
+        f"{compared.summary.real_least:.3g}, {_limit(compared.summary)}."
     )
     whole = np.concatenate([left, gap, right], 1)
     return grids.titled(whole, [about, *lines[:2]])

@@ -208,9 +208,10 @@ def open_generator(
     restored = restore.open_generator(run_dir, step, use_ema=use_ema, note=note)
     network = restored.network
 
-    # Say where statistics do not fit, and where classes mean nothing.
+    # Say where weights or statistics may be others than wanted, and where classes mean nothing.
+    last = restore.unused_average(run_dir, use_ema=use_ema)
     lag = restore.lag_of_statistics(sampling, use_ema=use_ema)
-    for line in filter(None, (lag, network.config.note_on_classes)):
+    for line in filter(None, (last, lag, network.config.note_on_classes)):
         note(line)
 
     # Gather the statistics.

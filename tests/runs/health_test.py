@@ -134,6 +134,22 @@ def test_noise_is_no_variety():
     assert lines[0].startswith("warning: step 600: samples of one class vary by 0.0%")
 
 
+def test_run_that_never_varied_is_warned_once_it_has_had_time():
+    """With an average of 1,000 steps from 3,000 on; `noise_until` 300 and below: from 10,000 on."""
+    alike = np.zeros((2, 4, 3))
+    for noise_until, first in ((1000, 3000), (300, 10_000), (5000, 10_000)):
+        lines = []
+        check = health.HealthCheck(
+            lines.append, 1.0, real_within_class=1.0, noise_until=noise_until
+        )
+        check.check_samples(first - 1, alike)
+        assert lines == []
+        check.check_samples(first, alike)
+        assert lines[0].startswith(f"warning: step {first}: samples of one class vary by 0.0%")
+        rows = [{"step": step, health.RATIO: 0.0} for step in (first - 1, first)]
+        assert health.course_of_variety(rows, min(noise_until, first - 1)).lost == first
+
+
 def test_old_recipe_of_the_digits_is_warned_of_before_step_1000():
     """Ratios of the demo that lost its variety, seed 0, of samples with these variances."""
     found = [(100, 0.29), (200, 1.50), (300, 1.52), (400, 1.10), (500, 0.72), (600, 0.61)]

@@ -138,3 +138,15 @@ def test_checkpoint_that_goes_while_it_is_read_is_said_to_have_gone(tmp_path, mo
 def test_names_of_optional_state_are_what_old_checkpoints_hold():
     assert model.OPTIONAL_STATE == ("ema/", "loss_scale/", "ada/")
     assert checkpoints.ROLLBACKS == "rollbacks"
+
+
+@pytest.mark.parametrize(
+    ("averages", "use_ema", "is_said"),
+    [(True, False, True), (True, True, False), (False, False, False)],
+)
+def test_last_weights_of_a_run_that_averages_are_said(tmp_path, averages, use_ema, is_said):
+    train = config.TrainConfig(ema_decay=0.9, use_ema=averages)
+    directory.write_config(str(tmp_path), train=train)
+    line = restore.unused_average(str(tmp_path), use_ema=use_ema)
+    assert line.startswith("these are the last weights; --use_ema --standing_statistics") == is_said
+    assert bool(line) == is_said
