@@ -103,6 +103,7 @@ def test_help_of_a_script_is_that_of_the_command():
     [
         ("pass", 128 + signal.SIGPIPE, ""),
         ("raise errors.UserError('--out=x: no')", 1, "error: --out=x: no\n"),
+        ("print('more', flush=True)", 128 + signal.SIGPIPE, ""),
     ],
 )
 def test_reader_of_the_output_may_end(last, code, words):
@@ -131,6 +132,20 @@ cli.run(help_text.Command("Prints.", "", kinds=()), main)
     )
     os.close(writing_end)
     assert (done.returncode, done.stderr) == (code, words)
+
+
+def test_another_broken_pipe_is_no_reader_that_ended(monkeypatch):
+    """As of a worker process that died: standard output is read on."""
+    reading_end, writing_end = os.pipe()
+    monkeypatch.setattr(cli, "given", lambda name: True)
+    with open(writing_end, "w", encoding="utf-8") as output, open(reading_end, "rb"):
+        monkeypatch.setattr(sys, "stdout", output)
+        with pytest.raises(BrokenPipeError, match="a worker's"):
+            cli._exit_code(_lose_a_worker)
+
+
+def _lose_a_worker():
+    raise BrokenPipeError("a worker's")
 
 
 @pytest.fixture(name="prepared", scope="module")

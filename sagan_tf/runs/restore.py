@@ -58,15 +58,17 @@ def lag_of_statistics(sampling: Sampling, *, use_ema: bool) -> str:
 def unused_average(run_dir: str, *, use_ema: bool) -> str:
     """A line for users where a run averages its generator and they take the last weights; or "".
 
-    Raises:
-      errors.UserError: the run's settings cannot be read.
+    It is a remark: where the settings of the training cannot be read there is none.
     """
-    train = directory.read_config(run_dir, "train", kind=TrainConfig)
+    try:
+        train = directory.read_config(run_dir, "train", kind=TrainConfig)
+    except errors.UserError:
+        return ""
     if use_ema or train is None or not train.use_ema:
         return ""
     return (
-        "these are the last weights; --use_ema --standing_statistics take the average, which this "
-        "run has made for its samples"
+        "these are the last weights; --use_ema --standing_statistics take the average, with which "
+        "this run draws its own samples"
     )
 
 

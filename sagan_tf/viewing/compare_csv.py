@@ -25,7 +25,7 @@ def of_runs(groups: Sequence[compare_groups.Group], scored: Sequence[compare_sco
         names.update(dict.fromkeys(numbers))
 
     # Write a line for each run.
-    about = ("row", "group", "run", "seed", "step", "real_images_seen", "protocol", "classifier")
+    about = ("row", "settings", "run", "seed", "step", "real_images_seen", "protocol", "classifier")
     lines: list[list[Any]] = [[*about, *names]]
     for group in groups:
         for run in group.runs:
@@ -61,22 +61,26 @@ def of_rows(
       groups: the rows.
       scored: the runs' scores.
       titles: name -> title of the scores that are there.
+    Returns:
+      The text. Step and images are "200-400" where they differ within a row.
     """
     # Name the columns.
     names = []
     for title in titles.values():
         names += [f"{title} mean", f"{title} deviation"]
     about = ("row", "settings", "runs", "scored", "step", "real_images_seen")
-    lines: list[list[Any]] = [[*about, *names]]
+    lines: list[list[Any]] = [[*about, "protocol", "classifier", *names]]
 
     # Write a line for each row.
     spreads = [compare_scores.spreads(groups, scored, name) for name in titles]
     for number, group in enumerate(groups):
         line = [group.name, group.label, len(group.runs)]
-        line.append(len(compare_scores.scored_of(group, scored)))
+        members = compare_scores.scored_of(group, scored)
         steps = compare_scores.steps_text(group, scored)
         images = compare_scores.images_text(group, scored)
-        line += [text.replace(",", "") for text in (steps, images)]
+        line.append(len(members))
+        line += [text.replace(",", "").strip("-") for text in (steps, images)]
+        line += _origin(members[0])[2:] if members else ["", ""]
         for of_groups in spreads:
             spread = of_groups[number]
             line += ["", ""] if spread is None else [spread.mean, spread.deviation]

@@ -21,8 +21,8 @@ from sagan_tf.viewing import (
 _SHEET = (900, 88)  # pixels in a row, at most, and JPEG quality
 LIMIT = f"{health.LOW_VARIETY_RATIO:.0%}".replace("%", " %")
 DEVIATION = (
-    "+- is the standard deviation over the seeds of a row (n - 1); one seed has none. Where rows "
-    "lie closer together, their order says nothing."
+    "+- is the standard deviation over the seeds of a row (n - 1); one seed has none. Where the "
+    "values of two rows overlap, or have one seed, their order says nothing."
 )
 BETTER = "FID, KID and intra-FID: lower is better; the others: higher."
 

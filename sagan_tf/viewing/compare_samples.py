@@ -62,13 +62,14 @@ def draw(
       errors.UserError: a run does not have a class that is asked for.
     """
     found = []
+    note_once = _once(note)
     for group in groups:
         for run in group.runs:
             # Load the generator.
             note(f"drawing samples of {run.directory}")
             try:
                 network = trained.open_model(
-                    run.directory, use_ema=config.use_ema, sampling=config.sampling, note=note
+                    run.directory, use_ema=config.use_ema, sampling=config.sampling, note=note_once
                 )
             except errors.UserError as error:
                 note(f"no samples of {run.directory}: {error}")
@@ -81,6 +82,18 @@ def draw(
             pixels = sample.picture(network, request_of(config, network), sheet=True)
             found.append(Grid(group, run, caption, pixels, network.card))
     return found
+
+
+def _once(note: Callable[[str], None]) -> Callable[[str], None]:
+    """The same, told each line once: what holds for many runs need not be said for each."""
+    said: set[str] = set()
+
+    def told(line: str) -> None:
+        if line not in said:
+            note(line)
+        said.add(line)
+
+    return told
 
 
 def request_of(config: CompareConfig, network: trained.Trained) -> sample.SampleRequest:

@@ -1,5 +1,6 @@
 """Every row of the paper: its flagfile, and the number of parameters of its networks."""
 
+import dataclasses
 import pathlib
 
 import pytest
@@ -115,11 +116,11 @@ def test_file_says_what_was_published_and_how_to_start_it(name):
     assert f"--flagfile={path} --data_dir=DATA\n" in text
 
 
-def defaults_filled(name: str) -> list:
-    """The configs that a file makes, without the name of its run."""
+def configs_without_name(name: str) -> dict:
+    """The configs that a file makes, by class, without the name of its run."""
     settings = settings_of(name)
     settings[config.TrainConfig]["run_name"] = "run"
-    return [kind(**values) for kind, values in settings.items()]
+    return {kind: kind(**values) for kind, values in settings.items()}
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
@@ -146,10 +147,24 @@ def test_parameters_are_those_of_the_page():
 def test_rows_that_are_one_run_say_so():
     same = ("table1_none", "figure_sn_both_ttur"), ("paper", "table2_sagan")
     for one, other in same:
-        assert defaults_filled(one) == defaults_filled(other)
-        for name, twin in ((one, other), (other, one)):
+        assert configs_without_name(one) == configs_without_name(other)
+
+    # Attention at 64 is a type of network, or the map's side beside another type.
+    row, paper = map(configs_without_name, ("table1_attention64", "paper"))
+    model = row.pop(config.ModelConfig)
+    paper_model = paper.pop(config.ModelConfig)
+    for network in ("generator", "discriminator"):
+        assert model.attention_side(network) == paper_model.attention_side(network) == 64
+    plain = {f"{network}_type": "test" for network in ("generator", "discriminator")}
+    plain["attention_resolution"] = 0
+    assert dataclasses.replace(model, **plain) == dataclasses.replace(paper_model, **plain)
+    assert row == paper
+
+    # Each names the others.
+    for names in (same[0], ("paper", "table2_sagan", "table1_attention64")):
+        for name in names:
             text = (ROOT / "configs" / "paper" / f"{name}.flags").read_text(encoding="utf-8")
-            assert f"{twin}.flags" in text
+            assert all(f"{other}.flags" in text for other in names)
 
 
 def test_paper_and_reference_differ_where_the_docs_say():

@@ -147,7 +147,7 @@ def test_run_that_never_varied_is_warned_once_it_has_had_time():
         check.check_samples(first, alike)
         assert lines[0].startswith(f"warning: step {first}: samples of one class vary by 0.0%")
         rows = [{"step": step, health.RATIO: 0.0} for step in (first - 1, first)]
-        assert health.course_of_variety(rows, min(noise_until, first - 1)).lost == first
+        assert health.course_of_variety(rows, noise_until).lost == first
 
 
 def test_old_recipe_of_the_digits_is_warned_of_before_step_1000():

@@ -150,3 +150,8 @@ def test_last_weights_of_a_run_that_averages_are_said(tmp_path, averages, use_em
     line = restore.unused_average(str(tmp_path), use_ema=use_ema)
     assert line.startswith("these are the last weights; --use_ema --standing_statistics") == is_said
     assert bool(line) == is_said
+
+
+def test_run_without_settings_of_training_has_no_such_line(tmp_path):
+    directory.write_config(str(tmp_path), model=TINY_MODEL)
+    assert restore.unused_average(str(tmp_path), use_ema=False) == ""

@@ -336,6 +336,8 @@ def test_csv_of_the_rows_has_their_means_and_deviations(seeds):
     assert float(three["FID5k deviation"]) == pytest.approx(statistics.stdev(FIDS.values()))
     assert float(one["intra-FID mean"]) == 40.0
     assert one["FID5k deviation"] == ""
+    assert (three["protocol"], three["classifier"]) == (one["protocol"], "x (sha256:bbbbbbbbbbbb)")
+    assert one["protocol"].startswith("reference-")
 
 
 def test_csv_has_a_line_for_each_run(seeds, tmp_path):
