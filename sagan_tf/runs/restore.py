@@ -67,8 +67,8 @@ def unused_average(run_dir: str, *, use_ema: bool) -> str:
     if use_ema or train is None or not train.use_ema:
         return ""
     return (
-        "these are the last weights; --use_ema --standing_statistics take the average, with which "
-        "this run draws its own samples"
+        "the generator has its last weights; --use_ema --standing_statistics take the average, "
+        "with which this run draws its own samples"
     )
 
 

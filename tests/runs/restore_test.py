@@ -148,7 +148,10 @@ def test_last_weights_of_a_run_that_averages_are_said(tmp_path, averages, use_em
     train = config.TrainConfig(ema_decay=0.9, use_ema=averages)
     directory.write_config(str(tmp_path), train=train)
     line = restore.unused_average(str(tmp_path), use_ema=use_ema)
-    assert line.startswith("these are the last weights; --use_ema --standing_statistics") == is_said
+    assert (
+        line.startswith("the generator has its last weights; --use_ema --standing_statistics")
+        == is_said
+    )
     assert bool(line) == is_said
 
 
