@@ -19,9 +19,9 @@ def of_runs(groups: Sequence[compare_groups.Group], scored: Sequence[compare_sco
     """
     # Find the scores that any run has.
     by_run = {one.run.directory: one for one in scored}
+    labelled = {place: score_rows.labelled(one.scores.values()) for place, one in by_run.items()}
     names: dict[str, None] = {}
-    for one in scored:
-        numbers = score_rows.labelled(one.scores.values())
+    for numbers in labelled.values():
         names.update(dict.fromkeys(numbers))
 
     # Write a line for each run.
@@ -29,11 +29,10 @@ def of_runs(groups: Sequence[compare_groups.Group], scored: Sequence[compare_sco
     lines: list[list[Any]] = [[*about, *names]]
     for group in groups:
         for run in group.runs:
-            one = by_run[run.directory]
-            numbers = score_rows.labelled(one.scores.values())
+            numbers = labelled[run.directory]
             values = [numbers.get(name, "") for name in names]
             line = [group.name, group.label, run.directory, run.train.seed]
-            lines.append([*line, *_origin(one), *values])
+            lines.append([*line, *_origin(by_run[run.directory]), *values])
     return _text(lines)
 
 

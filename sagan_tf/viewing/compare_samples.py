@@ -108,9 +108,10 @@ def request_of(config: CompareConfig, network: trained.Trained) -> sample.Sample
     return sample.make_request(wanted, network)
 
 
-def _weights(use_ema: bool) -> str:
-    """The weights in words."""
-    return "moving average (EMA)" if use_ema else "last weights, without EMA"
+def _made_with(use_ema: bool, statistics: str, z: str) -> str:
+    """Weights, statistics and truncation in words."""
+    weights = "moving average (EMA)" if use_ema else "last weights, without EMA"
+    return ", ".join(filter(None, (weights, statistics, z)))
 
 
 def scored_otherwise(grid: Grid, record: Optional[Mapping[str, Any]]) -> str:
@@ -134,7 +135,7 @@ def scored_otherwise(grid: Grid, record: Optional[Mapping[str, Any]]) -> str:
 
     # Name it, and the flags that draw it.
     statistics = "standing statistics" if scored.batches else "moving statistics"
-    words = ", ".join(filter(None, (_weights(use_ema), statistics, scored.z)))
+    words = _made_with(use_ema, statistics, scored.z)
     asked = CompareConfig(runs=(grid.run.directory,), use_ema=use_ema, **scored.flags)
     flags = " ".join(explore_commands.changed_flags(asked)) or "no flag"
     return f"the scores are of others: {words}. Compare with {flags} to see those."
@@ -152,7 +153,7 @@ def sentence(
     """
     # Say how they were made.
     sampling = grid.card.sampling
-    how = ", ".join(filter(None, (_weights(grid.card.use_ema), sampling.statistics, sampling.z)))
+    how = _made_with(grid.card.use_ema, sampling.statistics, sampling.z)
     drawn = f"The newest checkpoint of each run; {how}."
     if otherwise := scored_otherwise(grid, record):
         drawn += f" But {otherwise}"
@@ -161,8 +162,9 @@ def sentence(
         values = dict.fromkeys(str(getattr(run.model, name)) for run in runs)
         if len(values) > 1:
             differing.append(f"{name} ({', '.join(values)})")
+    counts = {run.model.number_classes for run in runs}
     classes = {tuple(_class_names(run)) for run in runs}
-    if len(classes) > 1 and "number_classes" not in " ".join(differing):
+    if len(classes) > len(counts):
         differing.append("the names of their classes")
 
     # Say what the same place in two grids means.
