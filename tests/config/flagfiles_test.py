@@ -16,11 +16,20 @@ def parsed(value: str, kind: type):
     return {"true": True, "false": False}[value] if kind is bool else kind(value)
 
 
+def lines_of(path) -> list[str]:
+    """The lines of a file, and where it names another one, the lines of that in its place."""
+    lines = []
+    for line in path.read_text().splitlines():
+        prefix, found, other = line.partition("--flagfile=")
+        lines += lines_of(ROOT / other) if found and not prefix else [line]
+    return lines
+
+
 def values_of(path, kinds) -> dict[type, dict]:
     """Values by config class and field; raises where no class has a field of a name."""
     homes = {field.name: kind for kind in kinds for field in dataclasses.fields(kind)}
     found = {kind: {} for kind in kinds}
-    for line in path.read_text().splitlines():
+    for line in lines_of(path):
         if line.startswith("--"):
             name, _, value = line.removeprefix("--").partition("=")
             if name not in homes:
@@ -38,6 +47,27 @@ def test_file_of_flags_fits_its_command(path):
     for kind, values in found.items():
         config = kind(**values)
         assert {name: getattr(config, name) for name in values} == values
+
+
+def test_flags_of_the_emoji_model_are_those_of_the_recipe_but_for_five():
+    base, model = (
+        values_of(ROOT / f"configs/{name}.flags", train_tool.COMMAND.kinds)
+        for name in ("emoji", "emoji_model")
+    )
+    differs = {
+        name: value
+        for kind, values in model.items()
+        for name, value in values.items()
+        if value != base[kind].get(name)
+    }
+    assert differs == {
+        "run_name": "emoji_model",
+        "seed": 1,
+        "generator_sn": False,
+        "generator_learning_rate": 2e-4,
+        "keep_checkpoints": 60,
+    }
+    assert all(set(base[kind]) <= set(values) for kind, values in model.items())
 
 
 def test_file_with_an_unknown_flag_does_not_fit(tmp_path):
