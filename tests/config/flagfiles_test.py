@@ -20,8 +20,8 @@ def lines_of(path) -> list[str]:
     """The lines of a file, and where it names another one, the lines of that in its place."""
     lines = []
     for line in path.read_text().splitlines():
-        prefix, found, other = line.partition("--flagfile=")
-        lines += lines_of(ROOT / other) if found and not prefix else [line]
+        is_file = line.startswith("--flagfile=")
+        lines += lines_of(ROOT / line.removeprefix("--flagfile=")) if is_file else [line]
     return lines
 
 

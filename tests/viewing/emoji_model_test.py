@@ -15,9 +15,14 @@ NAMES = ("animals", "faces", "flags", "food", "hands", "people", "plants", "sign
 COUNT = 32  # seeds of a class
 
 
-@pytest.fixture(name="model", scope="module", params=MADE)
-def fixture_model(request):
-    return trained.open_model(str(ROOT / "data" / request.param))
+@pytest.fixture(name="name", scope="module", params=MADE)
+def fixture_name(request):
+    return request.param
+
+
+@pytest.fixture(name="model", scope="module")
+def fixture_model(name):
+    return trained.open_model(str(ROOT / "data" / name))
 
 
 @pytest.fixture(name="drawn", scope="module")
@@ -33,8 +38,7 @@ def fixture_drawn(model):
     return np.stack(images), np.stack(guesses)
 
 
-def test_card_says_what_it_is(model, request):
-    name = request.node.callspec.params["model"]
+def test_card_says_what_it_is(name, model):
     card = model.card
     made = MADE[name]
     assert card.model_config.generator_sn == made["generator_sn"]
