@@ -20,6 +20,7 @@ from sagan_tf.config.compare import BEST, LAST, CompareConfig
 from sagan_tf.config.conversion import ConvertConfig
 from sagan_tf.config.data import CheckConfig, DataConfig, DigitsConfig, EmojiConfig, PrepareConfig
 from sagan_tf.config.demo import DemoConfig
+from sagan_tf.config.dry_run import DryRunConfig
 from sagan_tf.config.evaluation import (
     ClassifierConfig,
     DigitsClassifierConfig,
@@ -49,7 +50,6 @@ from sagan_tf.config.training import (
     LOSS_TYPES,
     PRECISIONS,
     STRATEGIES,
-    DryRunConfig,
     TrainConfig,
 )
 from sagan_tf.config.truncation import STANDING_BATCHES, Sampling, TruncationConfig

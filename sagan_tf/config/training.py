@@ -11,18 +11,6 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 @dataclasses.dataclass(frozen=True)
-class DryRunConfig:
-    """Whether the command only looks."""
-
-    dry_run: bool = fields.option(
-        False,
-        "Check everything, print the full configuration, the parameter counts, the devices and "
-        "what the data holds, and leave.",
-        group="Run",
-    )
-
-
-@dataclasses.dataclass(frozen=True)
 class TrainConfig:
     """The training run: batch, optimizers, length, and what is written when."""
 
@@ -37,6 +25,14 @@ class TrainConfig:
         "Name of this run's directory in --checkpoint_dir.",
         group="Run",
         meaning="imagenet_BATCH_SIZE, as in the reference",
+    )
+    init_from: str = fields.option(
+        "",
+        "What a new run begins with: the directory of another run, or of a model that export "
+        "--for_training wrote. Both networks come from there, and the settings that make them must "
+        "be the same. The number of classes may be another.",
+        group="Run",
+        meaning="new networks",
     )
     batch_size: int = fields.option(
         64,

@@ -355,6 +355,12 @@ class ExportConfig(truncation.TruncationConfig, card.CardConfig):
         'onnxruntime (pip install -e ".[onnx]").',
         group="Output",
     )
+    for_training: bool = fields.option(
+        False,
+        "Write training.npz too: both networks as they are trained, with which another run can "
+        "begin (--init_from).",
+        group="Output",
+    )
     eval_dir: str = fields.option(
         "",
         "Directory of the run's scores, which the model card shows.",

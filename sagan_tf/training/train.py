@@ -12,7 +12,15 @@ from sagan_tf import errors, model
 from sagan_tf.config import DataConfig, ModelConfig, TrainConfig, difference
 from sagan_tf.data import class_names, dataset
 from sagan_tf.data.records import Records, to_float
-from sagan_tf.runs import checkpoints, directory, health, history, metric_writer, tensorboard_layout
+from sagan_tf.runs import (
+    beginnings,
+    checkpoints,
+    directory,
+    health,
+    history,
+    metric_writer,
+    tensorboard_layout,
+)
 from sagan_tf.runtime import distribution, files
 from sagan_tf.training import description, loop, previews, real_variety, resume, steps
 from sagan_tf.training.events import Events, changed_optimizations, keep_nothing
@@ -65,6 +73,8 @@ def train(
             start_up.done("networks")
             _say_of_rates(train_config, progress.note)
             if dry_run:
+                if tf.train.latest_checkpoint(train_config.run_dir) is None:
+                    _begin(gan, records, note=progress.note)
                 progress.note(description.describe(gan, records, data_config=data_config))
                 return
             progress.note(description.devices(gan))
@@ -155,6 +165,8 @@ def _train_in_directory(
     if is_chief:
         saved.clear_unfinished()
     restored, warnings = _restore(gan, saved, progress=progress)
+    if restored is None:
+        _begin(gan, records, note=progress.note)
 
     # Prepare the files that the chief writes.
     writer = None
@@ -219,6 +231,16 @@ def _restore(
     beginning = "starting" if restored is None else f"continuing from step {restored}"
     progress.note(f"{gan.train_config.run_dir}: {beginning}")
     return restored, warnings
+
+
+def _begin(gan: model.SAGAN, records: Records, *, note: Callable[[str], None]) -> None:
+    """Gives a new run the networks that `init_from` names, if it names any."""
+    if not gan.train_config.init_from:
+        return
+    names = None if records.info is None else records.info.class_names
+    classes = class_names.make(names, None, count=gan.model_config.number_classes)
+    with gan.strategy.scope():
+        beginnings.begin(gan, gan.train_config.init_from, classes=classes, note=note)
 
 
 def _make_chief(

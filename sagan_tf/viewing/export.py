@@ -13,7 +13,7 @@ import tensorflow as tf
 from sagan_tf import errors
 from sagan_tf.config import ExportConfig, Sampling
 from sagan_tf.gan import generator, noise
-from sagan_tf.runs import directory
+from sagan_tf.runs import beginnings, directory
 from sagan_tf.runs.card import CARD_FILE
 from sagan_tf.runtime import files
 from sagan_tf.viewing import card_facts, folding, model_card, onnx_file, trained, words
@@ -44,7 +44,8 @@ def export(config: ExportConfig, stream: Optional[TextIO] = None) -> str:
 
     The `.keras` file is made of Keras's own layers, (z, labels) to floats in [-1, 1], and has the
     card inside. Both are read back, and compared with the checkpoint. `README.md` is a model card
-    (`model_card`); a hub takes the directory as it is. With `onnx` there is `generator.onnx` too.
+    (`model_card`); a hub takes the directory as it is. With `onnx` there is `generator.onnx` too,
+    with `for_training` `training.npz` (`runs.beginnings`).
 
     Returns:
       The directory.
@@ -73,14 +74,20 @@ def export(config: ExportConfig, stream: Optional[TextIO] = None) -> str:
 
     # Write the model, and say what has been written.
     facts = card_facts.of_run(config, run_dir, card=card, say=say)
-    difference, seconds = write(network, out, facts, onnx=config.onnx)
+    beginning = beginnings.of_run(run_dir, card.step) if config.for_training else None
+    difference, seconds = write(network, out, facts, onnx=config.onnx, beginning=beginning)
     difference = max(difference, folding_difference)
     _report(network, out, difference=difference, seconds=seconds, say=say)
     return out
 
 
 def write(
-    network: trained.Trained, out: str, facts: card_facts.Facts, *, onnx: bool = False
+    network: trained.Trained,
+    out: str,
+    facts: card_facts.Facts,
+    *,
+    onnx: bool = False,
+    beginning: Optional[beginnings.Beginning] = None,
 ) -> tuple[float, float]:
     """Writes a model, and reads it back before it takes its name.
 
@@ -89,6 +96,7 @@ def write(
       out: a new or empty directory.
       facts: for the model card.
       onnx: whether to write an ONNX file too.
+      beginning: what to write for other runs to begin with.
     Returns:
       As `check_export`.
     Raises:
@@ -99,6 +107,8 @@ def write(
         _write(network, written)
         if onnx:
             onnx_file.write(network, written)
+        if beginning:
+            beginnings.write(beginning, written)
         model_card.write(network, written, facts)
         return check_export(network, written)
 

@@ -1,0 +1,169 @@
+"""The networks of another run or of an exported model, as the beginning of a new run.
+
+Both networks come, with SN's vectors u and batch norm's moving statistics; Adam's moments, the step
+and the augmentation's probability begin anew. It is how a small set of pictures profits from a
+larger one (Wang et al., 2018, "Transferring GANs"; Karras et al., 2020, appendix D).
+"""
+
+import dataclasses
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from sagan_tf import errors, model, reference_checkpoint
+from sagan_tf.bridges import classes as class_tables
+from sagan_tf.bridges.mapping import Network
+from sagan_tf.config import ModelConfig, TrainConfig, difference
+from sagan_tf.data import class_names
+from sagan_tf.runs import directory, exported, restore
+from sagan_tf.runtime import files
+
+FILE = "training.npz"  # beside an exported model
+_FACTS = "facts"
+# Settings that a run may choose otherwise than the networks it begins with.
+_FREE = ("number_classes", "cbn_decay", "bn_decay")
+_READ_ERRORS = (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile, EOFError)
+
+
+@dataclasses.dataclass(frozen=True)
+class Beginning:
+    """Both networks of a run, at one of its steps.
+
+    Attributes:
+      model_config: the networks' settings.
+      classes: names of the classes.
+      arrays: path of a weight, as in a checkpoint -> its values. The generator is the moving
+        average where the run has one.
+    """
+
+    model_config: ModelConfig
+    classes: class_names.Classes
+    arrays: dict[str, np.ndarray]
+
+
+def of_run(
+    run_dir: str, step: int = -1, *, note: Callable[[str], None] = lambda _: None
+) -> Beginning:
+    """The networks of a run.
+
+    Args:
+      run_dir: directory of the run.
+      step: of the checkpoint; -1: the newest that can be read.
+      note: told of damaged checkpoints that were skipped.
+    Raises:
+      errors.UserError: there is no run, or no such checkpoint.
+    """
+    train = directory.read_config(run_dir, "train", kind=TrainConfig) or TrainConfig()
+    generator = restore.open_generator(run_dir, step, use_ema=bool(train.ema_decay), note=note)
+    discriminator = restore.open_discriminator(run_dir, generator.step)
+    weights = [*generator.network.weights, *discriminator.network.weights]
+    config = generator.network.config
+    return Beginning(
+        model_config=config,
+        classes=class_names.read(run_dir, config.number_classes),
+        arrays={weight.path: weight.value.numpy() for weight in weights},
+    )
+
+
+def write(beginning: Beginning, out: str) -> None:
+    """Writes `training.npz` into a directory.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    facts = {
+        "model_config": dataclasses.asdict(beginning.model_config),
+        "classes": dataclasses.asdict(beginning.classes),
+    }
+    np.savez_compressed(
+        os.path.join(out, FILE), **beginning.arrays, **{_FACTS: np.array(json.dumps(facts))}
+    )
+
+
+def read(path: str, *, note: Callable[[str], None] = lambda _: None) -> Beginning:
+    """The networks of a run directory, or those that `export --for_training` wrote.
+
+    Args:
+      path: the directory of a run, or one that holds a single run, or that of an exported model,
+        or its `training.npz`.
+      note: as in `of_run`.
+    Raises:
+      errors.UserError: there are none.
+    """
+    # A run.
+    written = path if path.endswith(".npz") else os.path.join(path, FILE)
+    if not tf.io.gfile.exists(written):
+        if exported.is_exported(path):
+            raise errors.UserError(
+                f"--init_from={path}: holds no {FILE}; export the model again with --for_training"
+            )
+        return of_run(directory.find_run(path, "init_from"), note=note)
+
+    # A file.
+    try:
+        with tf.io.gfile.GFile(written, "rb") as file, np.load(file) as content:
+            arrays = {name: content[name] for name in content.files}
+        facts = json.loads(str(arrays.pop(_FACTS)))
+        return Beginning(
+            model_config=ModelConfig(**facts["model_config"]),
+            classes=class_names.from_json(facts["classes"]),
+            arrays=arrays,
+        )
+    except _READ_ERRORS as error:
+        raise errors.UserError(
+            f"--init_from={path}: {FILE} cannot be read ({files.first_line(error)}); export the "
+            "model again with --for_training"
+        ) from error
+
+
+def begin(
+    gan: model.SAGAN,
+    path: str,
+    *,
+    classes: class_names.Classes,
+    note: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Gives new networks the weights of others; the moving average begins with the generator.
+
+    Where the classes have the same names, each keeps its rows of the tables. Else each begins as
+    the mean of the others' classes.
+
+    Args:
+      gan: new; its weights are replaced.
+      path: as in `read`.
+      classes: of the new run.
+      note: told what the classes begin as, and as in `of_run`.
+    Raises:
+      errors.UserError: there are no networks, or they do not fit the run's settings; nothing has
+        been changed then.
+    """
+    # Read them, and refuse others than the run's.
+    beginning = read(path, note=note)
+    config = gan.model_config
+    same: dict[str, Any] = {name: getattr(config, name) for name in _FREE}
+    changed = difference(dataclasses.replace(beginning.model_config, **same), config)
+    if changed:
+        raise errors.UserError(
+            f"--init_from={path}: holds other networks ({'; '.join(changed)}); give their settings"
+        )
+
+    # Take their classes, or their mean.
+    arrays = {path.split("/", 1)[1]: values for path, values in beginning.arrays.items()}
+    network = Network(arrays, sigmas={})
+    if beginning.classes.names == classes.names:
+        note(f"beginning with the networks of {path}, each class as the one of its name")
+    else:
+        network = class_tables.with_classes(network, config.number_classes)
+        count = len(beginning.classes.names)
+        note(f"beginning with the networks of {path}, each class as the mean of its {count}")
+
+    # Set the weights.
+    named = {f"model/{name}": values for name, values in network.arrays.items()}
+    reference_checkpoint.assign(gan, named)
+    if gan.averaged is not None:
+        gan.begin_average()
