@@ -29,8 +29,8 @@ class TrainConfig:
     init_from: str = fields.option(
         "",
         "What a new run begins with: the directory of another run, or of a model that export "
-        "--for_training wrote. Both networks come from there, and the settings that make them must "
-        "be the same. The number of classes may be another.",
+        "--for_training wrote. D comes from there, and G's moving average, or G where there is "
+        "none. Their settings must be the same, but for the number of classes.",
         group="Run",
         meaning="new networks",
     )

@@ -357,8 +357,8 @@ class ExportConfig(truncation.TruncationConfig, card.CardConfig):
     )
     for_training: bool = fields.option(
         False,
-        "Write training.npz too: both networks as they are trained, with which another run can "
-        "begin (--init_from).",
+        "Write training.npz too, with which another run can begin (--init_from): D, and G's moving "
+        "average, or G where there is none.",
         group="Output",
     )
     eval_dir: str = fields.option(

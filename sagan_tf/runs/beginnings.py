@@ -9,6 +9,7 @@ import dataclasses
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ import tensorflow as tf
 from sagan_tf import errors, model, reference_checkpoint
 from sagan_tf.bridges import classes as class_tables
 from sagan_tf.bridges.mapping import Network
-from sagan_tf.config import ModelConfig, TrainConfig, difference
+from sagan_tf.config import ModelConfig, difference
 from sagan_tf.data import class_names
 from sagan_tf.runs import directory, exported, restore
 from sagan_tf.runtime import files
@@ -27,7 +28,20 @@ FILE = "training.npz"  # beside an exported model
 _FACTS = "facts"
 # Settings that a run may choose otherwise than the networks it begins with.
 _FREE = ("number_classes", "cbn_decay", "bn_decay")
-_READ_ERRORS = (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile, EOFError)
+_NETWORKS = ("generator/", "discriminator/")
+# What reading a file raises that is not of this kind, or damaged.
+_READ_ERRORS = (
+    OSError,
+    LookupError,
+    ValueError,
+    TypeError,
+    NotImplementedError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    tf.errors.OpError,
+    errors.UserError,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,11 +72,9 @@ def of_run(
     Raises:
       errors.UserError: there is no run, or no such checkpoint.
     """
-    train = directory.read_config(run_dir, "train", kind=TrainConfig) or TrainConfig()
-    generator = restore.open_generator(run_dir, step, use_ema=bool(train.ema_decay), note=note)
-    discriminator = restore.open_discriminator(run_dir, generator.step)
-    weights = [*generator.network.weights, *discriminator.network.weights]
-    config = generator.network.config
+    generator, discriminator, _ = restore.open_networks(run_dir, step, note=note)
+    weights = [*generator.weights, *discriminator.weights]
+    config = generator.config
     return Beginning(
         model_config=config,
         classes=class_names.read(run_dir, config.number_classes),
@@ -95,20 +107,36 @@ def read(path: str, *, note: Callable[[str], None] = lambda _: None) -> Beginnin
     Raises:
       errors.UserError: there are none.
     """
-    # A run.
-    written = path if path.endswith(".npz") else os.path.join(path, FILE)
-    if not tf.io.gfile.exists(written):
-        if exported.is_exported(path):
-            raise errors.UserError(
-                f"--init_from={path}: holds no {FILE}; export the model again with --for_training"
-            )
-        return of_run(directory.find_run(path, "init_from"), note=note)
+    # Find the file.
+    folder = os.path.dirname(path) if path.endswith(".keras") else path
+    written = folder if folder.endswith(".npz") else os.path.join(folder, FILE)
+    if tf.io.gfile.exists(written):
+        return _read_file(path, written)
+    if exported.is_exported(path):
+        raise errors.UserError(
+            f"--init_from={path}: holds no {FILE}; export the model again with --for_training"
+        )
 
-    # A file.
+    # Without one it is a run.
+    run_dir = directory.find_run(path, "init_from")
     try:
+        return of_run(run_dir, note=note)
+    except errors.UserError as error:
+        raise errors.UserError(f"--init_from={path}: {error}") from error
+
+
+def _read_file(path: str, written: str) -> Beginning:
+    """What `write` wrote; `path` is what the user named."""
+    try:
+        # Read it.
         with tf.io.gfile.GFile(written, "rb") as file, np.load(file) as content:
             arrays = {name: content[name] for name in content.files}
         facts = json.loads(str(arrays.pop(_FACTS)))
+
+        # Refuse what no network can be set to.
+        for name, values in arrays.items():
+            if not name.startswith(_NETWORKS) or not np.isfinite(values).all():
+                raise ValueError(f"{name}: expected finite numbers of a generator or discriminator")
         return Beginning(
             model_config=ModelConfig(**facts["model_config"]),
             classes=class_names.from_json(facts["classes"]),
@@ -130,8 +158,8 @@ def begin(
 ) -> None:
     """Gives new networks the weights of others; the moving average begins with the generator.
 
-    Where the classes have the same names, each keeps its rows of the tables. Else each begins as
-    the mean of the others' classes.
+    Where the classes have the same names in the same order, each keeps its rows of the tables. Else
+    each begins as the mean of the others' classes.
 
     Args:
       gan: new; its weights are replaced.
@@ -149,21 +177,25 @@ def begin(
     changed = difference(dataclasses.replace(beginning.model_config, **same), config)
     if changed:
         raise errors.UserError(
-            f"--init_from={path}: holds other networks ({'; '.join(changed)}); give their settings"
+            f"--init_from={path}: holds other networks ({'; '.join(changed)}); give their "
+            "settings, and prepare the data at their size"
         )
 
     # Take their classes, or their mean.
     arrays = {path.split("/", 1)[1]: values for path, values in beginning.arrays.items()}
     network = Network(arrays, sigmas={})
     if beginning.classes.names == classes.names:
-        note(f"beginning with the networks of {path}, each class as the one of its name")
+        words = "as the one of its name, or of its number where there are no names"
     else:
         network = class_tables.with_classes(network, config.number_classes)
-        count = len(beginning.classes.names)
-        note(f"beginning with the networks of {path}, each class as the mean of its {count}")
+        words = f"as the mean of its {len(beginning.classes.names)}"
 
     # Set the weights.
     named = {f"model/{name}": values for name, values in network.arrays.items()}
-    reference_checkpoint.assign(gan, named)
+    try:
+        reference_checkpoint.assign(gan, named)
+    except errors.UserError as error:
+        raise errors.UserError(f"--init_from={path}: {error}") from error
+    note(f"beginning with the networks of {path}, each class {words}")
     if gan.averaged is not None:
         gan.begin_average()

@@ -180,6 +180,38 @@ def open_discriminator(
     return restored
 
 
+def open_networks(
+    run_dir: str, step: int = -1, *, note: Callable[[str], None] = lambda _: None
+) -> tuple[generator.Generator, discriminator.Discriminator, int]:
+    """Both networks of a run, from one checkpoint.
+
+    The generator is the moving average, where the checkpoint holds one and the run's settings too.
+
+    Args and raises as `open_generator`.
+
+    Returns:
+      The generator, the discriminator, and the checkpoint's step.
+    """
+    # Name the weights as a checkpoint does.
+    networks = (
+        _built(generator.Generator, run_dir),
+        _built(discriminator.Discriminator, run_dir),
+    )
+    live, rest = ({w.path: w.value for w in network.weights} for network in networks)
+    average = {model.AVERAGE + path: value for path, value in live.items()}
+    train = directory.read_config(run_dir, "train", kind=TrainConfig) or TrainConfig()
+
+    # Read them, without the average where the checkpoint has none yet.
+    for weights in (average, live) if train.ema_decay else (live,):
+        saved = checkpoints.Checkpoints(run_dir, {**weights, **rest}, optional=model.OPTIONAL_STATE)
+        found = saved.restore(step, complete=False, note=note)
+        if found is None:
+            raise errors.UserError(f"{run_dir}: holds no checkpoint yet")
+        if not saved.missing:
+            break
+    return (*networks, found)
+
+
 def _built(kind: type, run_dir: str) -> tf.Module:
     """A network of a run, with weights that mean nothing yet."""
     network = kind(read_model_config(run_dir), optimizations=distribution.optimizations())

@@ -1,6 +1,7 @@
 """Training: prepares everything from the settings, then runs the loop."""
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Callable, Iterator
 from typing import Any, Optional, TextIO, Union
@@ -73,7 +74,7 @@ def train(
             start_up.done("networks")
             _say_of_rates(train_config, progress.note)
             if dry_run:
-                if tf.train.latest_checkpoint(train_config.run_dir) is None:
+                if not checkpoints.Checkpoints(train_config.run_dir, {}).steps:
                     _begin(gan, records, note=progress.note)
                 progress.note(description.describe(gan, records, data_config=data_config))
                 return
@@ -165,8 +166,12 @@ def _train_in_directory(
     if is_chief:
         saved.clear_unfinished()
     restored, warnings = _restore(gan, saved, progress=progress)
-    if restored is None:
+    begins = restored is None and bool(config.init_from)
+    if begins and is_chief:
         _begin(gan, records, note=progress.note)
+        saved.save(0)
+    if begins:
+        resume.restore_newest(gan, saved)
 
     # Prepare the files that the chief writes.
     writer = None
@@ -182,7 +187,7 @@ def _train_in_directory(
                 is_adaptive=gan.adaptive is not None,
             )
         )
-        if restored is None:
+        if restored is None and not begins:
             saved.save(0)
         add_event = history.History(config.run_dir).add
     start_up.done("checkpoint")
@@ -341,16 +346,22 @@ def _check_settings(
     configs: dict[str, Any] = {"data": data_config, "train": gan.train_config}
     for section, config in configs.items():
         stored = directory.read_config(run_dir, section, kind=type(config))
+        if section == "train":  # What it began with is over.
+            config = dataclasses.replace(config, init_from=stored.init_from)
         for change in difference(stored, config):
             note(f"changed since this run began: {change}")
 
 
 def _write_settings(gan: model.SAGAN, records: Records, data_config: DataConfig) -> None:
     """Writes the settings and the names of the classes to the run directory."""
+    # What a run began with stays.
     run_dir = gan.train_config.run_dir
-    directory.write_config(
-        run_dir, model=gan.model_config, data=data_config, train=gan.train_config
-    )
+    config = gan.train_config
+    stored = directory.read_config(run_dir, "train", kind=TrainConfig)
+    if stored is not None:
+        config = dataclasses.replace(config, init_from=stored.init_from)
+
+    directory.write_config(run_dir, model=gan.model_config, data=data_config, train=config)
     info = records.info
     if info is not None:
         class_names.write(run_dir, info.class_names, titles=info.class_titles)

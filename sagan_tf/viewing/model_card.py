@@ -4,12 +4,12 @@ import math
 import os
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sagan_tf.config import SampleConfig
 from sagan_tf.evaluation import protocol, rows
 from sagan_tf.images import pixels
-from sagan_tf.runs import exported
+from sagan_tf.runs import beginnings, exported
 from sagan_tf.runs.card import Card
 from sagan_tf.runtime import files
 from sagan_tf.viewing import card_metadata, sample, trained
@@ -20,6 +20,11 @@ GRID = "samples.png"
 ONNX_FILE = "generator.onnx"
 # What Keras's own path to the hub reads, in the words of `keras.saving`.
 HUB_FILES = ("config.json", "metadata.json", "model.weights.h5")
+# Files that an export need not have.
+_OTHER_FILES = {
+    ONNX_FILE: "the same for ONNX Runtime: z, labels to floats in [-1, 1].",
+    beginnings.FILE: "both networks, for training to go on from them (`--init_from`).",
+}
 _SEEDS = "0-3"  # Of the grid.
 _LISTED_CLASSES = 40
 _SPECIAL = re.compile(r"([\\`*_<>|#\[\]])")
@@ -46,11 +51,11 @@ def write(network: trained.Trained, out: str, facts: Facts) -> None:
     files.write_bytes(os.path.join(out, GRID), pixels.encode_png(grid))
 
     # Write the card.
-    has_onnx = os.path.exists(os.path.join(out, ONNX_FILE))
-    files.write_whole(os.path.join(out, FILE), text(network.card, facts, has_onnx=has_onnx))
+    others = [name for name in _OTHER_FILES if os.path.exists(os.path.join(out, name))]
+    files.write_whole(os.path.join(out, FILE), text(network.card, facts, others=others))
 
 
-def text(card: Card, facts: Facts, *, has_onnx: bool = False) -> str:
+def text(card: Card, facts: Facts, *, others: Sequence[str] = ()) -> str:
     """The whole card: the hub's metadata, then Markdown."""
     # Say what it is and how it is used.
     config = card.model_config
@@ -77,7 +82,7 @@ def text(card: Card, facts: Facts, *, has_onnx: bool = False) -> str:
         "## Limits",
         _list(_limits(card, facts)),
         "## Files",
-        _list(_files(has_onnx)),
+        _list(_files(others)),
     ]
     return "\n\n".join(section.rstrip("\n") for section in sections) + "\n"
 
@@ -245,8 +250,8 @@ def _limits(card: Card, facts: Facts) -> Iterator[str]:
     )
 
 
-def _files(has_onnx: bool) -> Iterator[str]:
-    """Each file of the directory."""
+def _files(others: Sequence[str]) -> Iterator[str]:
+    """Each file of the directory; `others` are those that an export need not have."""
     yield f"`{exported.KERAS_FILE}`: the model for Keras in one file."
     unpacked = ", ".join(f"`{name}`" for name in HUB_FILES)
     yield f"{unpacked}: the same, as `hf://` wants it."
@@ -254,8 +259,8 @@ def _files(has_onnx: bool) -> Iterator[str]:
         "`saved_model.pb`, `variables`: the same for TensorFlow alone, with images from seeds and "
         "attention maps as signatures."
     )
-    if has_onnx:
-        yield f"`{ONNX_FILE}`: the same for ONNX Runtime: z, labels to floats in [-1, 1]."
+    for name in others:
+        yield f"`{name}`: {_OTHER_FILES[name]}"
     yield "`model.json`: settings, classes and checkpoint."
     yield f"`{GRID}`: the samples above."
 

@@ -1,17 +1,17 @@
 """Runs that begin with the networks of others."""
 
 import dataclasses
-import json
+import shutil
 
 import numpy as np
 import pytest
 
 from sagan_tf import config, errors, model
 from sagan_tf.data import class_names
-from sagan_tf.runs import beginnings
+from sagan_tf.runs import beginnings, directory
 from sagan_tf.viewing import export
 from tests import processes
-from tests.testing import TINY_MODEL, relative_error
+from tests.testing import TINY_MODEL, make_run, relative_error
 
 NAMES = ("n01440764", "n01443537", "n01484850")
 
@@ -52,13 +52,19 @@ def fixture_exported(tiny_run, tmp_path_factory):
     )
 
 
-@pytest.mark.parametrize("kind", ["run", "model", "file"])
+@pytest.mark.parametrize("kind", ["run", "model", "file", "keras"])
 def test_networks_are_those_of_the_checkpoint(kind, tiny_run, exported, stored):
     gan = new()
-    path = {"run": tiny_run, "model": exported, "file": f"{exported}/training.npz"}[kind]
+    path = {
+        "run": tiny_run,
+        "model": exported,
+        "file": f"{exported}/training.npz",
+        "keras": f"{exported}/generator.keras",
+    }[kind]
     notes = []
     beginnings.begin(gan, path, classes=classes(*NAMES), note=notes.append)
-    assert notes == [f"beginning with the networks of {path}, each class as the one of its name"]
+    words = "each class as the one of its name, or of its number where there are no names"
+    assert notes == [f"beginning with the networks of {path}, {words}"]
 
     found = arrays_of(gan)
     assert any(name.endswith("/u") for name in found)
@@ -84,6 +90,33 @@ def test_of_another_set_each_class_is_the_mean(tiny_run, stored):
     np.testing.assert_allclose(found["discriminator/d_embedding/u"], np.full((1, 5), 5**-0.5))
 
 
+def test_a_classifier_of_classes_becomes_the_mean_too(tmp_path):
+    settings = dataclasses.replace(TINY_MODEL, conditioning="auxiliary_classifier")
+    run = make_run(tmp_path, settings)
+    gan = new(dataclasses.replace(settings, number_classes=4))
+    beginnings.begin(gan, run, classes=classes(*"abcd"))
+
+    state = processes.state(run, 5)
+    matrix = state["state/discriminator.Sd_sn_classifier.SMatrix/.ATTRIBUTES/VARIABLE_VALUE"]
+    found = arrays_of(gan)
+    assert matrix.shape[1] == 3
+    for column in found["discriminator/d_sn_classifier/Matrix"].T:
+        assert relative_error(column, matrix.astype(np.float64).sum(axis=1) / 3) < 1e-6
+    np.testing.assert_allclose(found["discriminator/d_sn_classifier/u"], np.full((1, 4), 0.5))
+
+
+@pytest.mark.parametrize("average", [True, False])
+def test_a_checkpoint_without_average_gives_the_generator(average, tmp_path):
+    """The settings may have an average before a checkpoint does."""
+    run = make_run(tmp_path, average=False)
+    train = config.TrainConfig(ema_decay=0.9 if average else 0.0)
+    directory.write_config(run, model=TINY_MODEL, data=config.DataConfig(), train=train)
+    state = processes.state(run, 5)
+    for name, values in beginnings.of_run(run).arrays.items():
+        key = "state/" + name.replace("/", ".S") + "/.ATTRIBUTES/VARIABLE_VALUE"
+        np.testing.assert_array_equal(values, state[key])
+
+
 def test_other_networks_are_refused_and_nothing_changes(tiny_run):
     wider = dataclasses.replace(TINY_MODEL, gf_dim=16)
     gan = new(wider)
@@ -100,9 +133,56 @@ def test_what_holds_no_networks_is_named(tmp_path):
     (tmp_path / "generator.keras").write_text("")
     with pytest.raises(errors.UserError, match="holds no training.npz.*--for_training"):
         beginnings.read(str(tmp_path))
-    (tmp_path / "training.npz").write_text("not an archive")
+    (tmp_path / "training.npz").mkdir()
     with pytest.raises(errors.UserError, match="training.npz cannot be read.*--for_training"):
         beginnings.read(str(tmp_path))
-    np.savez(tmp_path / "training.npz", facts=np.array(json.dumps({"model_config": {}})))
-    with pytest.raises(errors.UserError, match="training.npz cannot be read"):
-        beginnings.read(str(tmp_path))
+
+
+def damaged_bytes(path, content):
+    """The file with a byte of compressed numbers inverted."""
+    del content
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+
+
+def cut_off(path, content):
+    del content
+    path.write_bytes(path.read_bytes()[:10])
+
+
+def without_facts(path, content):
+    np.savez(path, **{name: values for name, values in content.items() if name != "facts"})
+
+
+def another_array(path, content):
+    np.savez(path, **content, another=np.zeros(3))
+
+
+def not_finite(path, content):
+    name = "generator/g_snh0/bias"
+    np.savez(path, **{**content, name: np.full_like(content[name], np.nan)})
+
+
+@pytest.mark.parametrize(
+    "damage", [damaged_bytes, cut_off, without_facts, another_array, not_finite]
+)
+def test_a_damaged_file_is_one_line(damage, exported, tmp_path):
+    path = tmp_path / "training.npz"
+    shutil.copy(f"{exported}/training.npz", path)
+    with np.load(path) as archive:
+        content = {name: archive[name] for name in archive.files}
+    damage(path, content)
+    with pytest.raises(errors.UserError, match=r"^--init_from=.*cannot be read.*--for_training$"):
+        beginnings.read(str(path))
+
+
+def test_a_file_without_a_weight_is_named(exported, tmp_path):
+    with np.load(f"{exported}/training.npz") as archive:
+        content = {name: archive[name] for name in archive.files}
+    del content["discriminator/d_block2/sn_conv1/w"]
+    np.savez(tmp_path / "training.npz", **content)
+    notes = []
+    with pytest.raises(errors.UserError, match="^--init_from=.*missing model/d_block2/sn_conv1/w"):
+        beginnings.begin(new(), str(tmp_path), classes=classes(*NAMES), note=notes.append)
+    assert not notes

@@ -1,8 +1,10 @@
 """A run that begins with the networks of another one, by the training loop."""
 
 import numpy as np
+import pytest
 
-from sagan_tf import config
+from sagan_tf import config, errors
+from sagan_tf.runs import directory
 from sagan_tf.training import steps as training_steps
 from tests import processes
 from tests.testing import make_data
@@ -33,8 +35,21 @@ def test_begins_once_and_goes_on_from_its_own_checkpoint(tmp_path, tiny_run, mon
         )
     assert begun["state/global_step/.ATTRIBUTES/VARIABLE_VALUE"] == 0
 
-    # The same command goes on.
-    longer = small_runs.settings(tmp_path, **options, max_steps=6)
-    printed = small_runs.train(data, longer)
-    assert "continuing from step 4\n" in printed
-    assert "beginning with" not in printed
+    # It goes on, whatever the flag says now, and its settings keep what it began with.
+    for last, source in ((6, tiny_run), (8, ""), (10, "/gone")):
+        options["init_from"] = source
+        printed = small_runs.train(data, small_runs.settings(tmp_path, **options, max_steps=last))
+        assert f"continuing from step {last - 2}\n" in printed
+        assert "beginning with" not in printed
+        assert "init_from" not in printed
+        kept = directory.read_config(settings.run_dir, "train", kind=config.TrainConfig)
+        assert kept.init_from == tiny_run
+
+
+def test_a_dry_run_reads_it(tmp_path, tiny_run):
+    data = config.DataConfig(data_dir=make_data(tmp_path / "data"))
+    settings = small_runs.settings(tmp_path, init_from=tiny_run)
+    assert "beginning with" in small_runs.train(data, settings, dry_run=True)
+    gone = small_runs.settings(tmp_path, init_from="/gone")
+    with pytest.raises(errors.UserError, match="^--init_from=/gone: "):
+        small_runs.train(data, gone, dry_run=True)
