@@ -11,6 +11,7 @@ from sagan_tf.data import class_names
 from sagan_tf.runs import beginnings, directory
 from sagan_tf.viewing import export
 from tests import processes
+from tests.conftest import ROOT
 from tests.testing import TINY_MODEL, make_run, relative_error
 
 NAMES = ("n01440764", "n01443537", "n01484850")
@@ -186,3 +187,24 @@ def test_a_file_without_a_weight_is_named(exported, tmp_path):
     with pytest.raises(errors.UserError, match="^--init_from=.*missing model/d_block2/sn_conv1/w"):
         beginnings.begin(new(), str(tmp_path), classes=classes(*NAMES), note=notes.append)
     assert not notes
+
+
+def test_the_repository_has_networks_to_begin_with():
+    """They fit configs/emoji_model.flags, with classes of one's own."""
+    folder = ROOT / "data/emoji_networks"
+    assert (folder / "training.npz").stat().st_size < 6e6
+    settings = config.ModelConfig(
+        image_size=64,
+        gf_dim=16,
+        df_dim=16,
+        number_classes=2,
+        generator_sn=False,
+        cbn_decay=0.99,
+        bn_decay=0.99,
+    )
+    gan = new(settings)
+    before = arrays_of(gan)
+    beginnings.begin(gan, str(folder), classes=classes("cat", "dog"))
+    for name, values in arrays_of(gan).items():
+        assert np.isfinite(values).all()
+        assert not np.array_equal(values, before[name]), name
