@@ -1,6 +1,7 @@
 """Runs that begin with the networks of others."""
 
 import dataclasses
+import os
 import shutil
 
 import numpy as np
@@ -53,23 +54,23 @@ def fixture_exported(tiny_run, tmp_path_factory):
     )
 
 
-@pytest.mark.parametrize("kind", ["run", "model", "file", "keras"])
-def test_networks_are_those_of_the_checkpoint(kind, tiny_run, exported, stored):
-    gan = new()
-    path = {
-        "run": tiny_run,
-        "model": exported,
-        "file": f"{exported}/training.npz",
-        "keras": f"{exported}/generator.keras",
-    }[kind]
-    notes = []
-    beginnings.begin(gan, path, classes=classes(*NAMES), note=notes.append)
-    words = "each class as the one of its name, or of its number where there are no names"
-    assert notes == [f"beginning with the networks of {path}, {words}"]
+@pytest.mark.parametrize("name", ["", "training.npz", "generator.keras"])
+def test_an_export_holds_the_networks_of_the_run(name, exported, tiny_run, stored):
+    for path in (tiny_run, os.path.join(exported, name)):
+        found = beginnings.read(path)
+        assert (found.model_config, found.classes.names) == (TINY_MODEL, NAMES)
+        assert any(weight.endswith("/u") for weight in found.arrays)
+        for weight, values in found.arrays.items():
+            np.testing.assert_array_equal(values, stored(weight), err_msg=weight)
 
-    found = arrays_of(gan)
-    assert any(name.endswith("/u") for name in found)
-    for name, values in found.items():
+
+def test_networks_are_those_of_the_checkpoint(tiny_run, stored):
+    gan = new()
+    notes = []
+    beginnings.begin(gan, tiny_run, classes=classes(*NAMES), note=notes.append)
+    words = "each class as the one of its name, or of its number where there are no names"
+    assert notes == [f"beginning with the networks of {tiny_run}, {words}"]
+    for name, values in arrays_of(gan).items():
         np.testing.assert_array_equal(values, stored(name), err_msg=name)
     for average, weight in zip(gan.averaged.weights, gan.generator.weights):
         np.testing.assert_array_equal(average.value.numpy(), weight.value.numpy())
