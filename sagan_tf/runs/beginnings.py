@@ -72,7 +72,7 @@ def of_run(
     Raises:
       errors.UserError: there is no run, or no such checkpoint.
     """
-    generator, discriminator, _ = restore.open_networks(run_dir, step, note=note)
+    generator, discriminator = restore.open_networks(run_dir, step, note=note)
     weights = [*generator.weights, *discriminator.weights]
     config = generator.config
     return Beginning(
@@ -182,7 +182,7 @@ def begin(
         )
 
     # Take their classes, or their mean.
-    arrays = {path.split("/", 1)[1]: values for path, values in beginning.arrays.items()}
+    arrays = {name.split("/", 1)[1]: values for name, values in beginning.arrays.items()}
     network = Network(arrays, sigmas={})
     if beginning.classes.names == classes.names:
         words = "as the one of its name, or of its number where there are no names"

@@ -182,22 +182,19 @@ def open_discriminator(
 
 def open_networks(
     run_dir: str, step: int = -1, *, note: Callable[[str], None] = lambda _: None
-) -> tuple[generator.Generator, discriminator.Discriminator, int]:
+) -> tuple[generator.Generator, discriminator.Discriminator]:
     """Both networks of a run, from one checkpoint.
 
     The generator is the moving average, where the checkpoint holds one and the run's settings too.
 
     Args and raises as `open_generator`.
-
-    Returns:
-      The generator, the discriminator, and the checkpoint's step.
     """
     # Name the weights as a checkpoint does.
     networks = (
         _built(generator.Generator, run_dir),
         _built(discriminator.Discriminator, run_dir),
     )
-    live, rest = ({w.path: w.value for w in network.weights} for network in networks)
+    live, rest = ({weight.path: weight.value for weight in each.weights} for each in networks)
     average = {model.AVERAGE + path: value for path, value in live.items()}
     train = directory.read_config(run_dir, "train", kind=TrainConfig) or TrainConfig()
 
@@ -209,7 +206,7 @@ def open_networks(
             raise errors.UserError(f"{run_dir}: holds no checkpoint yet")
         if not saved.missing:
             break
-    return (*networks, found)
+    return networks
 
 
 def _built(kind: type, run_dir: str) -> tf.Module:

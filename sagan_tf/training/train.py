@@ -74,7 +74,8 @@ def train(
             start_up.done("networks")
             _say_of_rates(train_config, progress.note)
             if dry_run:
-                if not checkpoints.Checkpoints(train_config.run_dir, {}).steps:
+                is_new = not checkpoints.Checkpoints(train_config.run_dir, {}).steps
+                if is_new and train_config.init_from:
                     _begin(gan, records, note=progress.note)
                 progress.note(description.describe(gan, records, data_config=data_config))
                 return
@@ -239,9 +240,7 @@ def _restore(
 
 
 def _begin(gan: model.SAGAN, records: Records, *, note: Callable[[str], None]) -> None:
-    """Gives a new run the networks that `init_from` names, if it names any."""
-    if not gan.train_config.init_from:
-        return
+    """Gives a new run the networks that `init_from` names."""
     names = None if records.info is None else records.info.class_names
     classes = class_names.make(names, None, count=gan.model_config.number_classes)
     with gan.strategy.scope():
@@ -343,28 +342,27 @@ def _check_settings(
         )
 
     # Say what else has changed.
-    configs: dict[str, Any] = {"data": data_config, "train": gan.train_config}
+    configs: dict[str, Any] = {"data": data_config, "train": _as_begun(gan.train_config)}
     for section, config in configs.items():
         stored = directory.read_config(run_dir, section, kind=type(config))
-        if section == "train":  # What it began with is over.
-            config = dataclasses.replace(config, init_from=stored.init_from)
         for change in difference(stored, config):
             note(f"changed since this run began: {change}")
 
 
 def _write_settings(gan: model.SAGAN, records: Records, data_config: DataConfig) -> None:
     """Writes the settings and the names of the classes to the run directory."""
-    # What a run began with stays.
     run_dir = gan.train_config.run_dir
-    config = gan.train_config
-    stored = directory.read_config(run_dir, "train", kind=TrainConfig)
-    if stored is not None:
-        config = dataclasses.replace(config, init_from=stored.init_from)
-
-    directory.write_config(run_dir, model=gan.model_config, data=data_config, train=config)
+    train_config = _as_begun(gan.train_config)
+    directory.write_config(run_dir, model=gan.model_config, data=data_config, train=train_config)
     info = records.info
     if info is not None:
         class_names.write(run_dir, info.class_names, titles=info.class_titles)
+
+
+def _as_begun(config: TrainConfig) -> TrainConfig:
+    """The settings, of a run that is there with what it began with."""
+    stored = directory.read_config(config.run_dir, "train", kind=TrainConfig)
+    return config if stored is None else dataclasses.replace(config, init_from=stored.init_from)
 
 
 def _variety(real_images) -> float:
