@@ -6,8 +6,6 @@ import io
 import json
 import os
 import uuid
-import zipfile
-import zlib
 from typing import Any, Optional
 
 import numpy as np
@@ -17,20 +15,6 @@ from sagan_tf import errors
 from sagan_tf.evaluation import features, inception, metrics
 from sagan_tf.runtime import files
 
-# What NumPy raises for a file that is not whole, or is no .npz.
-READ_ERRORS = (
-    OSError,
-    ValueError,
-    KeyError,
-    EOFError,
-    TypeError,
-    AttributeError,
-    SyntaxError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-    tf.errors.OpError,
-)
 _EXPECTED = "expected an .npz with mu [features] and sigma [features, features]"
 
 
@@ -79,7 +63,7 @@ def read(path: str, classifier: inception.Classifier) -> RealStats:
         with tf.io.gfile.GFile(path, "rb") as file:
             content = file.read()
         moments, about = _parse(content)
-    except READ_ERRORS as error:
+    except files.NPZ_ERRORS as error:
         raise errors.UserError(
             f"--real_stats={path}: {_EXPECTED} ({files.first_line(error)})"
         ) from error
@@ -108,7 +92,7 @@ def _parse(content: bytes) -> tuple[metrics.Moments, dict[str, Any]]:
     """Moments, and what is said of them, from the bytes of an `.npz`.
 
     Raises:
-      one of READ_ERRORS: it is no such file, or these are no moments.
+      one of `files.NPZ_ERRORS`: it is no such file, or these are no moments.
     """
     # Read what is there.
     with np.load(io.BytesIO(content)) as archive:

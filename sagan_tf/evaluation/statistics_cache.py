@@ -118,7 +118,7 @@ class Cache:
             return None
         try:
             return self._read(path)
-        except real_statistics.READ_ERRORS as error:
+        except files.NPZ_ERRORS as error:
             note(f"{path}: damaged or stale ({files.first_line(error)}); computing it again")
             return None
 

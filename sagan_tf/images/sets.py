@@ -6,7 +6,6 @@ import math
 import os
 import sys
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple, Optional
 
@@ -23,18 +22,6 @@ _LABELS = ("arr_1", "labels", "y")
 _EXPECTED = (
     "expected a directory of pictures, or an .npz with one uint8 array "
     "[n, height, width, 3], arr_0 or images"
-)
-# What NumPy and zipfile raise for a file that is not whole, or is no .npz.
-_READ_ERRORS = (
-    OSError,
-    ValueError,
-    KeyError,
-    EOFError,
-    TypeError,
-    SyntaxError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
 )
 
 
@@ -220,7 +207,7 @@ def _open_npz(path: str) -> Images:
             with archive.open(name) as file:
                 shape, dtype = _header(file)
             labels = _labels_of(archive)
-    except _READ_ERRORS as error:
+    except files.NPZ_ERRORS as error:
         raise errors.UserError(
             f"--images={path}: {_EXPECTED} ({files.first_line(error)})"
         ) from error
@@ -319,7 +306,7 @@ def _images_of_npz(images: Images, numbers: np.ndarray) -> Iterator[np.ndarray]:
                 content = np.frombuffer(file.read(math.prod(shape)), np.uint8).reshape(shape)
                 if number in wanted:
                     yield content if shape[2] == 3 else content.transpose(1, 2, 0)
-    except _READ_ERRORS as error:
+    except files.NPZ_ERRORS as error:
         raise errors.UserError(
             f"--images={images.path}: damaged after image {number} "
             f"({files.first_line(error)}); fetch it again"

@@ -8,8 +8,6 @@ larger one (Wang et al., 2018, "Transferring GANs"; Karras et al., 2020, appendi
 import dataclasses
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -29,19 +27,6 @@ _FACTS = "facts"
 # Settings that a run may choose otherwise than the networks it begins with.
 _FREE = ("number_classes", "cbn_decay", "bn_decay")
 _NETWORKS = ("generator/", "discriminator/")
-# What reading a file raises that is not of this kind, or damaged.
-_READ_ERRORS = (
-    OSError,
-    LookupError,
-    ValueError,
-    TypeError,
-    NotImplementedError,
-    EOFError,
-    zipfile.BadZipFile,
-    zlib.error,
-    tf.errors.OpError,
-    errors.UserError,
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +127,7 @@ def _read_file(path: str, written: str) -> Beginning:
             classes=class_names.from_json(facts["classes"]),
             arrays=arrays,
         )
-    except _READ_ERRORS as error:
+    except (*files.NPZ_ERRORS, errors.UserError) as error:
         raise errors.UserError(
             f"--init_from={path}: {FILE} cannot be read ({files.first_line(error)}); export the "
             "model again with --for_training"

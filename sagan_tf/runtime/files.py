@@ -11,6 +11,8 @@ import mmap
 import os
 import pathlib
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import Optional
 
@@ -35,6 +37,20 @@ _WRITE_ERRORS = (
     tf.errors.UnavailableError,
     tf.errors.UnimplementedError,
     tf.errors.AlreadyExistsError,
+)
+# What NumPy and zipfile raise for a file that is not whole, or is no .npz.
+NPZ_ERRORS = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    TypeError,
+    AttributeError,
+    SyntaxError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    tf.errors.OpError,
 )
 # What the operating system says where a file system has no locks.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
