@@ -13,10 +13,10 @@ demo: $(VENV)/.installed
 test: lint
 	$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-test-quick: $(VENV)/.installed
+test-quick: $(VENV)/.tools
 	$(RUN) -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not process and not browser"
 
-lint: $(VENV)/.installed
+lint: $(VENV)/.tools
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(VENV)/bin/lint-imports
@@ -24,5 +24,10 @@ lint: $(VENV)/.installed
 $(VENV)/.installed: setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --upgrade pip
+	$(RUN) -m pip install -c constraints.txt -e .
+	touch $@
+
+# The tests' own packages, which the demo does without.
+$(VENV)/.tools: $(VENV)/.installed
 	$(RUN) -m pip install -c constraints.txt -e ".[test]"
 	touch $@

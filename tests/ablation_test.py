@@ -84,7 +84,8 @@ def test_recipe_itself_is_a_row(programs, tmp_path):
     """Table 2's SAGAN: the flagfile's own networks and rates, in the words of the row."""
     for recipe, row in programs("rows").SAGAN.items():
         model, train = settings_of(programs, recipe, row, tmp_path)
-        own = values_of(ROOT / f"configs/{recipe}.flags", train_tool.COMMAND.kinds)
+        flagfile = programs("recipes").RECIPES[recipe].flagfile
+        own = values_of(ROOT / flagfile, train_tool.COMMAND.kinds)
         size = {name: getattr(model, name) for name in ("image_size", "number_classes")}
         networks = config.ModelConfig(**own[config.ModelConfig] | size)
         assert networks.attention_side("generator") == model.attention_side("generator")

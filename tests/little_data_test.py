@@ -86,6 +86,7 @@ def test_digest_is_that_of_the_settings_alone(programs):
     digest = programs("result_lines").digest
     assert digest(["--b=1", "--a"]) == digest(["# a comment", " --a ", "", "--b=1"])
     assert digest(["--a", "--b=1"]) == "88f02fc9"
+    assert digest(["--checkpoint_dir=x", "--a", "--run_name=y", "--b=1"]) == "88f02fc9"
     assert digest(["--a", "--b=2"]) != "88f02fc9"
     assert programs("run").settings_of("digits") != programs("run").settings_of("emoji")
 

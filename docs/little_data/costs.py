@@ -55,7 +55,7 @@ def main():
     from sagan_tf.benchmarks import workload
     from sagan_tf.benchmarks.setting import Setting
 
-    # The networks of configs/digits.flags.
+    # The networks of configs/ablation_digits.flags.
     networks = config.ModelConfig(
         image_size=32, number_classes=10, attention_resolution=8, gf_dim=16, df_dim=16
     )

@@ -29,7 +29,7 @@ class Recipe:
 
 RECIPES = {
     "digits": Recipe(
-        flagfile="configs/digits.flags",
+        flagfile="configs/ablation_digits.flags",
         data="data/digits",
         classifier="data/digits_classifier",
         batch=12,

@@ -23,10 +23,11 @@ def fail(message):
 def digest(lines):
     """Eight hexadecimal digits of the settings in the lines of a flagfile.
 
-    Comments, empty lines and the order of flags do not count.
+    Comments, empty lines, the order of flags and where a run lies do not count.
     """
     stripped = (line.strip() for line in lines)
-    settings = sorted(line for line in stripped if line and not line.startswith("#"))
+    unsaid = ("#", "--checkpoint_dir=", "--run_name=")
+    settings = sorted(line for line in stripped if line and not line.startswith(unsaid))
     return hashlib.sha256("\n".join(settings).encode()).hexdigest()[:8]
 
 
