@@ -134,6 +134,17 @@ def test_page_shows_the_tables_of_the_results(programs):
     assert [title in section for title in titles] == [True] * 3 * 2
 
 
+def test_results_are_of_the_flags_of_today(programs):
+    """So run.py leaves out the runs of the kept file, and makes them anew after a change."""
+    run = programs("run")
+    rows = programs("results").read(ROOT / "docs/ablation/results.jsonl").values()
+    assert len(rows) == 66
+    for row in rows:
+        lines = programs("recipes").flags_of(row["recipe"])
+        assert row["flagfile"] == programs("result_lines").digest(lines)
+        assert row["settings"] == run.settings_of(row["recipe"], row["row"])
+
+
 def line_of(row, seed, *, lost=None, was_there=True, **changes):
     """A line of results: 6,000 iterations, four minutes."""
     scores = ("incscore", "fid", "kid", "intra_fid", "precision", "recall", "density", "coverage")

@@ -50,6 +50,7 @@ def test_page_shows_the_table_of_the_emoji(programs):
     """docs/little_data/results.jsonl holds what the page says; each row is of three seeds."""
     # Make the table of the results.
     found = programs("results").read(ROOT / "docs/little_data/results.jsonl")
+    assert {row["settings"] for row in found.values()} == {programs("run").settings_of("emoji")}
     lines = programs("table").tables(found.values())
     assert [line for line in lines if line.startswith("emoji, 6,000 steps, ")] == lines[:1]
     rows = [line for line in lines if line.startswith("| 1,063 | ")]

@@ -25,6 +25,23 @@ def lines_of(path) -> list[str]:
     return lines
 
 
+def settings_in(name: str) -> set[str]:
+    return {line for line in lines_of(ROOT / "configs" / name) if line.startswith("--")}
+
+
+def test_the_digits_of_the_comparisons_differ_in_z_and_one_rate():
+    today, compared = settings_in("digits.flags"), settings_in("ablation_digits.flags")
+    assert today - compared == {
+        "--checkpoint_dir=checkpoint/digits",
+        "--generator_learning_rate=1.5e-4",
+        "--z_dim=16",
+    }
+    assert compared - today == {
+        "--checkpoint_dir=checkpoint/ablation_digits",
+        "--generator_learning_rate=1.8e-4",
+    }
+
+
 def values_of(path, kinds) -> dict[type, dict]:
     """Values by config class and field; raises where no class has a field of a name."""
     homes = {field.name: kind for kind in kinds for field in dataclasses.fields(kind)}
