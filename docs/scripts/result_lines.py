@@ -26,8 +26,8 @@ def digest(lines):
     Comments, empty lines, the order of flags and where a run lies do not count.
     """
     stripped = (line.strip() for line in lines)
-    unsaid = ("#", "--checkpoint_dir=", "--run_name=")
-    settings = sorted(line for line in stripped if line and not line.startswith(unsaid))
+    left_out = ("#", "--checkpoint_dir=", "--run_name=")
+    settings = sorted(line for line in stripped if line and not line.startswith(left_out))
     return hashlib.sha256("\n".join(settings).encode()).hexdigest()[:8]
 
 
