@@ -73,10 +73,12 @@ def train(
             gan = _make_networks(model_config, train_config, strategy=strategy)
             start_up.done("networks")
             _say_of_rates(train_config, progress.note)
+
+            # Begin with other networks before anything is written: a refusal leaves nothing.
+            is_new = not checkpoints.Checkpoints(train_config.run_dir, {}).steps
+            if is_new and train_config.init_from and distribution.is_chief(strategy):
+                _begin(gan, records, note=progress.note)
             if dry_run:
-                is_new = not checkpoints.Checkpoints(train_config.run_dir, {}).steps
-                if is_new and train_config.init_from:
-                    _begin(gan, records, note=progress.note)
                 progress.note(description.describe(gan, records, data_config=data_config))
                 return
             progress.note(description.devices(gan))
@@ -169,7 +171,6 @@ def _train_in_directory(
     restored, warnings = _restore(gan, saved, progress=progress)
     begins = restored is None and bool(config.init_from)
     if begins and is_chief:
-        _begin(gan, records, note=progress.note)
         saved.save(0)
     if begins:
         resume.restore_newest(gan, saved)

@@ -1,5 +1,7 @@
 """A run that begins with the networks of another one, by the training loop."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -53,3 +55,11 @@ def test_a_dry_run_reads_it(tmp_path, tiny_run):
     gone = small_runs.settings(tmp_path, init_from="/gone")
     with pytest.raises(errors.UserError, match="^--init_from=/gone: "):
         small_runs.train(data, gone, dry_run=True)
+
+
+def test_a_refusal_leaves_no_directory(tmp_path):
+    data = config.DataConfig(data_dir=make_data(tmp_path / "data"))
+    settings = small_runs.settings(tmp_path, init_from="/gone")
+    with pytest.raises(errors.UserError, match="^--init_from=/gone: "):
+        small_runs.train(data, settings)
+    assert not os.path.exists(settings.run_dir)
