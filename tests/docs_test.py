@@ -70,3 +70,15 @@ def test_every_page_is_in_the_readme():
     listed = {link.partition("#")[0] for link in links((ROOT / "README.md").read_text())}
     pages = {str(page.relative_to(ROOT)) for page in PAGES if page.parent == ROOT / "docs"}
     assert pages <= listed
+
+
+def test_make_installs_what_the_readme_says():
+    """The commands of the README, and those of the Makefile in its own environment."""
+    readme = (ROOT / "README.md").read_text()
+    said = re.findall(r"(?:^|`)pip (install (?:-c|--upgrade)[^`\n]*)", readme, re.MULTILINE)
+    made = re.findall(r"-m pip (install .*)", (ROOT / "Makefile").read_text())
+    assert said == made
+    assert made[1:] == [
+        "install -c constraints.txt -e .",
+        'install -c constraints.txt -e ".[test]"',
+    ]

@@ -1,6 +1,9 @@
 """Rules of the house that import-linter does not hold: each file read with `ast`."""
 
 import ast
+import importlib.metadata
+import re
+import sys
 
 import pytest
 
@@ -32,8 +35,13 @@ MOST_LINES = 400
 
 def imports(path) -> set[str]:
     """Full names of all modules that a file imports."""
+    return imports_of(ast.parse(path.read_text()))
+
+
+def imports_of(tree: ast.AST) -> set[str]:
+    """As `imports`, of a file that is parsed already."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -104,3 +112,24 @@ def test_only_one_file_knows_tfgan():
 def test_worker_processes_start_without_tensorflow(name):
     found = imports(ROOT / "sagan_tf" / name)
     assert not {module for module in found if module.startswith(("tensorflow", "keras"))}
+
+
+def test_only_required_packages_are_imported_at_once():
+    """`make demo` and the README's quick start install the package without any extra."""
+    # What pip installs: what setup.py requires, and what comes with it.
+    lines = [line for line in importlib.metadata.requires("sagan-tf") if "extra ==" not in line]
+    required = {re.match(r"[\w-]+", line).group().replace("-", "_") for line in lines}
+    with_them = {"markupsafe": "jinja2", "google": "tensorflow", "werkzeug": "tensorboard"}
+    assert set(with_them.values()) <= required
+    of_another_name = {"absl_py": "absl", "pillow": "PIL"}
+    allowed = {of_another_name.get(name, name) for name in required} | set(with_them)
+
+    # What a file imports as soon as it is imported itself.
+    found = {}
+    for path in FILES:
+        tree = ast.parse(path.read_text())
+        tree.body = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+        for name in imports_of(tree):
+            found.setdefault(name.split(".")[0], path.name)
+    others = found.keys() - set(sys.stdlib_module_names) - {"sagan_tf"} - allowed
+    assert not others, {name: found[name] for name in others}
