@@ -1,6 +1,6 @@
 """Makes explore.gif of a run: python -m docs.explore.make_animation [RUN]
 
-RUN is the digits of `sagan demo` by default. It needs playwright and Chromium.
+RUN is the digits of `make demo` by default. It needs playwright and Chromium.
 """
 
 import io
@@ -28,7 +28,7 @@ _CLICKS = ((0.3, 0.2), (0.62, 0.3), (0.7, 0.55), (0.5, 0.8), (0.3, 0.6))
 
 def make(run: str) -> None:
     """Writes the animation."""
-    started = config.ExploreConfig(run=run, port=0)
+    started = config.ExploreConfig(run=run, port=0, use_ema=True, standing_statistics=True)
     answers = explore_answers.Answers(explore.Explorer(run), started)
     with explore_web.listening(answers, started.host, port=started.port) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -71,6 +71,7 @@ def _frames(address: str) -> Iterator[np.ndarray]:
         # The way from one class to another.
         page.locator("#class-a").fill("3")
         page.locator("#class-b").fill("8")
+        page.locator("#seed-b").fill("4")
         page.locator("#ends button").click()
         slider = page.locator("#between input[type=range]")
         slider.wait_for(timeout=120_000)
