@@ -11,14 +11,14 @@ def fitting(card: Card, asked: config.Sampling, *, path: str, note: Callable[[st
     """The card of an exported model with the truncation that its z are drawn with.
 
     Statistics are in the model for good, and a model that was exported for truncated z takes no
-    other truncation. One that was exported without takes any, and the user is told what is wrong
-    with that.
+    other truncation. One that was exported without takes any, but only where the flags say that its
+    statistics may stay as they are (`--standing_batches=0`): the images are worse with them.
 
     Args:
       card: of the model.
       asked: by the flags.
       path: of the model.
-      note: told where truncation and statistics do not fit together.
+      note: told where the model's own truncation and statistics do not fit together.
     Raises:
       errors.UserError: the flags ask for what the model does not have.
     """
@@ -29,19 +29,19 @@ def fitting(card: Card, asked: config.Sampling, *, path: str, note: Callable[[st
 
     # Refuse another truncation.
     flag = f"--truncation={asked.truncation:g}"
-    is_own = asked.truncation == has.truncation
-    if has.truncation and not is_own:
+    if has.truncation not in (0, asked.truncation):
         raise errors.UserError(
             f"{flag}: {path} was exported for z truncated at {has.truncation:g}; export the run "
             f"again with {flag}"
         )
 
-    # Say what is wrong, unless the user has asked for it.
-    if asked.batches and not (is_own and has.batches):
-        note(
-            f"{flag}: batch norm's statistics in {path} are those of z that are not truncated; "
-            f"export the run again with {flag}, or give --standing_batches=0 to leave out this line"
-        )
+    # Refuse statistics that do not fit, unless they are asked for.
+    fault = f"{flag}: batch norm's statistics in {path} are those of z that are not truncated"
+    remedy = f"export the run again with {flag}, or give --standing_batches=0 to draw as it is"
+    if asked.batches and not has.truncation:
+        raise errors.UserError(f"{fault}, and would spoil the images; {remedy}")
+    if asked.batches and not has.batches:
+        note(f"{fault}; {remedy}")
     truncated = dataclasses.replace(has, truncation=asked.truncation)
     return dataclasses.replace(card, sampling=truncated)
 
@@ -58,8 +58,9 @@ def _check_statistics(has: config.Sampling, asked: config.Sampling, *, path: str
             )
         return
 
-    # Other flags ask for some in particular.
-    if asked == config.Sampling():
+    # Other flags ask for some in particular, or leave them as they are.
+    leaves = asked == config.Sampling(asked.truncation)
+    if leaves and 0 in (asked.truncation, has.truncation):
         return
     for name, default in (("batches", config.STANDING_BATCHES), ("seed", 0)):
         value = getattr(asked, name)

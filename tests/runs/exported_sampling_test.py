@@ -41,18 +41,19 @@ def test_flags_may_say_what_the_model_has(has, flags):
     assert fitting(has, **flags) == (has, [])
 
 
-def test_truncation_of_a_model_without_it_is_taken_and_remarked_on():
-    found, noted = fitting(PLAIN, truncation=0.5)
-    assert found == config.Sampling(0.5)
-    assert len(noted) == 1
-    assert noted[0].startswith("--truncation=0.5: batch norm's statistics in M are those of z that")
-    assert "export the run again with --truncation=0.5" in noted[0]
+def test_truncation_of_a_model_without_it_must_be_meant():
+    found = config.Sampling(0.5)
     assert fitting(PLAIN, truncation=0.5, standing_batches=0) == (found, [])
+    found = config.Sampling(0.5, 80, 64, seed=3)
+    assert fitting(STANDING, truncation=0.5, standing_batches=0) == (found, [])
+
+
+def test_own_truncation_without_statistics_of_it_is_remarked_on():
     found, noted = fitting(MOVING, truncation=0.7)
     assert found == MOVING
     assert len(noted) == 1
     assert noted[0].startswith("--truncation=0.7: batch norm's statistics in M are those of z that")
-    assert fitting(STANDING, truncation=0.5)[0] == config.Sampling(0.5, 80, 64, seed=3)
+    assert "export the run again with --truncation=0.7" in noted[0]
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,8 @@ def test_truncation_of_a_model_without_it_is_taken_and_remarked_on():
     [
         (TRUNCATED, {"truncation": 0.5}, "--truncation=0.5: M was exported for z truncated at 0.7"),
         (MOVING, {"truncation": 0.5}, "--truncation=0.5: M was exported for z truncated at 0.7"),
+        (PLAIN, {"truncation": 0.5}, "--truncation=0.5: batch norm's statistics in M are those of"),
+        (STANDING, {"truncation": 0.5}, "--truncation=0.5: batch norm's statistics in M are those"),
         (PLAIN, {"standing_statistics": True}, "--standing_statistics: M was exported with moving"),
         (MOVING, {"standing_statistics": True}, "--standing_statistics: M was exported with mov"),
         (
