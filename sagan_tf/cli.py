@@ -147,15 +147,16 @@ def _parse(argv: Sequence[str], command: help_text.Command) -> list[str]:
         if isinstance(error, flags.CantOpenFlagFileError) and isinstance(reason, OSError):
             path = os.fsdecode(reason.filename)
             fail(f"--flagfile={path}: cannot be read ({reason.strerror}); name a file of flags")
-        fail(" ".join(str(error).split()))
+        fail(_of_flag(error))
 
     # Words are the values of a flag that takes several.
     if command.takes_several:
         flags.FLAGS[argument].value = [*flags.FLAGS[argument].value, *rest[1:]]
         return rest[:1]
 
-    # A single word is the value of the flag `argument`.
-    if argument and len(rest) == 2 and not flags.FLAGS[argument].present:
+    # A single word is the value of the flag `argument`, also where a flagfile has another one.
+    named = {word.lstrip("-").split("=")[0] for word in argv[1:] if word.startswith("-")}
+    if argument and len(rest) == 2 and argument not in named:
         flags.FLAGS[argument].value = rest.pop()
     if len(rest) > 1:
         expected = "flags only, as in --name=value"
@@ -163,6 +164,13 @@ def _parse(argv: Sequence[str], command: help_text.Command) -> list[str]:
             expected += f", and one word without a flag, the value of --{argument}"
         fail(f"{rest[-1]}: expected {expected}")
     return rest
+
+
+def _of_flag(error: Exception) -> str:
+    """What absl says of a flag, in one line."""
+    text = " ".join(str(error).split())
+    flag, found, _ = text.partition(": ('Non-boolean argument")
+    return f"{flag}: expected true or false" if found else text
 
 
 def _exit_code(main: Callable[[], None]) -> int:

@@ -64,6 +64,7 @@ def test_all_commands_are_tried():
             "Unknown command line flag 'generater_type'. Did you mean: generator_type ?",
         ),
         ("train_imagenet.py", ["--batch_size=many"], "flag --batch_size=many"),
+        ("train_imagenet.py", ["--mirror=maybe"], "flag --mirror=maybe: expected true or false"),
         ("train_imagenet.py", ["test"], "test: expected flags only"),
         (
             "train_imagenet.py",
@@ -80,6 +81,17 @@ def test_all_commands_are_tried():
             "eval_imagenet.py",
             ["--data_dir=data/digits", "--checkpoint_dir=absent"],
             "absent/imagenet_64: no run there",
+        ),
+        # A word takes the place of the run that the flagfile names.
+        (
+            "eval_imagenet.py",
+            ["--flagfile=configs/digits_eval.flags", "absent"],
+            "--run=absent: ",
+        ),
+        (
+            "eval_imagenet.py",
+            ["--run=there", "absent"],
+            "absent: expected flags only, as in --name=value, and one word without a flag",
         ),
     ],
 )

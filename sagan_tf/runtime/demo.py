@@ -48,19 +48,21 @@ def commands(options: config.DemoConfig, files: pathlib.Path) -> list[list[str]]
     # The flag files name their files as seen from a checkout. These names hold everywhere.
     configs = files / "configs"
     data = files / "data"
-    places = [f"--data_dir={data / 'digits'}", f"--checkpoint_dir={options.checkpoint_dir}"]
+    data_dir = f"--data_dir={data / 'digits'}"
 
     train = [
         "train",
         f"--flagfile={configs / 'digits.flags'}",
-        *places,
+        data_dir,
+        f"--checkpoint_dir={options.checkpoint_dir}",
         f"--max_steps={options.max_steps}",
         f"--seed={options.seed}",
     ]
     evaluate = [
         "eval",
         f"--flagfile={configs / 'digits_eval.flags'}",
-        *places,
+        data_dir,
+        f"--run={options.checkpoint_dir}",
         f"--inception={data / 'digits_classifier'}",
         f"--stats_dir={os.path.join(options.checkpoint_dir, 'real_statistics')}",
     ]
