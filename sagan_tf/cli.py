@@ -141,7 +141,7 @@ def _parse(argv: Sequence[str], command: help_text.Command) -> list[str]:
     argument = command.argument
     try:
         rest = flags.FLAGS(list(argv), known_only=False)
-    except (flags.Error, OSError, UnicodeDecodeError) as error:
+    except (flags.Error, OSError, ValueError) as error:
         # Of a file of flags that cannot be opened, the system's error says more than absl's.
         reason = error.__context__
         if isinstance(error, flags.CantOpenFlagFileError) and isinstance(reason, OSError):
@@ -156,13 +156,13 @@ def _parse(argv: Sequence[str], command: help_text.Command) -> list[str]:
 
     # A single word is the value of the flag `argument`, also where a flagfile has another one.
     named = {word.lstrip("-").split("=")[0] for word in argv[1:] if word.startswith("-")}
-    if argument and len(rest) == 2 and argument not in named:
+    if argument and len(rest) == 2 and rest[1] and argument not in named:
         flags.FLAGS[argument].value = rest.pop()
     if len(rest) > 1:
         expected = "flags only, as in --name=value"
         if argument:
             expected += f", and one word without a flag, the value of --{argument}"
-        fail(f"{rest[-1]}: expected {expected}")
+        fail(f"{rest[-1] or repr('')}: expected {expected}")
     return rest
 
 

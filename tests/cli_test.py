@@ -65,6 +65,8 @@ def test_all_commands_are_tried():
         ),
         ("train_imagenet.py", ["--batch_size=many"], "flag --batch_size=many"),
         ("train_imagenet.py", ["--mirror=maybe"], "flag --mirror=maybe: expected true or false"),
+        ("train_imagenet.py", ["--nomirror=1"], "--nomirror=1 does not take an argument"),
+        ("eval_imagenet.py", ["--flagfile=configs/emoji_eval.flags", ""], "'': expected flags"),
         ("train_imagenet.py", ["test"], "test: expected flags only"),
         (
             "train_imagenet.py",

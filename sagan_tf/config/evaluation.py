@@ -191,7 +191,10 @@ class EvalConfig(truncation.TruncationConfig, scoring.ScoringConfig):
           errors.UserError: one does.
         """
         if self.run:
-            expected = f"none with --run={self.run}, which names the run; leave out one of the two"
+            expected = (
+                f"none with --run={self.run}, which names the run; leave out one of the two, or "
+                "give another run than a flagfile's as a word of its own"
+            )
             for name in ("checkpoint_dir", "run_name", "batch_size"):
                 holds = not is_given(name)
                 fields.require_field(self, name, holds=holds, expected=expected)

@@ -11,8 +11,8 @@ def fitting(card: Card, asked: config.Sampling, *, path: str, note: Callable[[st
     """The card of an exported model with the truncation that its z are drawn with.
 
     Statistics are in the model for good, and a model that was exported for truncated z takes no
-    other truncation. One that was exported without takes any, but only where the flags say that its
-    statistics may stay as they are (`--standing_batches=0`): the images are worse with them.
+    other truncation. One that was exported without takes none if it has standing statistics. If it
+    has moving ones, it takes any where the flags ask for those (`--standing_batches=0`).
 
     Args:
       card: of the model.
@@ -35,10 +35,12 @@ def fitting(card: Card, asked: config.Sampling, *, path: str, note: Callable[[st
             f"again with {flag}"
         )
 
-    # Refuse statistics that do not fit, unless they are asked for.
+    # Refuse statistics that do not fit, unless they are moving ones and asked for.
     fault = f"{flag}: batch norm's statistics in {path} are those of z that are not truncated"
-    remedy = f"export the run again with {flag}, or give --standing_batches=0 to draw as it is"
-    if asked.batches and not has.truncation:
+    remedy = f"export the run again with {flag}"
+    if not has.batches:
+        remedy += ", or give --standing_batches=0 to draw with its moving statistics"
+    if not has.truncation and (has.batches or asked.batches):
         raise errors.UserError(f"{fault}, and would spoil the images; {remedy}")
     if asked.batches and not has.batches:
         note(f"{fault}; {remedy}")
@@ -48,7 +50,7 @@ def fitting(card: Card, asked: config.Sampling, *, path: str, note: Callable[[st
 
 def _check_statistics(has: config.Sampling, asked: config.Sampling, *, path: str) -> None:
     """Raises errors.UserError where other statistics are asked for than a model has."""
-    # A model with moving statistics has no others. Truncation alone is remarked on later.
+    # A model with moving statistics has no others. Truncation alone is looked at later.
     if not has.batches:
         flag = _flag_of_statistics(asked)
         if flag:
@@ -58,9 +60,8 @@ def _check_statistics(has: config.Sampling, asked: config.Sampling, *, path: str
             )
         return
 
-    # Other flags ask for some in particular, or leave them as they are.
-    leaves = asked == config.Sampling(asked.truncation)
-    if leaves and 0 in (asked.truncation, has.truncation):
+    # Other flags ask for some in particular.
+    if asked == config.Sampling():
         return
     for name, default in (("batches", config.STANDING_BATCHES), ("seed", 0)):
         value = getattr(asked, name)

@@ -62,7 +62,7 @@ def commands(options: config.DemoConfig, files: pathlib.Path) -> list[list[str]]
         "eval",
         f"--flagfile={configs / 'digits_eval.flags'}",
         data_dir,
-        f"--run={options.checkpoint_dir}",
+        f"--run={os.path.join(options.checkpoint_dir, _RUN)}",
         f"--inception={data / 'digits_classifier'}",
         f"--stats_dir={os.path.join(options.checkpoint_dir, 'real_statistics')}",
     ]

@@ -41,11 +41,9 @@ def test_flags_may_say_what_the_model_has(has, flags):
     assert fitting(has, **flags) == (has, [])
 
 
-def test_truncation_of_a_model_without_it_must_be_meant():
+def test_truncation_with_moving_statistics_must_be_meant():
     found = config.Sampling(0.5)
     assert fitting(PLAIN, truncation=0.5, standing_batches=0) == (found, [])
-    found = config.Sampling(0.5, 80, 64, seed=3)
-    assert fitting(STANDING, truncation=0.5, standing_batches=0) == (found, [])
 
 
 def test_own_truncation_without_statistics_of_it_is_remarked_on():
@@ -63,6 +61,11 @@ def test_own_truncation_without_statistics_of_it_is_remarked_on():
         (MOVING, {"truncation": 0.5}, "--truncation=0.5: M was exported for z truncated at 0.7"),
         (PLAIN, {"truncation": 0.5}, "--truncation=0.5: batch norm's statistics in M are those of"),
         (STANDING, {"truncation": 0.5}, "--truncation=0.5: batch norm's statistics in M are those"),
+        (
+            STANDING,
+            {"truncation": 0.5, "standing_batches": 0},
+            "--standing_batches=0: M was exported with standing statistics",
+        ),
         (PLAIN, {"standing_statistics": True}, "--standing_statistics: M was exported with moving"),
         (MOVING, {"standing_statistics": True}, "--standing_statistics: M was exported with mov"),
         (

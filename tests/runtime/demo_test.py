@@ -24,7 +24,7 @@ def test_commands_name_files_that_are_there_and_take_the_options():
     train, evaluate = demo.commands(options, demo.folder())
     assert (train[0], evaluate[0]) == ("train", "eval")
     assert {"--max_steps=20", "--seed=7", "--checkpoint_dir=here"} <= set(train)
-    assert {"--run=here", "--stats_dir=here/real_statistics"} <= set(evaluate)
+    assert {"--run=here/imagenet_12", "--stats_dir=here/real_statistics"} <= set(evaluate)
     for flag in (*train, *evaluate):
         name, _, value = flag.partition("=")
         if name in ("--flagfile", "--data_dir", "--inception"):

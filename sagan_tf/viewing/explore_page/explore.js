@@ -584,6 +584,7 @@ const begin = newestOnly(byId("images"), async () => {
   byId("class-a").value = about.first_class;
   byId("class-b").value = (about.classes[1] || about.classes[0]).value;
   byId("truncation").value = about.truncation;
+  byId("truncation").disabled = !about.is_run && !about.truncation;
   byId("standing").checked = about.standing_statistics;
   byId("ema").checked = about.use_ema;
   byId("ema-label").hidden = !about.has_average;
