@@ -65,11 +65,12 @@ def changed_in(base: str, other: str) -> dict:
     }
 
 
-def test_flags_of_the_emoji_model_are_those_of_the_recipe_but_for_five():
+def test_flags_of_the_emoji_model_are_those_of_the_recipe_but_for_six():
     assert changed_in("emoji", "emoji_model") == {
         "run_name": "emoji_model",
         "seed": 1,
         "generator_sn": False,
+        "z_dim": 32,
         "generator_learning_rate": 2e-4,
         "keep_checkpoints": 60,
     }

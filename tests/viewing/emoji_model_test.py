@@ -8,7 +8,7 @@ from sagan_tf.viewing import trained
 from tests.conftest import ROOT
 
 MADE = {
-    "emoji_model": {"generator_sn": False, "step": 14_047, "batches": 256},
+    "emoji_model": {"generator_sn": False, "step": 29_055, "batches": 256},
     "emoji_model_sn": {"generator_sn": True, "step": 36_000, "batches": 16},
 }
 NAMES = ("animals", "faces", "flags", "food", "hands", "people", "plants", "signs", "vehicles")
