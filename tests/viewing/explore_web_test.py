@@ -12,6 +12,7 @@ from PIL import Image
 
 from sagan_tf import config, errors
 from sagan_tf.viewing import explore, explore_answers, explore_start
+from tests.conftest import ROOT
 from tests.testing import chromium, random_images
 
 explore_web = pytest.importorskip(
@@ -249,6 +250,20 @@ def test_page_of_a_run_that_moves_away_and_changes(chromium_browser, tiny_run, t
 
 def client(answers, local=True, name="localhost"):
     return werkzeug_test.Client(explore_web.Application(answers, local=local, name=name))
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("is_run", [True, False])
+def test_truncation_is_asked_for_where_statistics_can_fit(chromium_browser, tiny_run, is_run):
+    """The statistics of an exported model are in it for good."""
+    run = str(tiny_run if is_run else ROOT / "data/emoji_model")
+    answers = explore_answers.Answers(explore.Explorer(run), config.ExploreConfig(run=run))
+    with serving(answers) as address:
+        page = chromium_browser.new_page()
+        page.goto(address)
+        page.locator("#attention .keep code span").first.wait_for(timeout=_PATIENCE)
+        assert page.locator("#truncation").is_enabled() == is_run
+        page.close()
 
 
 def test_page_loads_nothing_from_outside(answers):
