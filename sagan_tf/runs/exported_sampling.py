@@ -40,7 +40,7 @@ def fitting(card: Card, asked: config.Sampling, *, path: str, note: Callable[[st
     remedy = f"export the run again with {flag}"
     if not has.batches:
         remedy += ", or give --standing_batches=0 to draw with its moving statistics"
-    if not has.truncation and (has.batches or asked.batches):
+    if asked.batches and not has.truncation:
         raise errors.UserError(f"{fault}, and would spoil the images; {remedy}")
     if asked.batches and not has.batches:
         note(f"{fault}; {remedy}")

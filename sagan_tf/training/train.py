@@ -75,9 +75,10 @@ def train(
             _say_of_rates(train_config, progress.note)
 
             # Begin with other networks before anything is written: a refusal leaves nothing.
-            is_new = not checkpoints.Checkpoints(train_config.run_dir, {}).steps
-            if is_new and train_config.init_from and distribution.is_chief(strategy):
-                _begin(gan, records, note=progress.note)
+            if train_config.init_from and distribution.is_chief(strategy):
+                is_new = not checkpoints.Checkpoints(train_config.run_dir, {}).steps
+                if is_new:
+                    _begin(gan, records, note=progress.note)
             if dry_run:
                 progress.note(description.describe(gan, records, data_config=data_config))
                 return
