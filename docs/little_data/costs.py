@@ -1,6 +1,7 @@
-"""Measures what the augmentations cost: processor time of a step of the digits' networks.
+"""Measures what the augmentations cost: processor time of a step of networks of width 16.
 
   taskset -c 0 python docs/little_data/costs.py
+  taskset -c 0 python docs/little_data/costs.py --networks emoji --batch 12
 
 All settings run in turns in one process, on one core. Processor time leaves out what other programs
 take of that core. A line is a setting: the median of the rounds, and the median of its ratios to
@@ -18,6 +19,11 @@ SETTINGS = {
     "mirror": "mirror=true",
     "diffaugment": "augment=diffaugment",
     "ada, p = 0.3": "augment=ada ada_start=0.3 ada_kimg=0",
+}
+# What configs/ablation_digits.flags and configs/emoji_model.flags say of the networks.
+NETWORKS = {
+    "digits": {"image_size": 32, "number_classes": 10, "attention_resolution": 8},
+    "emoji": {"image_size": 64, "number_classes": 9, "z_dim": 32, "generator_sn": False},
 }
 
 
@@ -44,6 +50,7 @@ def lines_of(names, found):
 def main():
     # Read the flags.
     flags = results.Parser(description="Measures what the augmentations cost.")
+    flags.add_argument("--networks", choices=NETWORKS, default="digits", help="of which flagfile")
     flags.add_argument("--batch", type=int, nargs="+", default=[16, 64], help="images of a step")
     flags.add_argument("--iterations", type=int, default=10, help="steps of a measurement")
     flags.add_argument("--rounds", type=int, default=9, help="measurements of a setting")
@@ -55,10 +62,7 @@ def main():
     from sagan_tf.benchmarks import workload
     from sagan_tf.benchmarks.setting import Setting
 
-    # The networks of configs/ablation_digits.flags.
-    networks = config.ModelConfig(
-        image_size=32, number_classes=10, attention_resolution=8, gf_dim=16, df_dim=16
-    )
+    networks = config.ModelConfig(gf_dim=16, df_dim=16, **NETWORKS[args.networks])
     for batch in args.batch:
         # Compile all settings.
         train = config.TrainConfig(batch_size=batch, num_towers=1, ema_decay=0.999, use_ema=True)
