@@ -20,7 +20,7 @@ SETTINGS = {
     "diffaugment": "augment=diffaugment",
     "ada, p = 0.3": "augment=ada ada_start=0.3 ada_kimg=0",
 }
-# What configs/ablation_digits.flags and configs/emoji_model.flags say of the networks.
+# What configs/ablation_digits.flags and configs/emoji.flags say of the networks.
 NETWORKS = {
     "digits": {"image_size": 32, "number_classes": 10, "attention_resolution": 8},
     "emoji": {"image_size": 64, "number_classes": 9, "z_dim": 32, "generator_sn": False},

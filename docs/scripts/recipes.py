@@ -37,8 +37,8 @@ RECIPES = {
         ema_decay=0.998,
     ),
     "emoji": Recipe(
-        flagfile="configs/emoji.flags",
-        data="data/emoji",
+        flagfile="configs/ablation_emoji.flags",
+        data="data/emoji_all",
         classifier="data/emoji_classifier",
         batch=12,
         steps=20_000,

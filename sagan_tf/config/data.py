@@ -132,6 +132,14 @@ class EmojiConfig:
         "Directory for the class folders: a new or an empty one.",
         group="Output",
     )
+    pictures: str = fields.option(
+        "alike",
+        "alike: of animals the heads, of food fruit and vegetables, of vehicles those with a cabin "
+        "on a road or on rails, and no fruit among the plants. all: whole groups, whose pictures "
+        "differ more.",
+        choices=("alike", "all"),
+        group="Pictures",
+    )
     font: str = fields.option(
         "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf",
         "The font: Noto Color Emoji with pictures in PNG. Debian has it as fonts-noto-color-emoji.",

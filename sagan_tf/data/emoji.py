@@ -1,9 +1,9 @@
 """Pictures of emoji in class folders, drawn with Noto Color Emoji.
 
 The Unicode Consortium's `emoji-test.txt` lists every emoji under a group and a subgroup. A class is
-made of subgroups whose pictures look alike. The font has one size, 136x128 pixels; each picture is
-drawn as it is, in the middle of a white square. Emoji with a skin tone are left out, because they
-repeat another picture in another colour.
+made of subgroups; of four classes whose pictures differ much, a part is taken, unless all are asked
+for. The font has one size, 136x128 pixels; each picture is drawn as it is, in the middle of a white
+square. Emoji with a skin tone are left out, because they repeat another picture in another colour.
 
 Debian has both files, in `fonts-noto-color-emoji` (SIL Open Font License 1.1) and `unicode-data`
 (Unicode's licence for data files).
@@ -13,8 +13,9 @@ import contextlib
 import dataclasses
 import hashlib
 import os
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Optional
 
 from PIL import Image, ImageDraw, ImageFont, features
@@ -71,6 +72,74 @@ CLASSES = {
     ),
     "vehicles": ("transport-ground", "transport-water", "transport-air"),
 }
+# Of these classes, subgroups and single emoji whose pictures look alike: heads of animals, fruit
+# and vegetables, flowers and leaves, and vehicles with a cabin on a road or on rails.
+ALIKE = {
+    "animals": (
+        "cat-face",
+        "monkey-face",
+        "monkey face",
+        "dog face",
+        "wolf",
+        "fox",
+        "raccoon",
+        "cat face",
+        "lion",
+        "tiger face",
+        "horse face",
+        "moose",
+        "unicorn",
+        "cow face",
+        "pig face",
+        "boar",
+        "mouse face",
+        "hamster",
+        "rabbit face",
+        "bear",
+        "polar bear",
+        "koala",
+        "panda",
+        "chicken",
+        "frog",
+        "dragon face",
+    ),
+    "food": ("food-fruit", "food-vegetable"),
+    "plants": ("plant-flower", "plant-other"),
+    "vehicles": (
+        "locomotive",
+        "railway car",
+        "high-speed train",
+        "bullet train",
+        "train",
+        "light rail",
+        "station",
+        "tram",
+        "monorail",
+        "mountain railway",
+        "tram car",
+        "bus",
+        "oncoming bus",
+        "trolleybus",
+        "minibus",
+        "ambulance",
+        "fire engine",
+        "police car",
+        "oncoming police car",
+        "taxi",
+        "oncoming taxi",
+        "automobile",
+        "oncoming automobile",
+        "sport utility vehicle",
+        "pickup truck",
+        "delivery truck",
+        "articulated lorry",
+        "tractor",
+        "racing car",
+        "auto rickshaw",
+    ),
+}
+# What the list says of an emoji behind "#": the version that has had it first, and its name.
+_NAME = re.compile(r"E\d+\.\d+ (.*)")
 # Why an emoji is left out.
 _SAME = "same"
 _UNKNOWN = "unknown"
@@ -85,10 +154,12 @@ class Emoji:
     Attributes:
       characters: its code points, as a text.
       subgroup: the heading that the list has it under, as in "animal-bird".
+      name: as in "lion".
     """
 
     characters: str
     subgroup: str
+    name: str = ""
 
     @property
     def file_name(self) -> str:
@@ -110,10 +181,12 @@ def parse_list(lines: Iterable[str]) -> Iterator[Emoji]:
             subgroup = line.partition(":")[2].strip()
 
         # Code points; status # the emoji, its version and its name
-        points, _, status = line.partition("#")[0].partition(";")
+        facts, _, about = line.partition("#")
+        points, _, status = facts.partition(";")
         if status.strip() == "fully-qualified":
             characters = [chr(int(point, 16)) for point in points.split()]
-            yield Emoji("".join(characters), subgroup)
+            name = _NAME.search(about)
+            yield Emoji("".join(characters), subgroup, name=name[1] if name else "")
 
 
 def read_list(path: str) -> list[Emoji]:
@@ -205,19 +278,20 @@ def draw(emoji: Emoji, font: ImageFont.FreeTypeFont) -> Optional[Image.Image]:
 
 
 def write(options: config.EmojiConfig) -> None:
-    """Draws the emoji of all classes into class folders, and says how many.
+    """Draws the emoji of nine classes into class folders, and says how many.
 
     Of several emoji with the same picture, as the flags of France and of its islands, the first is
     taken.
 
     Args:
-      options: the font, the list and the directory, which must be new or empty.
+      options: which pictures, the font, the list and the directory, which must be new or empty.
     Raises:
       errors.UserError: a file or the directory cannot be used.
     """
     # Open the font and the list.
     font = open_font(options.font)
-    wanted = _by_class(read_list(options.list))
+    classes = {**CLASSES, **ALIKE} if options.pictures == "alike" else CLASSES
+    wanted = _by_class(read_list(options.list), classes)
 
     # Draw each class.
     counts: Counter = Counter()
@@ -240,12 +314,19 @@ def write(options: config.EmojiConfig) -> None:
     )
 
 
-def _by_class(emoji: Iterable[Emoji]) -> dict[str, list[Emoji]]:
-    """The emoji of each class, without those of a skin tone."""
-    class_of = {subgroup: name for name, subgroups in CLASSES.items() for subgroup in subgroups}
-    found: dict[str, list[Emoji]] = {name: [] for name in CLASSES}
+def _by_class(
+    emoji: Iterable[Emoji], classes: Mapping[str, Iterable[str]]
+) -> dict[str, list[Emoji]]:
+    """The emoji of each class, without those of a skin tone.
+
+    Args:
+      emoji: all.
+      classes: subgroups and names of the emoji of each class.
+    """
+    class_of = {wanted: name for name, all_wanted in classes.items() for wanted in all_wanted}
+    found: dict[str, list[Emoji]] = {name: [] for name in classes}
     for one in emoji:
-        name = class_of.get(one.subgroup)
+        name = class_of.get(one.subgroup) or class_of.get(one.name)
         if name and not one.has_skin_tone:
             found[name].append(one)
     return found

@@ -65,13 +65,14 @@ def changed_in(base: str, other: str) -> dict:
     }
 
 
-def test_flags_of_the_emoji_model_are_those_of_the_recipe_but_for_six():
-    assert changed_in("emoji", "emoji_model") == {
-        "run_name": "emoji_model",
-        "seed": 1,
+def test_flags_of_the_emoji_are_those_of_the_comparisons_but_for_seven():
+    assert changed_in("ablation_emoji", "emoji") == {
+        "data_dir": "data/emoji",
+        "run_name": "emoji",
         "generator_sn": False,
         "z_dim": 32,
         "generator_learning_rate": 2e-4,
+        "max_steps": 36_000,
         "keep_checkpoints": 60,
     }
 

@@ -24,17 +24,28 @@ LIST = """\
 1F468 200D 1F33E       ; fully-qualified     # E4.0 man farmer
 1F468 1F3FB 200D 1F33E ; fully-qualified     # E4.0 man farmer: light skin tone
 # subgroup: family
-1F46A                  ; fully-qualified     # E0.6 family
+1F46A                  ; fully-qualified     # family
 # group: Component
 # subgroup: skin-tone
 1F3FB                  ; component           # E1.0 light skin tone
 # group: Animals & Nature
 # subgroup: animal-bird
-E50A                   ; fully-qualified     # a bird that the font does not have
+E50A                   ; fully-qualified     # E1.0 fox
 # group: Flags
 # subgroup: country-flag
 1F1E7 1F1FB            ; fully-qualified     # E2.0 flag: Bouvet Island
 1F1F3 1F1F4            ; fully-qualified     # E2.0 flag: Norway
+"""
+ANIMALS = """\
+# subgroup: cat-face
+1F63A                  ; fully-qualified     # \U0001f63a E0.6 grinning cat
+# subgroup: animal-mammal
+1F981                  ; fully-qualified     # \U0001f981 E1.0 lion
+1F418                  ; fully-qualified     # \U0001f418 E0.6 elephant
+# subgroup: food-fruit
+1F34E                  ; fully-qualified     # \U0001f34e E0.6 red apple
+# subgroup: food-sweet
+1F369                  ; fully-qualified     # \U0001f369 E0.6 doughnut
 """
 
 
@@ -68,15 +79,59 @@ def test_list_has_fully_qualified_emoji_and_their_subgroups():
     ]
 
 
+def test_names_of_the_list_are_read_without_the_version():
+    names = [one.name for one in emoji.parse_list(LIST.splitlines())]
+    assert names[:3] == ["grinning face", "smiling face", "man farmer"]
+    assert names[4:7] == ["", "fox", "flag: Bouvet Island"]
+
+
 def test_file_has_the_name_of_the_code_points():
     farmer, pale = list(emoji.parse_list(LIST.splitlines()))[2:4]
     assert farmer.file_name == "1f468-200d-1f33e.png"
     assert (farmer.has_skin_tone, pale.has_skin_tone) == (False, True)
 
 
-def test_no_subgroup_is_in_two_classes():
-    all_of_them = [name for subgroups in emoji.CLASSES.values() for name in subgroups]
+@pytest.mark.parametrize("classes", [emoji.CLASSES, {**emoji.CLASSES, **emoji.ALIKE}])
+def test_nothing_is_in_two_classes(classes):
+    all_of_them = [wanted for all_wanted in classes.values() for wanted in all_wanted]
+    assert len(classes) == 9
     assert len(all_of_them) == len(set(all_of_them))
+
+
+def test_list_of_debian_has_all_that_look_alike():
+    if not os.path.exists(DEFAULTS.list):
+        pytest.skip("unicode-data is not installed")
+    found = emoji.read_list(DEFAULTS.list)
+    known = {one.subgroup for one in found} | {one.name for one in found}
+    wanted = {one for all_wanted in emoji.ALIKE.values() for one in all_wanted}
+    assert wanted <= known
+
+
+@pytest.mark.parametrize(
+    ("pictures", "expected"),
+    [
+        ("alike", {"animals": ["1f63a.png", "1f981.png"], "food": ["1f34e.png"]}),
+        (
+            "all",
+            {
+                "animals": ["1f418.png", "1f63a.png", "1f981.png"],
+                "food": ["1f369.png"],
+                "plants": ["1f34e.png"],
+            },
+        ),
+    ],
+)
+def test_pictures_that_look_alike_or_all(font, tmp_path, pictures, expected):
+    (tmp_path / "list.txt").write_text(ANIMALS, encoding="utf-8")
+    options = config.EmojiConfig(
+        out=str(tmp_path / "out"), list=str(tmp_path / "list.txt"), pictures=pictures
+    )
+    emoji.write(options)
+    files = {
+        name: sorted(os.listdir(os.path.join(options.out, name)))
+        for name in os.listdir(options.out)
+    }
+    assert {name: found for name, found in files.items() if found} == expected
 
 
 def test_pictures_lie_in_the_folders_of_their_classes(font, options, capsys):
@@ -92,7 +147,7 @@ def test_pictures_lie_in_the_folders_of_their_classes(font, options, capsys):
     }
     assert set(files) == set(emoji.CLASSES)
 
-    # Norway's flag is Bouvet Island's, and the font lacks the bird.
+    # Norway's flag is Bouvet Island's, and the font lacks this fox.
     out = capsys.readouterr().out.splitlines()
     assert out[0] == f"emoji: 4 pictures of 9 classes in {options.out}"
     assert "faces 2, flags 1" in out[1]

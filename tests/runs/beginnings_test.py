@@ -192,7 +192,7 @@ def test_a_file_without_a_weight_is_named(exported, tmp_path):
 
 
 def test_the_repository_has_networks_to_begin_with():
-    """They fit configs/emoji_model.flags, with classes of one's own."""
+    """They fit configs/emoji.flags, with classes of one's own."""
     folder = ROOT / "data/emoji_networks"
     assert (folder / "training.npz").stat().st_size < 6e6
     settings = config.ModelConfig(
