@@ -218,6 +218,13 @@ class DataConfig:
         above=0,
         group="Data",
     )
+    balance_classes: bool = fields.option(
+        False,
+        "Shows the discriminator real images of each class about equally often, as the "
+        "generator's labels are drawn: in each pass over the data an image of a small class comes "
+        "several times. All records are read once at the start, to count the classes.",
+        group="Data",
+    )
     data_parallelism: int = fields.option(
         64,
         "Number of positions in the record files that are read in parallel.",

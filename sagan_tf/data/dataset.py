@@ -223,22 +223,30 @@ def training_batches(
 
     The order is that of `order.windows`. It depends on the seed, the epoch and the two sizes of the
     shuffle, and not on the number of devices, threads or files. An epoch's remainder carries over.
-    No flips (reference `utils_ori.py:189-265`).
+    No flips (reference `utils_ori.py:189-265`). With `balance_classes` an epoch is that of
+    `order.balanced`.
 
     While one window is used, the next ones are read. So each is a third of `shuffle_buffer_size`
     records, or of `shuffle_memory_mb`, whichever is smaller.
 
     Args:
       records: what to read.
-      config: sizes of the shuffle; files read at the same time.
+      config: sizes of the shuffle; files read at the same time; whether to balance the classes.
       batch_size: images of a step, over all devices.
       seed: of the order, 0 .. 2**32 - 1.
       start: images used before.
       shard: of which worker. All workers read all records, and decode only their own.
     """
-    # Put blocks of neighbouring records into the order of the epochs.
-    blocks = records.index.blocks(BLOCK)
-    blocks_per_window = max(shuffled_records(records.index, config) // _WINDOWS // BLOCK, 1)
+    # Cut the records into blocks of neighbours, or into single ones, some of them several times.
+    block_length = BLOCK
+    if config.balance_classes:
+        block_length = 1
+        blocks = records.index.records(order.balanced(_labels(records)))
+    else:
+        blocks = records.index.blocks(block_length)
+
+    # Put them into the order of the epochs.
+    blocks_per_window = max(shuffled_records(records.index, config) // _WINDOWS // block_length, 1)
     windows = tf.data.Dataset.from_generator(
         functools.partial(
             _read_windows, blocks, blocks_per_window=blocks_per_window, seed=seed, start=start
@@ -262,6 +270,14 @@ def training_batches(
     # Several workers would ask each other at every step whether all have data left.
     endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
     return batches.apply(endless).prefetch(2 * shard.replicas)
+
+
+def _labels(records: Records) -> np.ndarray:
+    """The label of every record, int32."""
+    serialized = _read_records(records, np.arange(len(records.index.offsets)))
+    batches = records.parser.batches(serialized, _PREVIEW_BATCH)
+    with faults.reading(records):
+        return np.concatenate([labels for _, labels in batches.as_numpy_iterator()])
 
 
 def shuffled_records(index: record_index.Index, config: DataConfig) -> int:

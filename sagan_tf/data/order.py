@@ -25,6 +25,20 @@ def choose(available: int, count: int, *key: int) -> np.ndarray:
     return np.sort(permutation(available, *key)[:count])
 
 
+def balanced(labels: np.ndarray) -> np.ndarray:
+    """Numbers of records with which each class comes about equally often; int64, ascending.
+
+    A record comes as many times as its class goes into the largest one, rounded. A class then comes
+    at least two thirds and at most four thirds as often as the largest.
+
+    Args:
+      labels: int [records], the class of each.
+    """
+    counts = np.bincount(labels)
+    times = np.rint(counts.max() / np.maximum(counts, 1)).astype(np.int64)
+    return np.repeat(np.arange(len(labels)), times[labels])
+
+
 @dataclasses.dataclass(frozen=True)
 class Window:
     """Some blocks whose records are shuffled together.
