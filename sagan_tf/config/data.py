@@ -134,9 +134,10 @@ class EmojiConfig:
     )
     pictures: str = fields.option(
         "alike",
-        "alike: of animals the heads, of food fruit and vegetables, of vehicles those with a cabin "
-        "on a road or on rails, and no fruit among the plants. all: whole groups, whose pictures "
-        "differ more.",
+        "Which emoji of a class.\n"
+        "alike: those that look alike. Animals are heads, food is fruit and vegetables, vehicles "
+        "are cars, buses and trains.\n"
+        "all: whole groups, whose pictures differ more.",
         choices=("alike", "all"),
         group="Pictures",
     )

@@ -65,9 +65,10 @@ def changed_in(base: str, other: str) -> dict:
     }
 
 
-def test_flags_of_the_emoji_are_those_of_the_comparisons_but_for_seven():
+def test_flags_of_the_emoji_are_those_of_the_comparisons_but_for_eight():
     assert changed_in("ablation_emoji", "emoji") == {
         "data_dir": "data/emoji",
+        "balance_classes": True,
         "run_name": "emoji",
         "generator_sn": False,
         "z_dim": 32,

@@ -122,6 +122,31 @@ def test_continued_pipeline_goes_on_where_it_stopped(numbers, whole_order, buffe
     assert order_of(rest, 500 - start) == whole_order(buffer)[start:]
 
 
+def test_balanced_epoch_has_each_image_of_a_small_class_several_times(tmp_path):
+    """Of 12 and 4 images the latter come three times each; a continued pipeline goes on."""
+    write_records(tmp_path / "a.tfrecords", numbered(16), [0] * 12 + [2] * 4)
+    records = records_in(tmp_path)
+    data = config.DataConfig(balance_classes=True)
+    seen = order_of(dataset.training_batches(records, data, batch_size=6, seed=1), 48)
+    expected = sorted([*range(12), *[12, 13, 14, 15] * 3])
+    assert sorted(seen[:24]) == sorted(seen[24:]) == expected
+    assert seen[:24] != seen[24:]
+    rest = dataset.training_batches(records, data, batch_size=6, seed=1, start=29)
+    assert order_of(rest, 19) == seen[29:]
+
+
+def test_balancing_names_a_record_that_cannot_be_read(tmp_path):
+    """It is found when the classes are counted."""
+    path = tmp_path / "a.tfrecords"
+    write_records(path, numbered(3), [0, 1, 2])
+    records = records_in(tmp_path, classes=3)
+    write_records(path, numbered(3), [0, 1, 7])
+    with pytest.raises(errors.UserError, match=r"a\.tfrecords"):
+        dataset.training_batches(
+            records, config.DataConfig(balance_classes=True), batch_size=3, seed=0
+        )
+
+
 def test_order_of_images_is_that_of_their_numbers(sorted_data, whole_order):
     """The parser has no say in the order."""
     data = config.DataConfig(shuffle_buffer_size=80)

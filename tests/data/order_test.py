@@ -140,3 +140,19 @@ def test_far_start_is_found_without_going_there():
     expected = np.random.RandomState([5, epoch]).permutation(9)[:PER_WINDOW]
     assert window.blocks.tolist() == expected.tolist()
     assert window.skip == 0
+
+
+def test_balanced_repeats_records_of_small_classes():
+    """Of 6, 2, 4 and 0 records the second comes three times; 6 / 4 = 1.5 is rounded to 2."""
+    labels = np.array([0, 1, 0, 2, 0, 0, 2, 0, 1, 2, 0, 2])
+    found = order.balanced(labels)
+    assert found.tolist() == [0, 1, 1, 1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 8, 8, 9, 9, 10, 11, 11]
+    assert np.bincount(labels[found]).tolist() == [6, 6, 8]
+    assert order.balanced(np.array([3, 1])).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("count", range(1, 60))
+def test_balanced_classes_come_two_to_four_thirds_as_often_as_the_largest(count):
+    found = order.balanced(np.repeat([0, 1], [60, count]))
+    share = np.sum(found >= 60) / 60
+    assert 2 / 3 <= share <= 4 / 3
