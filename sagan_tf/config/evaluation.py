@@ -61,9 +61,11 @@ class EvalConfig(truncation.TruncationConfig, scoring.ScoringConfig):
     )
     label_sampling: str = fields.option(
         "uniform",
-        "Labels of the generated images. uniform draws each at random; balanced takes each class "
-        "equally often.",
-        choices=("uniform", "balanced"),
+        "Labels of the generated images.\n"
+        "uniform: each is drawn at random.\n"
+        "balanced: each class comes equally often.\n"
+        "real: each class comes as often as among the real images.",
+        choices=("uniform", "balanced", "real"),
         group="Generated images",
         meaning="as in the reference",
     )
@@ -155,6 +157,11 @@ class EvalConfig(truncation.TruncationConfig, scoring.ScoringConfig):
                 "intra_images",
                 not (self.intra_images and self.real_stats),
                 f"0 with --real_stats={self.real_stats}, which holds no images of each class",
+            ),
+            (
+                "label_sampling",
+                self.label_sampling != "real" or not self.real_stats,
+                f"uniform or balanced with --real_stats={self.real_stats}, which holds no labels",
             ),
         )
 

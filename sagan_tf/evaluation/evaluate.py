@@ -105,6 +105,8 @@ def open_evaluation(
         stopwatch=stopwatch,
         console=output,
     )
+    if against.real.features is not None:
+        generated.real_labels = against.real.features.labels
     return Evaluation(
         config=config,
         generated=generated,

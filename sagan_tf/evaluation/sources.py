@@ -15,7 +15,11 @@ from sagan_tf.gan import noise
 from sagan_tf.images import pixels, sets
 
 _QUANTIZE = {"round": tf.round, "truncate": tf.floor}
-_LABELS = {"uniform": "uniform random labels", "balanced": "balanced labels"}
+_LABELS = {
+    "uniform": "uniform random labels",
+    "balanced": "balanced labels",
+    "real": "labels as often as the real images have them",
+}
 _GRID_COLUMNS = 10
 
 
@@ -34,10 +38,12 @@ class GeneratedImages:
     Attributes:
       name, count, work: as `features.Source`.
       network, devices: as given.
+      real_labels: int32 [real images], needed with `--label_sampling=real` alone.
     Raises:
       errors.UserError: the weights cannot be read.
     """
 
+    real_labels: np.ndarray
     # Devices work while the host goes on, so that only the sum of both times is known.
     work = "generate and classify"
 
@@ -104,10 +110,19 @@ class GeneratedImages:
     def batches(self) -> Iterator[features.Batch]:
         """The images that scores are made of; the network is prepared first."""
         self.network.prepare()
-        z, labels = self._draw(self._config.seed, self.count)
-        if self._config.label_sampling == "balanced":
-            labels = np.arange(self.count, dtype=np.int32) % self.model_config.number_classes
-        return self.batches_of(z, labels)
+        z, drawn = self._draw(self._config.seed, self.count)
+        balanced = np.arange(self.count, dtype=np.int32) % self.model_config.number_classes
+        labels = {
+            "uniform": lambda: drawn,
+            "balanced": lambda: balanced,
+            "real": self._labels_as_real,
+        }
+        return self.batches_of(z, labels[self._config.label_sampling]())
+
+    def _labels_as_real(self) -> np.ndarray:
+        """Labels with the classes' shares among the real images, int32 [images]."""
+        spread = np.arange(self.count) * len(self.real_labels) // self.count
+        return np.sort(self.real_labels)[spread]
 
     def batches_of_class(self, label: int, count: int) -> Iterator[features.Batch]:
         """Images of one class, which have z of their own."""

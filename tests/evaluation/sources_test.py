@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sagan_tf import config
+from sagan_tf import config, errors
+from sagan_tf.data import dataset
 from sagan_tf.evaluation import (
     comparison,
     console,
@@ -59,6 +60,35 @@ def test_quantization_and_balanced_labels_are_what_they_say(settings, run, first
     np.testing.assert_array_equal(labels, [0, 1, 2])
     pixels = (generated.devices.on_host(images, count) + 1) * 127.5
     np.testing.assert_allclose(pixels, pixels.round(), atol=1e-3)
+
+
+def test_labels_as_often_as_the_real_images_have_them(settings):
+    """Of 4 real images one is of class 7, one of class 2 and two are of class 5: of 120 images 30,
+    30 and 60 are."""
+    generated = open_source(settings(label_sampling="real"))
+    generated.load(5)
+    generated.real_labels = np.array([5, 7, 5, 2], np.int32)
+    labels = np.concatenate([labels for _, labels, _ in generated.batches()])
+    assert labels.dtype == np.int32
+    assert dict(zip(*np.unique(labels, return_counts=True))) == {2: 30, 5: 60, 7: 30}
+    assert "labels as often as the real images have them" in generated.describe()["images"]
+
+
+def test_scores_with_the_labels_of_the_real_images(settings, tmp_path):
+    """Generated images have the real ones' classes, which those that are written show."""
+    own = settings(label_sampling="real", save_samples=str(tmp_path / "own.npz"))
+    evaluate.evaluate(own, io.StringIO())
+    with np.load(tmp_path / "own.npz") as file:
+        counts = np.bincount(file["arr_1"], minlength=10)
+    records = dataset.open_records(own.real_dir, 32, number_classes=10)
+    chosen = dataset.evaluation_records(records, 120, seed=own.seed)
+    _, real = dataset.images_of(records, chosen)
+    assert counts.tolist() == np.bincount(real, minlength=10).tolist()
+
+
+def test_statistics_without_labels_give_none(settings, tmp_path):
+    with pytest.raises(errors.UserError, match="--label_sampling=real: expected uniform or"):
+        settings(label_sampling="real", real_stats=str(tmp_path / "real.npz"))
 
 
 @pytest.fixture(name="towers_run", scope="module")
