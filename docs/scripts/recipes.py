@@ -39,7 +39,7 @@ RECIPES = {
     "emoji": Recipe(
         flagfile="configs/ablation_emoji.flags",
         data="data/emoji_all",
-        classifier="data/emoji_classifier",
+        classifier="data/emoji_all_classifier",
         batch=12,
         steps=20_000,
         ema_decay=0.999,

@@ -111,11 +111,12 @@ def test_share_that_tests_is_within_bounds(share):
         config.ClassifierConfig(data_dir="data", out="x", held_out=share)
 
 
-def test_emoji_classifier_says_its_accuracy_and_takes_its_pictures():
-    """The one in data/; nine classes, 64 px."""
-    classifier = inception.load("data/emoji_classifier")
+@pytest.mark.parametrize("name", ["emoji_classifier", "emoji_all_classifier"])
+def test_emoji_classifiers_say_their_accuracy_and_take_their_pictures(name):
+    """Those in data/; nine classes, 64 px."""
+    classifier = inception.load(str(ROOT / "data" / name))
     assert (classifier.input_size, classifier.features) == (64, 64)
     _, logits = classifier(tf.zeros([2, 64, 64, 3]))
     assert logits.shape == (2, 9)
-    facts = json.loads((ROOT / "data/emoji_classifier/accuracy.json").read_text())
+    facts = json.loads((ROOT / "data" / name / "accuracy.json").read_text())
     assert facts["accuracy"] == facts["correct"] / facts["held_out_images"]

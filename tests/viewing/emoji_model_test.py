@@ -8,8 +8,18 @@ from sagan_tf.viewing import trained
 from tests.conftest import ROOT
 
 MADE = {
-    "emoji_model": {"generator_sn": False, "step": 29_055, "batches": 256},
-    "emoji_model_sn": {"generator_sn": True, "step": 36_000, "batches": 16},
+    "emoji_model": {
+        "generator_sn": False,
+        "step": 29_055,
+        "batches": 256,
+        "classifier": "emoji_all_classifier",
+    },
+    "emoji_model_sn": {
+        "generator_sn": True,
+        "step": 36_000,
+        "batches": 16,
+        "classifier": "emoji_all_classifier",
+    },
 }
 NAMES = ("animals", "faces", "flags", "food", "hands", "people", "plants", "signs", "vehicles")
 COUNT = 32  # seeds of a class
@@ -26,14 +36,14 @@ def fixture_model(name):
 
 
 @pytest.fixture(name="drawn", scope="module")
-def fixture_drawn(model):
+def fixture_drawn(model, name):
     """(images [classes, seeds, 64, 64, 3], what the classifier takes them for [classes, seeds])."""
     # Draw the same seeds of each class.
     z, _ = model.draw(range(COUNT))
     images = [model.generate(z, [label] * COUNT) for label in range(len(NAMES))]
 
     # Classify them.
-    classifier = inception.load(str(ROOT / "data/emoji_classifier"))
+    classifier = inception.load(str(ROOT / "data" / MADE[name]["classifier"]))
     guesses = [np.argmax(classifier(of_class)[1], axis=-1) for of_class in images]
     return np.stack(images), np.stack(guesses)
 
