@@ -50,7 +50,12 @@ def lines_of(names, found):
 def main():
     # Read the flags.
     flags = results.Parser(description="Measures what the augmentations cost.")
-    flags.add_argument("--networks", choices=NETWORKS, default="digits", help="of which flagfile")
+    flags.add_argument(
+        "--networks",
+        choices=NETWORKS,
+        default="digits",
+        help="of which flagfile, without its batch",
+    )
     flags.add_argument("--batch", type=int, nargs="+", default=[16, 64], help="images of a step")
     flags.add_argument("--iterations", type=int, default=10, help="steps of a measurement")
     flags.add_argument("--rounds", type=int, default=9, help="measurements of a setting")

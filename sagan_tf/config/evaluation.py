@@ -64,7 +64,7 @@ class EvalConfig(truncation.TruncationConfig, scoring.ScoringConfig):
         "Labels of the generated images.\n"
         "uniform: each is drawn at random.\n"
         "balanced: each class comes equally often.\n"
-        "real: each class comes as often as among the real images.",
+        "real: each class has its share of the real images that are compared, rounded.",
         choices=("uniform", "balanced", "real"),
         group="Generated images",
         meaning="as in the reference",

@@ -241,7 +241,8 @@ def training_batches(
     block_length = BLOCK
     if config.balance_classes:
         block_length = 1
-        blocks = records.index.records(order.balanced(_labels(records)))
+        with faults.reading(records):
+            blocks = records.index.records(order.balanced(records.labels))
     else:
         blocks = records.index.blocks(block_length)
 
@@ -270,14 +271,6 @@ def training_batches(
     # Several workers would ask each other at every step whether all have data left.
     endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
     return batches.apply(endless).prefetch(2 * shard.replicas)
-
-
-def _labels(records: Records) -> np.ndarray:
-    """The label of every record, int32."""
-    serialized = _read_records(records, np.arange(len(records.index.offsets)))
-    batches = records.parser.batches(serialized, _PREVIEW_BATCH)
-    with faults.reading(records):
-        return np.concatenate([labels for _, labels in batches.as_numpy_iterator()])
 
 
 def shuffled_records(index: record_index.Index, config: DataConfig) -> int:

@@ -291,7 +291,8 @@ def write(options: config.EmojiConfig) -> None:
     # Open the font and the list.
     font = open_font(options.font)
     classes = {**CLASSES, **ALIKE} if options.pictures == "alike" else CLASSES
-    wanted = _by_class(read_list(options.list), classes)
+    listed = read_list(options.list)
+    wanted = _by_class(listed, classes)
 
     # Draw each class.
     counts: Counter = Counter()
@@ -312,6 +313,12 @@ def write(options: config.EmojiConfig) -> None:
         f"left out: {counts[_SAME]} with the picture of another emoji, "
         f"{counts[_UNKNOWN]} that the font does not have"
     )
+
+    # Say what the list does not have: names and groups differ between its versions.
+    known = {name for one in listed for name in (one.subgroup, one.name)}
+    missing = [name for names in classes.values() for name in names if name not in known]
+    if missing:
+        print(f"not in {options.list}: {', '.join(missing)}")
 
 
 def _by_class(

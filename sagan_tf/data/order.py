@@ -28,8 +28,8 @@ def choose(available: int, count: int, *key: int) -> np.ndarray:
 def balanced(labels: np.ndarray) -> np.ndarray:
     """Numbers of records with which each class comes about equally often; int64, ascending.
 
-    A record comes as many times as its class goes into the largest one, rounded. A class then comes
-    at least two thirds and at most four thirds as often as the largest.
+    A record comes as many times as its class goes into the largest one, rounded. A class that has
+    records then comes at least two thirds and at most four thirds as often as the largest.
 
     Args:
       labels: int [records], the class of each.

@@ -29,6 +29,7 @@ _FEATURES = {
     "image": tf.io.FixedLenFeature([], tf.string, ""),
     "label": tf.io.FixedLenFeature([], tf.int64, _NO_LABEL),
 }
+_LABELS_AT_A_TIME = 64
 # Files that are asked for their size and time at once.
 _THREADS = 16
 
@@ -283,6 +284,16 @@ class Records:
 
         # Without one, look into the files.
         return record_index.build(self.files)
+
+    @functools.cached_property
+    def labels(self) -> np.ndarray:
+        """The label of every record, int32 [records]. Reads and decodes all of them.
+
+        Raises:
+          tf.errors.OpError: a record cannot be read or is unfit.
+        """
+        batches = self.parser.batches(tf.data.TFRecordDataset(list(self.files)), _LABELS_AT_A_TIME)
+        return np.concatenate([labels for _, labels in batches.as_numpy_iterator()])
 
 
 def open_files(

@@ -2,12 +2,13 @@
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import tensorflow as tf
 
 from sagan_tf.config import EvalConfig, ModelConfig, Sampling
+from sagan_tf.data import order
 from sagan_tf.evaluation import features, generators
 from sagan_tf.evaluation.console import Console
 from sagan_tf.evaluation.devices import Devices
@@ -38,12 +39,11 @@ class GeneratedImages:
     Attributes:
       name, count, work: as `features.Source`.
       network, devices: as given.
-      real_labels: int32 [real images], needed with `--label_sampling=real` alone.
+      real_labels: int32 [real images], to be set where `--label_sampling` is "real"; None.
     Raises:
       errors.UserError: the weights cannot be read.
     """
 
-    real_labels: np.ndarray
     # Devices work while the host goes on, so that only the sum of both times is known.
     work = "generate and classify"
 
@@ -61,6 +61,7 @@ class GeneratedImages:
         self._config = config
         self.network = network
         self.devices = devices
+        self.real_labels: Optional[np.ndarray] = None
         self._stopwatch = stopwatch
         network.make(devices, stopwatch=stopwatch, console=console)
         self._generate = tf.function(self._generate_on_devices, autograph=False)
@@ -110,19 +111,12 @@ class GeneratedImages:
     def batches(self) -> Iterator[features.Batch]:
         """The images that scores are made of; the network is prepared first."""
         self.network.prepare()
-        z, drawn = self._draw(self._config.seed, self.count)
-        balanced = np.arange(self.count, dtype=np.int32) % self.model_config.number_classes
-        labels = {
-            "uniform": lambda: drawn,
-            "balanced": lambda: balanced,
-            "real": self._labels_as_real,
-        }
-        return self.batches_of(z, labels[self._config.label_sampling]())
-
-    def _labels_as_real(self) -> np.ndarray:
-        """Labels with the classes' shares among the real images, int32 [images]."""
-        spread = np.arange(self.count) * len(self.real_labels) // self.count
-        return np.sort(self.real_labels)[spread]
+        z, labels = self._draw(self._config.seed, self.count)
+        if self._config.label_sampling == "balanced":
+            labels = np.arange(self.count, dtype=np.int32) % self.model_config.number_classes
+        if self._config.label_sampling == "real":
+            labels = as_often(self.real_labels, self.count, seed=self._config.seed)
+        return self.batches_of(z, labels)
 
     def batches_of_class(self, label: int, count: int) -> Iterator[features.Batch]:
         """Images of one class, which have z of their own."""
@@ -183,6 +177,20 @@ class GeneratedImages:
             return images
         levels = _QUANTIZE[self._config.quantization]((images + 1.0) * 127.5)
         return tf.clip_by_value(levels, 0.0, 255.0) * (2.0 / 255) - 1.0
+
+
+def as_often(real_labels: np.ndarray, count: int, *, seed: int) -> np.ndarray:
+    """`count` labels, of which each class has its share among `real_labels`, rounded.
+
+    Args:
+      real_labels: int32 [real images].
+      count: how many to make.
+      seed: of their order.
+    Returns:
+      int32 [count].
+    """
+    spread = (2 * np.arange(count) + 1) * len(real_labels) // (2 * count)
+    return np.sort(real_labels)[spread][order.permutation(count, seed)]
 
 
 class SavedOnTheWay:

@@ -121,7 +121,7 @@ def test_list_of_debian_has_all_that_look_alike():
         ),
     ],
 )
-def test_pictures_that_look_alike_or_all(font, tmp_path, pictures, expected):
+def test_pictures_that_look_alike_or_all(font, tmp_path, capsys, pictures, expected):
     (tmp_path / "list.txt").write_text(ANIMALS, encoding="utf-8")
     options = config.EmojiConfig(
         out=str(tmp_path / "out"), list=str(tmp_path / "list.txt"), pictures=pictures
@@ -132,6 +132,11 @@ def test_pictures_that_look_alike_or_all(font, tmp_path, pictures, expected):
         for name in os.listdir(options.out)
     }
     assert {name: found for name, found in files.items() if found} == expected
+
+    # What the list does not have is named.
+    last = capsys.readouterr().out.splitlines()[-1]
+    start = {"alike": "monkey-face, monkey face, dog face", "all": "animal-bird"}[pictures]
+    assert last.startswith(f"not in {options.list}: {start}")
 
 
 def test_pictures_lie_in_the_folders_of_their_classes(font, options, capsys):

@@ -70,8 +70,16 @@ def test_labels_as_often_as_the_real_images_have_them(settings):
     generated.real_labels = np.array([5, 7, 5, 2], np.int32)
     labels = np.concatenate([labels for _, labels, _ in generated.batches()])
     assert labels.dtype == np.int32
+    assert set(labels[:30]) == {2, 5, 7}
     assert dict(zip(*np.unique(labels, return_counts=True))) == {2: 30, 5: 60, 7: 30}
     assert "labels as often as the real images have them" in generated.describe()["images"]
+
+
+def test_share_of_a_class_is_rounded():
+    """Of 7 labels 5 are of class 0, and one each of 1 and 2; of 3 the middle ones of each third."""
+    real = np.array([0, 1, 0, 0, 2, 0, 0], np.int32)
+    assert sorted(sources.as_often(real, 3, seed=0)) == [0, 0, 1]
+    assert np.bincount(sources.as_often(real, 14, seed=0)).tolist() == [10, 2, 2]
 
 
 def test_scores_with_the_labels_of_the_real_images(settings, tmp_path):
