@@ -10,9 +10,9 @@ from tests.conftest import ROOT
 MADE = {
     "emoji_model": {
         "generator_sn": False,
-        "step": 29_055,
+        "step": 23_500,
         "batches": 256,
-        "classifier": "emoji_all_classifier",
+        "classifier": "emoji_classifier",
     },
     "emoji_model_sn": {
         "generator_sn": True,
