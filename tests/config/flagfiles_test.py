@@ -65,7 +65,7 @@ def changed_in(base: str, other: str) -> dict:
     }
 
 
-def test_flags_of_the_emoji_are_those_of_the_comparisons_but_for_eight():
+def test_flags_of_the_emoji_are_those_of_the_comparisons_but_for_seven():
     assert changed_in("ablation_emoji", "emoji") == {
         "data_dir": "data/emoji",
         "balance_classes": True,
@@ -73,7 +73,6 @@ def test_flags_of_the_emoji_are_those_of_the_comparisons_but_for_eight():
         "generator_sn": False,
         "z_dim": 32,
         "generator_learning_rate": 2e-4,
-        "max_steps": 36_000,
         "keep_checkpoints": 60,
     }
 
