@@ -237,17 +237,9 @@ def training_batches(
       start: images used before.
       shard: of which worker. All workers read all records, and decode only their own.
     """
-    # Cut the records into blocks of neighbours, or into single ones, some of them several times.
-    block_length = BLOCK
-    if config.balance_classes:
-        block_length = 1
-        with faults.reading(records):
-            blocks = records.index.records(order.balanced(records.labels))
-    else:
-        blocks = records.index.blocks(block_length)
-
-    # Put them into the order of the epochs.
-    blocks_per_window = max(shuffled_records(records.index, config) // _WINDOWS // block_length, 1)
+    # Put blocks of neighbouring records into the order of the epochs.
+    blocks, length = _blocks(records, config)
+    blocks_per_window = max(shuffled_records(records.index, config) // _WINDOWS // length, 1)
     windows = tf.data.Dataset.from_generator(
         functools.partial(
             _read_windows, blocks, blocks_per_window=blocks_per_window, seed=seed, start=start
@@ -271,6 +263,17 @@ def training_batches(
     # Several workers would ask each other at every step whether all have data left.
     endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
     return batches.apply(endless).prefetch(2 * shard.replicas)
+
+
+def _blocks(records: Records, config: DataConfig) -> tuple[record_index.RecordRanges, int]:
+    """The blocks of an epoch, and the records of a whole one."""
+    if not config.balance_classes:
+        return records.index.blocks(BLOCK), BLOCK
+
+    # Single records, those of small classes several times.
+    with faults.reading(records):
+        numbers = order.balanced(records.labels)
+    return records.index.records(numbers), 1
 
 
 def shuffled_records(index: record_index.Index, config: DataConfig) -> int:
