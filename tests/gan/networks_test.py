@@ -257,7 +257,6 @@ def test_evaluation_changes_nothing():
 
 
 def test_every_weight_but_those_of_attention_stays_as_it_is_below_one():
-    keras.utils.set_random_seed(0)
     settings = dataclasses.replace(TINY_MODEL, spectral_norm="at_most_one")
     networks = generator.Generator(settings), discriminator.Discriminator(settings)
     for network in networks:

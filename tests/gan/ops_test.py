@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -183,7 +182,6 @@ def test_batch_that_is_no_multiple_of_the_tower_is_refused():
 
 
 def test_initial_values():
-    keras.utils.set_random_seed(0)
     layer = ops.SNConv2D(200, 3)
     layer.build((1, 8, 8, 100))
     limit = (6 / (9 * 300)) ** 0.5  # Glorot: sqrt(6 / (fan_in + fan_out))
