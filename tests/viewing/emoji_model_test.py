@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 MADE = {
     "emoji_model": {
         "generator_sn": False,
-        "step": 23_500,
+        "step": 24_000,
         "batches": 256,
         "classifier": "emoji_classifier",
     },
