@@ -369,6 +369,8 @@ def _writing(out: str) -> Iterator[None]:
     """Refuses a directory that holds something; an error of writing becomes one line."""
     try:
         # Pictures of another font or list would be mixed with these.
+        if not out or os.path.isfile(out):
+            raise errors.UserError(f"--out={out}: expected a new or an empty directory")
         os.makedirs(out, exist_ok=True)
         if os.listdir(out):
             raise errors.UserError(

@@ -24,6 +24,7 @@ from sagan_tf.runtime import files
 
 FILE = "training.npz"  # beside an exported model
 _FACTS = "facts"
+_ZIP = b"PK"  # its first bytes
 # Settings that a run may choose otherwise than the networks it begins with.
 _FREE = ("number_classes", "cbn_decay", "bn_decay")
 _NETWORKS = ("generator/", "discriminator/")
@@ -99,7 +100,8 @@ def read(path: str, *, note: Callable[[str], None] = lambda _: None) -> Beginnin
         return _read_file(path, written)
     if exported.is_exported(path):
         raise errors.UserError(
-            f"--init_from={path}: holds no {FILE}; export the model again with --for_training"
+            f"--init_from={path}: holds no {FILE}; export the model again with --for_training, or "
+            "give a directory that has one, such as data/emoji_networks"
         )
 
     # Without one it is a run.
@@ -113,14 +115,18 @@ def read(path: str, *, note: Callable[[str], None] = lambda _: None) -> Beginnin
 def _read_file(path: str, written: str) -> Beginning:
     """What `write` wrote; `path` is what the user named."""
     try:
-        # Read it.
+        # Read it; NumPy takes what is no archive for a pickle.
+        with tf.io.gfile.GFile(written, "rb") as file:
+            if file.read(len(_ZIP)) != _ZIP:
+                raise ValueError("it is not an .npz file")
         with tf.io.gfile.GFile(written, "rb") as file, np.load(file) as content:
             arrays = {name: content[name] for name in content.files}
         facts = json.loads(str(arrays.pop(_FACTS)))
 
         # Refuse what no network can be set to.
         for name, values in arrays.items():
-            if not name.startswith(_NETWORKS) or not np.isfinite(values).all():
+            is_number = values.dtype.kind == "f" and np.isfinite(values).all()
+            if not name.startswith(_NETWORKS) or not is_number:
                 raise ValueError(f"{name}: expected finite numbers of a generator or discriminator")
         return Beginning(
             model_config=ModelConfig(**facts["model_config"]),

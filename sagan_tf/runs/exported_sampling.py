@@ -37,7 +37,7 @@ def fitting(card: Card, asked: config.Sampling, *, path: str, note: Callable[[st
 
     # Refuse statistics that do not fit, unless they are moving ones and asked for.
     fault = f"{flag}: batch norm's statistics in {path} are those of z that are not truncated"
-    remedy = f"export the run again with {flag}"
+    remedy = f"leave the flag out, or export the run again with {flag}"
     if not has.batches:
         remedy += ", or give --standing_batches=0 to draw with its moving statistics"
     if asked.batches and not has.truncation:

@@ -1,29 +1,35 @@
 """Training: prepares everything from the settings, then runs the loop."""
 
 import contextlib
-import dataclasses
 import os
 from collections.abc import Callable, Iterator
-from typing import Any, Optional, TextIO, Union
+from typing import Optional, TextIO, Union
 
 import keras
 import tensorflow as tf
 
 from sagan_tf import errors, model
-from sagan_tf.config import DataConfig, ModelConfig, TrainConfig, difference
+from sagan_tf.config import DataConfig, ModelConfig, TrainConfig
 from sagan_tf.data import class_names, dataset
 from sagan_tf.data.records import Records, to_float
 from sagan_tf.runs import (
     beginnings,
     checkpoints,
-    directory,
     health,
     history,
     metric_writer,
     tensorboard_layout,
 )
 from sagan_tf.runtime import distribution, files
-from sagan_tf.training import description, loop, previews, real_variety, resume, steps
+from sagan_tf.training import (
+    description,
+    loop,
+    previews,
+    real_variety,
+    resume,
+    run_settings,
+    steps,
+)
 from sagan_tf.training.events import Events, changed_optimizations, keep_nothing
 from sagan_tf.training.progress import Progress
 from sagan_tf.training.roles import ChiefRun, FollowerRun
@@ -157,7 +163,7 @@ def _train_in_directory(
     is_chief = distribution.is_chief(gan.strategy)
 
     # Refuse another model's directory.
-    _check_settings(gan, data_config, note=progress.note)
+    run_settings.check(gan, data_config, note=progress.note)
 
     # Go to the newest checkpoint.
     rollbacks = resume.make_rollback_counter(gan)
@@ -176,11 +182,13 @@ def _train_in_directory(
     if begins:
         resume.restore_newest(gan, saved)
 
-    # Prepare the files that the chief writes.
+    # Prepare the files that the chief writes. Settings that train nothing are not kept.
+    step = int(gan.step.numpy())
     writer = None
     add_event = keep_nothing
     if is_chief:
-        _write_settings(gan, records, data_config)
+        if step < config.max_steps:
+            run_settings.write(gan, records, data_config)
         writer = metric_writer.MetricWriter(
             config.run_dir, restored or 0, summary_dir=config.summary_dir, warn=progress.note
         )
@@ -198,7 +206,6 @@ def _train_in_directory(
     events = Events(gan, progress, add=add_event)
     with events.recorded(warnings):
         # Leave if the end is reached.
-        step = int(gan.step.numpy())
         if step >= config.max_steps:
             events.note(f"nothing to do: step {step} of --max_steps={config.max_steps} is reached")
             return
@@ -324,47 +331,6 @@ def _train_to_the_end(
         except loop.NotFinite as fault:
             resume.roll_back(gan, run, fault=fault, rollbacks=rollbacks)
             start_up = StartUp(since_process=False)
-
-
-def _check_settings(
-    gan: model.SAGAN, data_config: DataConfig, *, note: Callable[[str], None]
-) -> None:
-    """Refuses to go on with another model; says which other settings have changed."""
-    run_dir = gan.train_config.run_dir
-    stored_model = directory.read_config(run_dir, "model", kind=ModelConfig)
-    if stored_model is None:
-        return
-
-    # Refuse another model.
-    changed = difference(stored_model, gan.model_config)
-    if changed:
-        raise errors.UserError(
-            f"{run_dir}: holds a run of another model ({'; '.join(changed)}); give the run's own "
-            "settings, another --run_name or another --checkpoint_dir"
-        )
-
-    # Say what else has changed.
-    configs: dict[str, Any] = {"data": data_config, "train": _as_begun(gan.train_config)}
-    for section, config in configs.items():
-        stored = directory.read_config(run_dir, section, kind=type(config))
-        for change in difference(stored, config):
-            note(f"changed since this run began: {change}")
-
-
-def _write_settings(gan: model.SAGAN, records: Records, data_config: DataConfig) -> None:
-    """Writes the settings and the names of the classes to the run directory."""
-    run_dir = gan.train_config.run_dir
-    train_config = _as_begun(gan.train_config)
-    directory.write_config(run_dir, model=gan.model_config, data=data_config, train=train_config)
-    info = records.info
-    if info is not None:
-        class_names.write(run_dir, info.class_names, titles=info.class_titles)
-
-
-def _as_begun(config: TrainConfig) -> TrainConfig:
-    """The settings, of a run that is there with what it began with."""
-    stored = directory.read_config(config.run_dir, "train", kind=TrainConfig)
-    return config if stored is None else dataclasses.replace(config, init_from=stored.init_from)
 
 
 def _variety(real_images) -> float:

@@ -324,7 +324,7 @@ def test_unknown_optimization_is_refused(text):
 def test_policies_of_an_augmentation():
     assert augmentation_names.policies("none", "all") == ()
     assert augmentation_names.policies("diffaugment", "cutout,color") == ("cutout", "color")
-    assert augmentation_names.policies("ada", "blit,scale,xint") == (
+    assert augmentation_names.policies("ada", "blit, scale,xint") == (
         "xflip",
         "rotate90",
         "xint",

@@ -240,6 +240,16 @@ def test_directory_with_files_is_refused(font, options):
     assert os.listdir(options.out) == ["mine.png"]
 
 
+@pytest.mark.parametrize("name", ["file", ""])
+def test_what_is_no_directory_is_refused(font, options, tmp_path, name):
+    (tmp_path / "file").write_text("kept")
+    out = str(tmp_path / name) if name else ""
+    refused = config.EmojiConfig(out=out, list=options.list)
+    with pytest.raises(errors.UserError, match=f"^--out={out}: expected a new or an empty direc"):
+        emoji.write(refused)
+    assert (tmp_path / "file").read_text() == "kept"
+
+
 def test_directory_that_cannot_be_made_is_one_line(font, options, tmp_path):
     (tmp_path / "file").write_text("")
     blocked = config.EmojiConfig(out=str(tmp_path / "file" / "out"), list=options.list)

@@ -167,8 +167,13 @@ def not_finite(path, content):
     np.savez(path, **{**content, name: np.full_like(content[name], np.nan)})
 
 
+def not_numbers(path, content):
+    name = "generator/g_snh0/bias"
+    np.savez(path, **{**content, name: content[name].astype(str)})
+
+
 @pytest.mark.parametrize(
-    "damage", [damaged_bytes, cut_off, without_facts, another_array, not_finite]
+    "damage", [damaged_bytes, cut_off, without_facts, another_array, not_finite, not_numbers]
 )
 def test_a_damaged_file_is_one_line(damage, exported, tmp_path):
     path = tmp_path / "training.npz"
@@ -178,6 +183,12 @@ def test_a_damaged_file_is_one_line(damage, exported, tmp_path):
     damage(path, content)
     with pytest.raises(errors.UserError, match=r"^--init_from=.*cannot be read.*--for_training$"):
         beginnings.read(str(path))
+
+
+def test_a_text_is_not_taken_for_a_pickle(tmp_path):
+    (tmp_path / "training.npz").write_text("weights\n")
+    with pytest.raises(errors.UserError, match=r"cannot be read \(it is not an .npz file\); exp"):
+        beginnings.read(str(tmp_path))
 
 
 def test_a_file_without_a_weight_is_named(exported, tmp_path):

@@ -43,7 +43,12 @@ def test_begins_once_and_goes_on_from_its_own_checkpoint(tmp_path, tiny_run, mon
         printed = small_runs.train(data, small_runs.settings(tmp_path, **options, max_steps=last))
         assert f"continuing from step {last - 2}\n" in printed
         assert "beginning with" not in printed
-        assert "init_from" not in printed
+        ignored = (
+            f"--init_from=/gone: not used, this run began with {tiny_run}; give another --run_name "
+            "to begin with it\n"
+        )
+        assert ("init_from" in printed) == (source == "/gone")
+        assert (ignored in printed) == (source == "/gone")
         kept = directory.read_config(settings.run_dir, "train", kind=config.TrainConfig)
         assert kept.init_from == tiny_run
 

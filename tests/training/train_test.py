@@ -133,8 +133,12 @@ def test_history_has_start_end_and_environment(finished):
 
 @pytest.mark.slow
 def test_finished_run_has_nothing_to_do(finished):
+    """Settings that train nothing are not those of the run."""
     data, train_config, _ = finished
-    assert "nothing to do: step 4 of --max_steps=4 is reached" in train(data, train_config)
+    another = dataclasses.replace(train_config, seed=train_config.seed + 1)
+    assert "nothing to do: step 4 of --max_steps=4 is reached" in train(data, another)
+    kept = directory.read_config(train_config.run_dir, "train", kind=config.TrainConfig)
+    assert kept == train_config
 
 
 @pytest.mark.slow
