@@ -63,7 +63,7 @@ def policies(method: str, text: str) -> tuple[str, ...]:
     known = POLICIES[method]
     groups = {ALL: known, **GROUPS[method]}
     chosen: dict[str, None] = {}
-    for word in text.replace(" ", "").split(","):
+    for word in map(str.strip, text.split(",")):
         fields.require(
             word in known or word in groups,
             "augment_policy",

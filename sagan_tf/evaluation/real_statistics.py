@@ -95,7 +95,7 @@ def _parse(content: bytes) -> tuple[metrics.Moments, dict[str, Any]]:
       one of `files.NPZ_ERRORS`: it is no such file, or these are no moments.
     """
     # Read what is there.
-    with np.load(io.BytesIO(content)) as archive:
+    with files.open_npz(io.BytesIO(content)) as archive:
         mu, sigma = (archive[name].astype(np.float64) for name in ("mu", "sigma"))
         about = json.loads(str(archive["about"])) if "about" in archive.files else {}
     if not isinstance(about, dict):

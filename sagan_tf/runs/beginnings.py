@@ -24,7 +24,6 @@ from sagan_tf.runtime import files
 
 FILE = "training.npz"  # beside an exported model
 _FACTS = "facts"
-_ZIP = b"PK"  # its first bytes
 # Settings that a run may choose otherwise than the networks it begins with.
 _FREE = ("number_classes", "cbn_decay", "bn_decay")
 _NETWORKS = ("generator/", "discriminator/")
@@ -115,11 +114,8 @@ def read(path: str, *, note: Callable[[str], None] = lambda _: None) -> Beginnin
 def _read_file(path: str, written: str) -> Beginning:
     """What `write` wrote; `path` is what the user named."""
     try:
-        # Read it; NumPy takes what is no archive for a pickle.
-        with tf.io.gfile.GFile(written, "rb") as file:
-            if file.read(len(_ZIP)) != _ZIP:
-                raise ValueError("it is not an .npz file")
-        with tf.io.gfile.GFile(written, "rb") as file, np.load(file) as content:
+        # Read it.
+        with tf.io.gfile.GFile(written, "rb") as file, files.open_npz(file) as content:
             arrays = {name: content[name] for name in content.files}
         facts = json.loads(str(arrays.pop(_FACTS)))
 

@@ -14,7 +14,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import Optional
+from typing import BinaryIO, Optional
 
 import filelock
 import numpy as np
@@ -52,6 +52,7 @@ NPZ_ERRORS = (
     zlib.error,
     tf.errors.OpError,
 )
+_ZIP = b"PK"  # The first bytes of an .npz.
 # What the operating system says where a file system has no locks.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 # The boot time that psutil subtracts has whole seconds, and may be rounded the other way next time.
@@ -64,6 +65,17 @@ def first_line(error: Exception) -> str:
     if lines and lines[0].startswith("Graph execution error"):  # The cause comes last.
         lines = [line for line in lines if line and not line.startswith((" ", "\t"))][-1:]
     return lines[0] if lines else type(error).__name__
+
+
+def open_npz(file: BinaryIO) -> np.lib.npyio.NpzFile:
+    """The archive in a file that is open for reading. Raises one of `NPZ_ERRORS`.
+
+    NumPy takes what is no archive for a pickle, and its error advises to allow that.
+    """
+    if file.read(len(_ZIP)) != _ZIP:
+        raise ValueError("it is not an .npz file")
+    file.seek(0)
+    return np.load(file)
 
 
 @contextlib.contextmanager

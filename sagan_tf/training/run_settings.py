@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Optional
+from typing import Any
 
 from sagan_tf import errors, model
 from sagan_tf.config import DataConfig, ModelConfig, TrainConfig, difference
@@ -35,8 +35,7 @@ def check(gan: model.SAGAN, data_config: DataConfig, *, note: Callable[[str], No
         )
 
     # Say what else has changed.
-    begun = _stored(run_dir)
-    train_config = _with_beginning(gan.train_config, begun)
+    train_config = _as_begun(gan.train_config)
     configs: dict[str, Any] = {"data": data_config, "train": train_config}
     for section, config in configs.items():
         stored = directory.read_config(run_dir, section, kind=type(config))
@@ -56,17 +55,14 @@ def check(gan: model.SAGAN, data_config: DataConfig, *, note: Callable[[str], No
 def write(gan: model.SAGAN, records: Records, data_config: DataConfig) -> None:
     """Writes the settings and the names of the classes to the run directory."""
     run_dir = gan.train_config.run_dir
-    train_config = _with_beginning(gan.train_config, _stored(run_dir))
+    train_config = _as_begun(gan.train_config)
     directory.write_config(run_dir, model=gan.model_config, data=data_config, train=train_config)
     info = records.info
     if info is not None:
         class_names.write(run_dir, info.class_names, titles=info.class_titles)
 
 
-def _stored(run_dir: str) -> Optional[TrainConfig]:
-    return directory.read_config(run_dir, "train", kind=TrainConfig)
-
-
-def _with_beginning(config: TrainConfig, stored: Optional[TrainConfig]) -> TrainConfig:
+def _as_begun(config: TrainConfig) -> TrainConfig:
     """The settings, of a run that is there with what it began with."""
+    stored = directory.read_config(config.run_dir, "train", kind=TrainConfig)
     return config if stored is None else dataclasses.replace(config, init_from=stored.init_from)

@@ -47,6 +47,12 @@ def test_unfit_file_is_one_line(obtain, tmp_path, content, message):
     assert "\n" not in str(error.value)
 
 
+def test_text_is_not_taken_for_a_pickle(obtain, tmp_path):
+    (tmp_path / "theirs.npz").write_text("mu, sigma\n")
+    with pytest.raises(errors.UserError, match=r"expected .* \(it is not an .npz file\)$"):
+        obtain(real_stats=str(tmp_path / "theirs.npz"))
+
+
 def test_plain_array_is_one_line(obtain, tmp_path):
     np.save(tmp_path / "theirs.npy", np.zeros(64))
     with pytest.raises(
