@@ -300,12 +300,11 @@ def write(options: config.EmojiConfig) -> None:
     with _writing(options.out):
         for name, emoji in wanted.items():
             folder = os.path.join(options.out, name)
-            os.makedirs(folder)
             for one in emoji:
                 counts[_save(one, font, folder=folder, seen=seen) or name] += 1
 
     # Say what is there.
-    taken = {name: counts[name] for name in wanted}
+    taken = {name: counts[name] for name in wanted if counts[name]}
     what = plurals.counted(sum(taken.values()), "picture")
     print(f"emoji: {what} of {plurals.counted(len(taken), 'class', 'classes')} in {options.out}")
     print(", ".join(f"{name} {count}" for name, count in taken.items()))
@@ -313,6 +312,9 @@ def write(options: config.EmojiConfig) -> None:
         f"left out: {counts[_SAME]} with the picture of another emoji, "
         f"{counts[_UNKNOWN]} that the font does not have"
     )
+    without = [name for name in wanted if name not in taken]
+    if without:
+        print(f"without a picture: {', '.join(without)}")
 
     # Say what the list does not have: names and groups differ between its versions.
     known = {name for one in listed for name in (one.subgroup, one.name)}
@@ -360,6 +362,9 @@ def _save(emoji: Emoji, font: ImageFont.FreeTypeFont, *, folder: str, seen: set[
     if digest in seen:
         return _SAME
     seen.add(digest)
+
+    # A class has a folder where it has a picture.
+    os.makedirs(folder, exist_ok=True)
     picture.save(os.path.join(folder, emoji.file_name))
     return ""
 

@@ -8,7 +8,7 @@ from typing import Optional, TextIO, Union
 import keras
 import tensorflow as tf
 
-from sagan_tf import errors, model
+from sagan_tf import errors, model, plurals
 from sagan_tf.config import DataConfig, ModelConfig, TrainConfig
 from sagan_tf.data import class_names, dataset
 from sagan_tf.data.records import Records, to_float
@@ -78,13 +78,15 @@ def train(
             # Make the networks.
             gan = _make_networks(model_config, train_config, strategy=strategy)
             start_up.done("networks")
-            _say_of_rates(train_config, progress.note)
+
+            # Say where its learning rates begin.
+            saved_steps = checkpoints.Checkpoints(train_config.run_dir, {}).steps
+            _say_of_rates(train_config, max(saved_steps, default=0), note=progress.note)
 
             # Begin with other networks before anything is written: a refusal leaves nothing.
-            if train_config.init_from and distribution.is_chief(strategy):
-                is_new = not checkpoints.Checkpoints(train_config.run_dir, {}).steps
-                if is_new:
-                    _begin(gan, records, note=progress.note)
+            is_new = not saved_steps
+            if is_new and train_config.init_from and distribution.is_chief(strategy):
+                _begin(gan, records, note=progress.note)
             if dry_run:
                 progress.note(description.describe(gan, records, data_config=data_config))
                 return
@@ -139,14 +141,21 @@ def _make_networks(
         return model.SAGAN(model_config, train_config)
 
 
-def _say_of_rates(config: TrainConfig, note: Callable[[str], None]) -> None:
-    """A line where the learning rates fall from the first iteration on."""
-    if config.decay_steps > config.max_steps:
-        share = config.max_steps / config.decay_steps
-        note(
-            f"--decay_steps={config.decay_steps} is more than --max_steps={config.max_steps}: both "
-            f"learning rates begin at {share:.2g} of their values"
-        )
+def _say_of_rates(config: TrainConfig, step: int, *, note: Callable[[str], None]) -> None:
+    """A line where the learning rates are below their values already, at the run's newest step."""
+    # They fall over the last steps.
+    left = config.max_steps - step
+    if not 0 < left < config.decay_steps:
+        return
+
+    # Say how low they are.
+    limit, verb = f"--max_steps={config.max_steps}", "begin"
+    if step:
+        limit, verb = f"what is left ({plurals.counted(left, 'step')})", "go on"
+    note(
+        f"--decay_steps={config.decay_steps} is more than {limit}: both learning rates {verb} at "
+        f"{left / config.decay_steps:.2g} of their values"
+    )
 
 
 def _train_in_directory(

@@ -264,6 +264,17 @@ def test_rates_that_fall_from_the_start_are_said(tmp_path, data):
     assert f"{beginning}both learning rates begin at 8e-05 of their values\n" in printed
 
 
+def test_rates_that_fall_at_once_in_a_run_that_goes_on_are_said(tmp_path, data):
+    """(6 - 4) / 8 = 0.25, and with 2 steps (6 - 4) / 2 = 1."""
+    make_run(tmp_path / "runs", TINY_MODEL, step=4)
+    for decay_steps, is_said in ((8, True), (2, False)):
+        longer = settings(tmp_path, max_steps=6, decay_steps=decay_steps)
+        printed = train(data, longer, dry_run=True)
+        line = "--decay_steps=8 is more than what is left (2 steps): both learning rates go on "
+        assert (f"{line}at 0.25 of their values\n" in printed) == is_said
+        assert ("learning rates" in printed) == is_said
+
+
 def test_run_directory_that_cannot_be_written_to_is_named(tmp_path, data):
     (tmp_path / "runs").write_text("")
     with pytest.raises(errors.UserError, match="runs/imagenet_2: cannot be written to"):
