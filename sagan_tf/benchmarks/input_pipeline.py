@@ -44,7 +44,8 @@ def run(options: config.BenchmarkInputConfig, data_config: config.DataConfig) ->
     compare("as it is", data_config, options=options)
 
     # Measure copies in other encodings.
-    encodings = [name for name in dict.fromkeys(options.encodings.split(",")) if name]
+    names = map(str.strip, options.encodings.split(","))
+    encodings = [name for name in dict.fromkeys(names) if name]
     with tempfile.TemporaryDirectory() as directory:
         for encoding in encodings:
             out = os.path.join(directory, encoding)

@@ -159,7 +159,8 @@ class BenchmarkInputConfig:
         fields.check(self)
 
         # Check the names of encodings and of the pipeline.
-        if unknown := set(self.encodings.split(",")) - {"", "raw", "png", "jpeg"}:
+        names = set(map(str.strip, self.encodings.split(",")))
+        if unknown := names - {"", "raw", "png", "jpeg"}:
             raise errors.UserError(
                 f"--encodings={self.encodings}: {unknown.pop()} is unknown; "
                 "expected some of raw,png,jpeg"

@@ -66,7 +66,7 @@ def optimizations(
 
     # Add and take away, word by word.
     chosen = {}
-    for word in text.split(","):
+    for word in map(str.strip, text.split(",")):
         name, given, side = word.removeprefix("-").partition(":")
         if word == "auto":
             chosen.update(auto)

@@ -282,7 +282,7 @@ def test_optimizations_by_name():
     assert {"up_conv", "down_conv", "narrow_conv"} <= set(auto)
     assert set(auto) <= set(config.OPTIMIZATIONS)
     assert config.optimizations("none", "CPU") == {}
-    assert config.optimizations("adam,up_conv:64", "GPU") == {"adam": 0, "up_conv": 64}
+    assert config.optimizations("adam, up_conv:64", "GPU") == {"adam": 0, "up_conv": 64}
     without = config.optimizations("auto,-adam,down_conv:8", "CPU")
     assert without == {**{k: v for k, v in auto.items() if k != "adam"}, "down_conv": 8}
     assert config.optimizations("up_conv", "CPU") == {"up_conv": auto["up_conv"]}
