@@ -241,6 +241,21 @@ def test_dry_run_says_all_and_writes_nothing(tmp_path, data):
     assert "learning rates begin" not in printed
 
 
+def test_dry_run_counts_a_balanced_epoch(tmp_path):
+    """Two pictures and seven: round(7 / 2) = 4 times two, and seven."""
+    make_pictures(tmp_path / "all", {"few": 2, "many": 7})
+    options = config.PrepareConfig(
+        source=str(tmp_path / "all"), out=str(tmp_path / "data"), size=32, workers=1
+    )
+    prepare.prepare(options, io.StringIO())
+    two_classes = dataclasses.replace(PLAIN_MODEL, number_classes=2)
+    for balance_classes in (True, False):
+        data = config.DataConfig(data_dir=options.out, balance_classes=balance_classes)
+        printed = train(data, settings(tmp_path), two_classes, dry_run=True)
+        assert ("data records of a balanced epoch: 15\n" in printed) == balance_classes
+        assert ("balanced epoch" in printed) == balance_classes
+
+
 def test_dry_run_says_what_the_processor_decides(tmp_path, data, monkeypatch):
     bfloat16 = settings(tmp_path, mixed_precision="bfloat16")
     for instruction, expected in (
