@@ -16,7 +16,8 @@ import tensorflow as tf
 
 from sagan_tf import errors, model, reference_checkpoint
 from sagan_tf.bridges import classes as class_tables
-from sagan_tf.bridges.mapping import Network
+from sagan_tf.bridges import widening
+from sagan_tf.bridges.mapping import Network, Tensors
 from sagan_tf.config import ModelConfig, difference
 from sagan_tf.data import class_names
 from sagan_tf.runs import directory, exported, restore
@@ -146,7 +147,8 @@ def begin(
     """Gives new networks the weights of others; the moving average begins with the generator.
 
     Where the classes have the same names in the same order, each keeps its rows of the tables. Else
-    each begins as the mean of the others' classes.
+    each begins as the mean of the others' classes. A generator without SN may be wider than theirs,
+    up to twice (`widening`).
 
     Args:
       gan: new; its weights are replaced.
@@ -161,6 +163,9 @@ def begin(
     beginning = read(path, note=note)
     config = gan.model_config
     same: dict[str, Any] = {name: getattr(config, name) for name in _FREE}
+    is_wider = _is_wider(config, beginning.model_config)
+    if is_wider:
+        same["gf_dim"] = config.gf_dim
     changed = difference(dataclasses.replace(beginning.model_config, **same), config)
     if changed:
         raise errors.UserError(
@@ -178,11 +183,27 @@ def begin(
         words = f"as the mean of its {len(beginning.classes.names)}"
 
     # Set the weights.
-    named = {f"model/{name}": values for name, values in network.arrays.items()}
     try:
+        weights = _widened(network.arrays, gan) if is_wider else network.arrays
+        named = {f"model/{name}": values for name, values in weights.items()}
         reference_checkpoint.assign(gan, named)
-    except errors.UserError as error:
+    except (errors.UserError, ValueError) as error:
         raise errors.UserError(f"--init_from={path}: {error}") from error
     note(f"beginning with the networks of {path}, each class {words}")
+    if is_wider:
+        width = beginning.model_config.gf_dim
+        note(f"--gf_dim={config.gf_dim}: their generator, of {width}, made wider with equal images")
     if gan.averaged is not None:
         gan.begin_average()
+
+
+def _is_wider(config: ModelConfig, than: ModelConfig) -> bool:
+    """Whether a generator is so much wider than another that it can begin with equal images."""
+    return not config.generator_sn and than.gf_dim < config.gf_dim <= 2 * than.gf_dim
+
+
+def _widened(arrays: Tensors, gan: model.SAGAN) -> dict[str, np.ndarray]:
+    """The weights of both networks, the generator's in the shapes of `gan`."""
+    shapes = {weight.path.split("/", 1)[1]: tuple(weight.shape) for weight in gan.generator.weights}
+    narrow = {name: values for name, values in arrays.items() if name in shapes}
+    return {**arrays, **widening.widened(narrow, shapes, seed=gan.train_config.seed)}

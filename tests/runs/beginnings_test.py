@@ -9,7 +9,7 @@ import pytest
 
 from sagan_tf import config, errors, model
 from sagan_tf.data import class_names
-from sagan_tf.runs import beginnings, directory
+from sagan_tf.runs import beginnings, directory, restore
 from sagan_tf.viewing import export
 from tests import processes
 from tests.conftest import ROOT
@@ -118,6 +118,65 @@ def test_a_checkpoint_without_average_gives_the_generator(average, tmp_path):
     state = processes.state(run, 5)
     for name, values in beginnings.of_run(run).arrays.items():
         np.testing.assert_array_equal(values, state[key(name)])
+
+
+# A generator without SN, and settings of another that is half as wide again, or twice.
+FREE_MODEL = dataclasses.replace(TINY_MODEL, generator_sn=False)
+
+
+@pytest.mark.parametrize("width", [12, 16])
+def test_a_wider_generator_begins_with_the_same_images(width, tmp_path):
+    run = make_run(tmp_path, FREE_MODEL)
+    narrow, _ = restore.open_networks(run)
+
+    # Begin.
+    gan = new(dataclasses.replace(FREE_MODEL, gf_dim=width))
+    notes = []
+    beginnings.begin(gan, run, classes=beginnings.of_run(run).classes, note=notes.append)
+    assert notes[1:] == [
+        f"--gf_dim={width}: their generator, of 8, made wider with equal images",
+    ]
+
+    # Its images are the same, by moving statistics and by those of the batch.
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=[4, FREE_MODEL.z_dim]).astype(np.float32)
+    labels = np.array([0, 1, 2, 0])
+    for training in (False, True):
+        expected = narrow(z, labels, training=training).numpy()
+        assert expected.std() > 0.1
+        assert relative_error(gan.generator(z, labels, training=training), expected) < 1e-5
+
+    # Copies are read otherwise than what they repeat, and the discriminator is the run's.
+    before, after = beginnings.of_run(run).arrays, arrays_of(gan)
+    name = "generator/g_block1/snconv2/w"
+    channels = before[name].shape[2]
+    copies = after[name][:, :, channels:]
+    assert (copies != after[name][:, :, : copies.shape[2]]).mean() > 0.99
+    for name, values in before.items():
+        if name.startswith("discriminator/"):
+            np.testing.assert_array_equal(after[name], values)
+
+
+@pytest.mark.parametrize(
+    ("settings", "width"), [(TINY_MODEL, 16), (FREE_MODEL, 17), (FREE_MODEL, 4)]
+)
+def test_widths_that_do_not_keep_the_images_are_refused(settings, width, tmp_path):
+    """Of a generator with SN, of one more than twice as wide, and of a narrower one."""
+    beginnings.write(
+        beginnings.Beginning(settings, classes=classes(*NAMES), arrays={}), str(tmp_path)
+    )
+    gan = new(dataclasses.replace(settings, gf_dim=width))
+    with pytest.raises(errors.UserError, match=f"gf_dim: 8 there, {width} here"):
+        beginnings.begin(gan, str(tmp_path), classes=classes(*NAMES))
+
+
+def test_weights_that_are_not_as_wide_as_they_say_are_named(tmp_path):
+    found = beginnings.of_run(make_run(tmp_path, FREE_MODEL))
+    arrays = {**found.arrays, "generator/g_bn/gamma": np.ones(3, np.float32)}
+    beginnings.write(dataclasses.replace(found, arrays=arrays), str(tmp_path))
+    gan = new(dataclasses.replace(FREE_MODEL, gf_dim=16))
+    with pytest.raises(errors.UserError, match=r"g_bn/gamma has shape \(3,\) .* become \(16,\)"):
+        beginnings.begin(gan, str(tmp_path), classes=found.classes)
 
 
 def test_other_networks_are_refused_and_nothing_changes(tiny_run):
