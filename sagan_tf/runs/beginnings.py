@@ -23,7 +23,7 @@ from sagan_tf.data import class_names
 from sagan_tf.runs import directory, exported, restore
 from sagan_tf.runtime import files
 
-FILE = "training.npz"  # beside an exported model
+FILE = directory.NETWORKS
 _FACTS = "facts"
 # Settings that a run may choose otherwise than the networks it begins with.
 _FREE = ("number_classes", "cbn_decay", "bn_decay")

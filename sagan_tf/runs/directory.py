@@ -14,6 +14,7 @@ from sagan_tf import errors
 from sagan_tf.runtime import files
 
 CONFIG_VERSION = 1
+NETWORKS = "training.npz"  # Both networks, beside an exported model.
 # What is wrong with a directory that is no run's.
 NO_RUN = "no run there (config.json is missing)"
 _LEVELS = 2  # Of directories below a path, in which its runs are looked for.
@@ -121,7 +122,10 @@ def find_run(path: str, flag: str = "run") -> str:
         more = ", ..." if len(runs) > _LISTED else ""
         fault = f"several runs are there; name one of {', '.join(runs[:_LISTED])}{more}"
         raise SeveralRuns(f"--{flag}={path}: {fault}")
-    fault = f"{NO_RUN}; give the directory of a run, such as checkpoint/imagenet_64"
+    remedy = "give the directory of a run, such as checkpoint/imagenet_64"
+    if tf.io.gfile.exists(os.path.join(path, NETWORKS)):
+        remedy = f"its {NETWORKS} is for --init_from of a training; {remedy}"
+    fault = f"{NO_RUN}; {remedy}"
     raise NoRun(f"--{flag}={path}: {fault}")
 
 

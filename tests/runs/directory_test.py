@@ -81,6 +81,15 @@ def test_run_is_found_in_the_directory_of_runs(tiny_run, tmp_path):
         directory.find_run(str(tmp_path / "absent"))
 
 
+def test_networks_to_train_on_with_are_no_run_and_said_to_be_for_training(tmp_path):
+    (tmp_path / "training.npz").touch()
+    words = (
+        r"no run there .*; its training.npz is for --init_from of a training; give the directory"
+    )
+    with pytest.raises(directory.NoRun, match=f"^--run={tmp_path}: {words}"):
+        directory.find_run(str(tmp_path))
+
+
 def test_runs_further_below_are_named(tmp_path):
     digits, own = str(tmp_path / "digits" / "imagenet_16"), str(tmp_path / "own" / "imagenet_8")
     directory.write_config(digits, model=config.ModelConfig())
