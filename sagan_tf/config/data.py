@@ -135,8 +135,8 @@ class EmojiConfig:
     pictures: str = fields.option(
         "alike",
         "Which emoji of a class.\n"
-        "alike: those that look alike. Animals are heads, food is fruit and vegetables, vehicles "
-        "are cars, buses and trains.\n"
+        "alike: those that look alike. Animals are heads from the front, food is fruit and "
+        "vegetables, vehicles are cars, buses and trains.\n"
         "all: whole groups, whose pictures differ more.",
         choices=("alike", "all"),
         group="Pictures",
