@@ -2,10 +2,11 @@
 
 Source: Chen, Goodfellow and Shlens, 2016, "Net2Net: Accelerating Learning via Knowledge Transfer",
 section 2.3. Each new channel repeats one of the old ones, and the weights that read a channel are
-shared among its copies. Shares are drawn at random, so that copies have other gradients and learn
-to be different.
+shared among its copies. Shares are drawn at random, so that most copies have other gradients at
+once, and all learn to be different.
 
-SN would divide the widened weights by another number, so that this is for networks without it.
+SN would divide the widened weights by another number, so that this is for networks without it. The
+residual block of the paper's comparison joins two groups of channels, and is left out too.
 """
 
 import numpy as np
@@ -17,20 +18,20 @@ _FACTORS = ("sn_conv_theta", "sn_conv_phi")
 # The dense layer, whose results are the first map of 4x4 pixels.
 _DENSE = "g_snh0/"
 _PIXELS = 16
-# Bounds of the share of one of two copies.
-_LEAST, _MOST = 0.2, 0.8
+# The smallest part of what a copy draws for its share, of the largest: of two, one has 0.2 to 0.8.
+_LEAST = 0.25
 
 
 def widened(arrays: Tensors, shapes: Shapes, *, seed: int) -> dict[str, np.ndarray]:
     """The weights of a wider generator, whose images differ by rounding only.
 
     Args:
-      arrays: weight of a generator without SN, as in `g_block1/snconv1/w` -> its values.
-      shapes: the same names -> shapes in the wider one, which has less than twice as many channels
-        of each kind, or just twice as many.
+      arrays: weight of a generator without SN and residual block, as in `g_block1/snconv1/w` -> its
+        values.
+      shapes: the same names -> shapes in the wider one.
       seed: of the shares.
     Raises:
-      ValueError: a weight is not as much wider there.
+      ValueError: a weight is narrower there, or of another kind.
     """
     generator = np.random.default_rng(seed)
     wider = {}
@@ -56,11 +57,9 @@ def widened(arrays: Tensors, shapes: Shapes, *, seed: int) -> dict[str, np.ndarr
 
 
 def _check(name: str, old: tuple, new: tuple) -> None:
-    """Raises ValueError for a shape that is not at least another, and at most twice as large."""
-    fits = len(old) == len(new)
-    for there, here in zip(old, new):
-        fits = fits and there <= here <= 2 * there
-    if not fits:
+    """Raises ValueError for a shape that is smaller than another."""
+    fits = [there <= here for there, here in zip(old, new)]
+    if len(old) != len(new) or not all(fits):
         raise ValueError(f"{name} has shape {old} and cannot become {new}")
 
 
@@ -73,13 +72,16 @@ def _dense(values: np.ndarray, shape: tuple) -> np.ndarray:
 
 def _shares(values: np.ndarray, shape: tuple, generator: np.random.Generator) -> np.ndarray:
     """Factors for each channel that is read, and each result; those of copies add up to 1."""
+    # Draw them.
     old = values.shape[-2]
     new, results = shape[-2:]
-    copies = new - old
-    shares = np.ones([new, results])
-    shares[:copies] = generator.uniform(_LEAST, _MOST, [copies, results])
-    shares[old:] = 1 - shares[:copies]
-    return shares
+    drawn = generator.uniform(_LEAST, 1, [new, results])
+
+    # Divide by the sum of the copies.
+    sources = _sources(old, new)
+    sums = np.zeros([old, results])
+    np.add.at(sums, sources, drawn)
+    return drawn / sums[sources]
 
 
 def _root_of_copies(old: int, new: int) -> np.ndarray:

@@ -31,7 +31,7 @@ class TrainConfig:
         "What a new run begins with: the directory of another run, or of a model that export "
         "--for_training wrote. D comes from there, and G's moving average, or G where there is "
         "none. Their settings must be the same, but for the number of classes. Without SN in G "
-        "--gf_dim may be larger, up to twice theirs: G begins with the same images.",
+        "and --block=residual, --gf_dim may be larger: G begins with the same images.",
         group="Run",
         meaning="new networks",
     )

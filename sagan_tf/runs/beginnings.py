@@ -147,8 +147,8 @@ def begin(
     """Gives new networks the weights of others; the moving average begins with the generator.
 
     Where the classes have the same names in the same order, each keeps its rows of the tables. Else
-    each begins as the mean of the others' classes. A generator without SN may be wider than theirs,
-    up to twice (`widening`).
+    each begins as the mean of the others' classes. A generator without SN and residual block may be
+    wider than theirs (`widening`).
 
     Args:
       gan: new; its weights are replaced.
@@ -168,9 +168,13 @@ def begin(
         same["gf_dim"] = config.gf_dim
     changed = difference(dataclasses.replace(beginning.model_config, **same), config)
     if changed:
+        remedy = "give their settings, and prepare the data at their size"
+        if any(change.startswith("gf_dim") for change in changed):
+            remedy += (
+                "; G can be wider with --nogenerator_sn, as theirs, and without --block=residual"
+            )
         raise errors.UserError(
-            f"--init_from={path}: holds other networks ({'; '.join(changed)}); give their "
-            "settings, and prepare the data at their size"
+            f"--init_from={path}: holds other networks ({'; '.join(changed)}); {remedy}"
         )
 
     # Take their classes, or their mean.
@@ -198,8 +202,9 @@ def begin(
 
 
 def _is_wider(config: ModelConfig, than: ModelConfig) -> bool:
-    """Whether a generator is so much wider than another that it can begin with equal images."""
-    return not config.generator_sn and than.gf_dim < config.gf_dim <= 2 * than.gf_dim
+    """Whether a generator is wider than another, and can begin with equal images."""
+    can_be = not config.generator_sn and config.block != "residual"
+    return can_be and config.gf_dim > than.gf_dim
 
 
 def _widened(arrays: Tensors, gan: model.SAGAN) -> dict[str, np.ndarray]:

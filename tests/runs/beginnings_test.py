@@ -9,7 +9,7 @@ import pytest
 
 from sagan_tf import config, errors, model
 from sagan_tf.data import class_names
-from sagan_tf.runs import beginnings, directory, restore
+from sagan_tf.runs import beginnings, directory
 from sagan_tf.viewing import export
 from tests import processes
 from tests.conftest import ROOT
@@ -120,37 +120,50 @@ def test_a_checkpoint_without_average_gives_the_generator(average, tmp_path):
         np.testing.assert_array_equal(values, state[key(name)])
 
 
-# A generator without SN, and settings of another that is half as wide again, or twice.
 FREE_MODEL = dataclasses.replace(TINY_MODEL, generator_sn=False)
+RESIDUAL_MODEL = dataclasses.replace(FREE_MODEL, block="residual")
 
 
-@pytest.mark.parametrize("width", [12, 16])
-def test_a_wider_generator_begins_with_the_same_images(width, tmp_path):
-    run = make_run(tmp_path, FREE_MODEL)
-    narrow, _ = restore.open_networks(run)
+@pytest.fixture(name="narrow")
+def fixture_narrow(tmp_path):
+    """Networks without SN in G, 7 wide: (their file's directory, the generator)."""
+    gan = new(dataclasses.replace(FREE_MODEL, gf_dim=7))
+    rng = np.random.default_rng(0)
+    for weight in gan.generator.weights:
+        if weight.path.endswith(("biases", "bias", "gamma", "beta", "mean")):
+            weight.assign(weight.value.numpy() + 0.3 * rng.normal(size=weight.shape))
+    gan.generator.inserted.sigma_ratio.assign(0.5)
+    found = beginnings.Beginning(gan.model_config, classes=classes(*NAMES), arrays=arrays_of(gan))
+    beginnings.write(found, str(tmp_path))
+    return str(tmp_path), gan.generator
 
-    # Begin.
+
+@pytest.mark.parametrize("width", [8, 10, 14, 21])
+def test_a_wider_generator_begins_with_the_same_images(width, narrow):
+    """Its theta and phi have 1, 2, 3 and 5 channels in the place of one, as 1 / 8 of the map's."""
+    path, generator = narrow
     gan = new(dataclasses.replace(FREE_MODEL, gf_dim=width))
     notes = []
-    beginnings.begin(gan, run, classes=beginnings.of_run(run).classes, note=notes.append)
+    beginnings.begin(gan, path, classes=classes(*NAMES), note=notes.append)
     assert notes[1:] == [
-        f"--gf_dim={width}: their generator, of 8, made wider with equal images",
+        f"--gf_dim={width}: their generator, of 7, made wider with equal images",
     ]
 
     # Its images are the same, by moving statistics and by those of the batch.
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(1)
     z = rng.normal(size=[4, FREE_MODEL.z_dim]).astype(np.float32)
     labels = np.array([0, 1, 2, 0])
     for training in (False, True):
-        expected = narrow(z, labels, training=training).numpy()
+        expected = generator(z, labels, training=training).numpy()
         assert expected.std() > 0.1
-        assert relative_error(gan.generator(z, labels, training=training), expected) < 1e-5
+        for wider in (gan.generator, gan.averaged):
+            assert relative_error(wider(z, labels, training=training), expected) < 1e-5
 
-    # Copies are read otherwise than what they repeat, and the discriminator is the run's.
-    before, after = beginnings.of_run(run).arrays, arrays_of(gan)
+    # Copies are read otherwise than what they repeat, and the discriminator is theirs.
+    before, after = beginnings.read(path).arrays, arrays_of(gan)
     name = "generator/g_block1/snconv2/w"
     channels = before[name].shape[2]
-    copies = after[name][:, :, channels:]
+    copies = after[name][:, :, channels : 2 * channels]
     assert (copies != after[name][:, :, : copies.shape[2]]).mean() > 0.99
     for name, values in before.items():
         if name.startswith("discriminator/"):
@@ -158,24 +171,25 @@ def test_a_wider_generator_begins_with_the_same_images(width, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("settings", "width"), [(TINY_MODEL, 16), (FREE_MODEL, 17), (FREE_MODEL, 4)]
+    ("settings", "width"), [(TINY_MODEL, 16), (RESIDUAL_MODEL, 16), (FREE_MODEL, 4)]
 )
-def test_widths_that_do_not_keep_the_images_are_refused(settings, width, tmp_path):
-    """Of a generator with SN, of one more than twice as wide, and of a narrower one."""
+def test_generators_that_cannot_become_wider_are_refused(settings, width, tmp_path):
+    """Those with SN, and with a residual block; and a narrower one."""
     beginnings.write(
         beginnings.Beginning(settings, classes=classes(*NAMES), arrays={}), str(tmp_path)
     )
     gan = new(dataclasses.replace(settings, gf_dim=width))
-    with pytest.raises(errors.UserError, match=f"gf_dim: 8 there, {width} here"):
+    words = f"gf_dim: 8 there, {width} here.*G can be wider with --nogenerator_sn"
+    with pytest.raises(errors.UserError, match=words):
         beginnings.begin(gan, str(tmp_path), classes=classes(*NAMES))
 
 
-def test_weights_that_are_not_as_wide_as_they_say_are_named(tmp_path):
+def test_weights_that_are_wider_than_they_say_are_named(tmp_path):
     found = beginnings.of_run(make_run(tmp_path, FREE_MODEL))
-    arrays = {**found.arrays, "generator/g_bn/gamma": np.ones(3, np.float32)}
+    arrays = {**found.arrays, "generator/g_bn/gamma": np.ones(17, np.float32)}
     beginnings.write(dataclasses.replace(found, arrays=arrays), str(tmp_path))
     gan = new(dataclasses.replace(FREE_MODEL, gf_dim=16))
-    with pytest.raises(errors.UserError, match=r"g_bn/gamma has shape \(3,\) .* become \(16,\)"):
+    with pytest.raises(errors.UserError, match=r"g_bn/gamma has shape \(17,\) .* become \(16,\)"):
         beginnings.begin(gan, str(tmp_path), classes=found.classes)
 
 
