@@ -275,13 +275,14 @@ def test_a_file_without_a_weight_is_named(exported, tmp_path):
     assert not notes
 
 
-def test_the_repository_has_networks_to_begin_with():
+@pytest.mark.parametrize(("name", "width"), [("emoji_networks", 16), ("emoji_model", 24)])
+def test_the_repository_has_networks_to_begin_with(name, width):
     """They fit configs/emoji.flags, with classes of one's own."""
-    folder = ROOT / "data/emoji_networks"
+    folder = ROOT / "data" / name
     assert (folder / "training.npz").stat().st_size < 6e6
     settings = config.ModelConfig(
         image_size=64,
-        gf_dim=16,
+        gf_dim=width,
         df_dim=16,
         z_dim=32,
         number_classes=2,
