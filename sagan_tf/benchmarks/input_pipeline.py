@@ -44,10 +44,8 @@ def run(options: config.BenchmarkInputConfig, data_config: config.DataConfig) ->
     compare("as it is", data_config, options=options)
 
     # Measure copies in other encodings.
-    names = map(str.strip, options.encodings.split(","))
-    encodings = [name for name in dict.fromkeys(names) if name]
     with tempfile.TemporaryDirectory() as directory:
-        for encoding in encodings:
+        for encoding in options.encoding_names:
             out = os.path.join(directory, encoding)
             copy(data_config.data_dir, out, encoding=encoding, count=options.images)
             copied = dataclasses.replace(data_config, data_dir=out)

@@ -63,7 +63,7 @@ def policies(method: str, text: str) -> tuple[str, ...]:
     known = POLICIES[method]
     groups = {ALL: known, **GROUPS[method]}
     chosen: dict[str, None] = {}
-    for word in map(str.strip, text.split(",")):
+    for word in fields.names_of(text):
         fields.require(
             word in known or word in groups,
             "augment_policy",

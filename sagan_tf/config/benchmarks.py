@@ -1,6 +1,7 @@
 """Settings of the benchmarks."""
 
 import dataclasses
+import functools
 
 from sagan_tf import errors
 from sagan_tf.config import fields
@@ -159,8 +160,7 @@ class BenchmarkInputConfig:
         fields.check(self)
 
         # Check the names of encodings and of the pipeline.
-        names = set(map(str.strip, self.encodings.split(",")))
-        if unknown := names - {"", "raw", "png", "jpeg"}:
+        if unknown := set(self.encoding_names) - {"raw", "png", "jpeg"}:
             raise errors.UserError(
                 f"--encodings={self.encodings}: {unknown.pop()} is unknown; "
                 "expected some of raw,png,jpeg"
@@ -171,6 +171,11 @@ class BenchmarkInputConfig:
             holds=self.pipeline in ("", *PIPELINES),
             expected="one of " + "; ".join(PIPELINES),
         )
+
+    @functools.cached_property
+    def encoding_names(self) -> list[str]:
+        """The encodings, in order, each once."""
+        return list(dict.fromkeys(filter(None, fields.names_of(self.encodings))))
 
 
 DEVICES = ("h100", "a100", "v4", "v5e", "v5p", "v6e")

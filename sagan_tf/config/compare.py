@@ -89,5 +89,4 @@ class CompareConfig(truncation.TruncationConfig):
     @functools.cached_property
     def by_fields(self) -> list[str]:
         """The settings that `by` names, in order, each once."""
-        names = [name.strip() for name in self.by.split(",")]
-        return list(dict.fromkeys(filter(None, names)))
+        return list(dict.fromkeys(filter(None, fields.names_of(self.by))))

@@ -143,6 +143,11 @@ def require_all(config: Any, *rules: tuple[str, bool, str]) -> None:
         require_field(config, name, holds=holds, expected=expected)
 
 
+def names_of(text: str) -> list[str]:
+    """Names with commas between them, and spaces where somebody likes them; "" is one name, ""."""
+    return [name.strip() for name in text.split(",")]
+
+
 def numbers_of(flag: str, text: str, *, limit: int) -> list[int]:
     """Numbers in a text such as "3,10-19", in order, each once.
 

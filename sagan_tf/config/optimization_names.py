@@ -66,7 +66,7 @@ def optimizations(
 
     # Add and take away, word by word.
     chosen = {}
-    for word in map(str.strip, text.split(",")):
+    for word in fields.names_of(text):
         name, given, side = word.removeprefix("-").partition(":")
         if word == "auto":
             chosen.update(auto)

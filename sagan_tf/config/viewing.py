@@ -263,9 +263,14 @@ class AttentionConfig(OpenedModelConfig):
         fields.require_field(
             self,
             "images",
-            holds=len(self.images.split(",")) <= MAX_ROWS,
+            holds=len(self.image_names) <= MAX_ROWS,
             expected=f"at most {MAX_ROWS} of them",
         )
+
+    @functools.cached_property
+    def image_names(self) -> list[str]:
+        """The pictures' files, in order; [""] for generated images."""
+        return fields.names_of(self.images)
 
     @functools.cached_property
     def seed_numbers(self) -> list[int]:

@@ -271,9 +271,17 @@ def _blocks(records: Records, config: DataConfig) -> tuple[record_index.RecordRa
         return records.index.blocks(BLOCK), BLOCK
 
     # Single records, those of small classes several times.
+    return records.index.records(balanced(records)), 1
+
+
+def balanced(records: Records) -> np.ndarray:
+    """`order.balanced` of the records' labels, which are read.
+
+    Raises:
+      errors.UserError: a file is not made of records.
+    """
     with faults.reading(records):
-        numbers = order.balanced(records.labels)
-    return records.index.records(numbers), 1
+        return order.balanced(records.labels)
 
 
 def shuffled_records(index: record_index.Index, config: DataConfig) -> int:

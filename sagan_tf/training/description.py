@@ -8,7 +8,7 @@ import numpy as np
 
 from sagan_tf import model, plurals
 from sagan_tf.config import DataConfig
-from sagan_tf.data import dataset, faults, order
+from sagan_tf.data import dataset
 from sagan_tf.data.records import Records
 from sagan_tf.runtime import distribution
 from sagan_tf.training import events
@@ -47,9 +47,7 @@ def describe(gan: model.SAGAN, records: Records, *, data_config: DataConfig) -> 
     lines.append(devices(gan))
     lines += _lines(dataset.describe(records), prefix="data ")
     if data_config.balance_classes:
-        with faults.reading(records):
-            epoch = order.balanced(records.labels)
-        lines.append(f"data records of a balanced epoch: {len(epoch)}")
+        lines.append(f"data records of a balanced epoch: {len(dataset.balanced(records))}")
     return "\n".join(lines)
 
 

@@ -163,7 +163,7 @@ def _attend_with_discriminator(
 
     # Read pictures, or generate images.
     if config.images:
-        names = [name.strip() for name in config.images.split(",")]
+        names = config.image_names
         size = network.config.image_size
         rows = Rows(np.stack([read_picture(name, size) for name in names]), names)
         images = records.to_float(rows.pixels)
