@@ -229,6 +229,7 @@ def check(directory: str, info: Optional[DatasetInfo], **given: int) -> None:
         there = getattr(info, name)
         if there != value:
             raise errors.UserError(
-                f"--{name}={value}: {os.path.join(directory, FILENAME)} says {there}; leave the "
-                "flag out to train on this data; a run goes with the data it was made for"
+                f"--{name}={value}: {os.path.join(directory, FILENAME)} says {there}; a "
+                "run or model goes with the data that it was made for; to train on this data, leave "
+                "the flag out"
             )
