@@ -230,6 +230,6 @@ def check(directory: str, info: Optional[DatasetInfo], **given: int) -> None:
         if there != value:
             raise errors.UserError(
                 f"--{name}={value}: {os.path.join(directory, FILENAME)} says {there}; a "
-                "run or model goes with the data that it was made for; to train on this data, leave "
-                "the flag out"
+                "run or model goes with the data that it was made for; to train on this data, "
+                "leave the flag out"
             )
