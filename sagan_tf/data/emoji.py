@@ -73,11 +73,10 @@ CLASSES = {
     "vehicles": ("transport-ground", "transport-water", "transport-air"),
 }
 # Of these classes, subgroups and single emoji whose pictures look alike: heads of animals from the
-# front, fruit and vegetables, flowers and leaves, and vehicles with a cabin on a road or on rails.
+# front, each once, fruit and vegetables, flowers and leaves, and vehicles with a cabin on a road or
+# on rails.
 ALIKE = {
     "animals": (
-        "cat-face",
-        "monkey-face",
         "monkey face",
         "dog face",
         "wolf",

@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 MADE = {
     "emoji_model": {
         "generator_sn": False,
-        "step": 22_000,
+        "step": 26_000,
         "batches": 256,
         "classifier": "emoji_classifier",
     },
