@@ -21,6 +21,10 @@ WORK_DIRECTORY = ".prepare"
 TRAINING = "train"
 VALIDATION = "validation"
 VERSION = 1
+# What to do where data have another side or number of classes than a flag, a run or a model.
+FOR_OTHERS = (
+    "leave the flag out to train on this data; a run or model goes with the data it was made for"
+)
 _INDEX = ("fingerprint", "counts", "offsets", "labels")
 
 
@@ -229,7 +233,5 @@ def check(directory: str, info: Optional[DatasetInfo], **given: int) -> None:
         there = getattr(info, name)
         if there != value:
             raise errors.UserError(
-                f"--{name}={value}: {os.path.join(directory, FILENAME)} says {there}; a "
-                "run or model goes with the data that it was made for; to train on this data, "
-                "leave the flag out"
+                f"--{name}={value}: {os.path.join(directory, FILENAME)} says {there}; " + FOR_OTHERS
             )

@@ -9,6 +9,7 @@ from typing import Any, Optional
 import tensorflow as tf
 
 from sagan_tf import errors, plurals
+from sagan_tf.data import dataset_info
 from sagan_tf.data.records import Records, check_label, open_files
 from sagan_tf.runtime.files import first_line
 
@@ -170,8 +171,8 @@ class TfdsDirectory:
         if self.number_classes != number_classes:
             raise errors.UserError(
                 f"--number_classes={number_classes}: {self.path} has "
-                f"{plurals.counted(self.number_classes, 'class', 'classes')}; leave the flag out "
-                "to train on this data"
+                f"{plurals.counted(self.number_classes, 'class', 'classes')}; "
+                + dataset_info.FOR_OTHERS
             )
 
     def records(self, image_size: int, *, number_classes: int) -> Records:

@@ -124,7 +124,7 @@ def test_records_say_their_side_and_classes(tmp_path):
     words = ("-m", "sagan_tf.tools.benchmark", f"--data_dir={data}")
     message = processes.error_line(processes.run(*words, "--number_classes=3"))
     assert message.startswith("error: --number_classes=3: ")
-    assert "says 2; a run or model goes with the data" in message
+    assert "says 2; leave the flag out" in message
 
     # The side is known without a flag: the default networks need a larger one.
     message = processes.error_line(processes.run(*words))
