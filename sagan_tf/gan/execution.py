@@ -4,7 +4,7 @@ A part is a function of a batch (tensors, images first) to an `Outcome`. It stor
 function here takes a part and gives another one that computes the same.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import keras
@@ -17,7 +17,7 @@ class Outcome(NamedTuple):
     """What a part of a step finds.
 
     Attributes:
-      metrics: scalars by name.
+      metrics: by name; most are scalars.
       gradients: of the weights that the step trains, in their order.
       values: new values of the states that the step moves, in their order.
     """
@@ -31,11 +31,13 @@ Part = Callable[..., Outcome]
 
 
 def zero_outcome(
-    metrics: Sequence[str], weights: Sequence[keras.Variable], states: Sequence[updates.State]
+    metrics: Mapping[str, Sequence[int]],
+    weights: Sequence[keras.Variable],
+    states: Sequence[updates.State],
 ) -> Outcome:
-    """An outcome of zeros."""
+    """An outcome of zeros; `metrics` has the shapes of its metrics, by name."""
     return Outcome(
-        metrics={name: tf.zeros([]) for name in metrics},
+        metrics={name: tf.zeros(shape) for name, shape in metrics.items()},
         gradients=[tf.zeros(weight.shape) for weight in weights],
         values=[tf.zeros(state.variable.shape) for state in states],
     )
