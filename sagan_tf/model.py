@@ -29,7 +29,7 @@ AVERAGE = "ema/"
 # State that a checkpoint may lack, or hold without need, by how its names begin.
 OPTIONAL_STATE = (AVERAGE, optimizers.LOSS_SCALE, adaptive.ADA)
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
-_SIGN = "sign_real"  # Of ADA: the mean sign of D's logits of real images, or of each class.
+_SIGN = "sign_real"  # Of ADA: the mean sign of D's logits of real images.
 
 
 class SAGAN:
@@ -91,18 +91,18 @@ class SAGAN:
         self.loss_scales = {}
         if train_config.mixed_precision == "float16":
             self.loss_scales = {name: optimizers.LossScale(name) for name in ("g", "d")}
-        self.augmentation = augmentation.make(train_config, model_config.number_classes)
+        self.augmentation = augmentation.make(train_config)
         self.adaptive = self.augmentation if train_config.augment == "ada" else None
 
         # Fix what each step moves, and how its differentiable part is run. A step of D runs G in
         # training mode.
         self._g_states = self.generator.states()
         self._d_states = self._g_states + self.discriminator.states()
-        g_metrics = dict.fromkeys(objectives.g_metrics(model_config), ())
+        g_metrics = objectives.g_metrics(model_config)
         self._run_g_part = self._executed(self._g_part, self.generator, self._g_states, g_metrics)
-        d_metrics = dict.fromkeys(objectives.d_metrics(model_config), ())
+        d_metrics = objectives.d_metrics(model_config)
         if self.adaptive is not None:
-            d_metrics[_SIGN] = self.adaptive.signs_shape
+            d_metrics += (_SIGN,)
         self._run_d_part = self._executed(
             self._d_part, self.discriminator, self._d_states, d_metrics
         )
@@ -273,7 +273,7 @@ class SAGAN:
         with _tape(weights) as tape:
             fake = self.generator(z, fake_labels, training=True, collection=moved)
             if self.augmentation is not None:
-                fake = self.augmentation(fake, numbers, fake_labels)
+                fake = self.augmentation(fake, numbers)
             judged = objectives.judge(self.discriminator, fake, fake_labels)
             loss, metrics = objectives.of_generator(judged, fake_labels)
             scaled = self._scaled(loss, "g")
@@ -287,12 +287,9 @@ class SAGAN:
             self.d_optimizer, outcome.gradients, scale=self.loss_scales.get("d")
         )
         _store(self._d_states, outcome.values)
-        metrics = {**outcome.metrics, "d_gradient_norm": norm}
         if self.adaptive is not None:
-            signs = outcome.metrics[_SIGN]
-            self.adaptive.observe(execution.mean_of_replicas(signs))
-            metrics[_SIGN] = self.adaptive.mean_sign(signs)
-        return metrics
+            self.adaptive.observe(execution.mean_of_replicas(outcome.metrics[_SIGN]))
+        return {**outcome.metrics, "d_gradient_norm": norm}
 
     def _d_part(self, images, labels, z, fake_labels, numbers=None) -> execution.Outcome:
         weights = self.discriminator.trainable_variables
@@ -301,8 +298,8 @@ class SAGAN:
         # Generate; G gets no gradient.
         fake = self.generator(z, fake_labels, training=True, collection=moved)
         if self.augmentation is not None:
-            images = self.augmentation(images, numbers[:, 0], labels)
-            fake = self.augmentation(fake, numbers[:, 1], fake_labels)
+            images = self.augmentation(images, numbers[:, 0])
+            fake = self.augmentation(fake, numbers[:, 1])
 
         # Judge, and take the gradient of D.
         with _tape(weights) as tape:
@@ -326,7 +323,7 @@ class SAGAN:
         gradients = _gradients(tape, scaled, weights)
 
         if self.adaptive is not None:
-            metrics[_SIGN] = self.adaptive.signs(judged_real.logits, labels)
+            metrics[_SIGN] = tf.reduce_mean(tf.sign(judged_real.logits))
         return execution.Outcome(metrics, gradients, moved.values(self._d_states))
 
     def _scaled(self, loss: tf.Tensor, network: str) -> tf.Tensor:

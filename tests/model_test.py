@@ -478,7 +478,6 @@ def test_auxiliary_classifier_in_half_precision_is_near_float32(monkeypatch, pre
 AUGMENTED = {
     "diffaugment": {"augment": "diffaugment"},
     "ada": {"augment": "ada", "ada_start": 0.5, "ada_kimg": 0.1},
-    "ada_per_class": {"augment": "ada", "ada_start": 0.5, "ada_kimg": 0.1, "ada_per_class": True},
 }
 
 

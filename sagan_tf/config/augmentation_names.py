@@ -1,7 +1,5 @@
 """Names of the augmentations' policies, the parser of --augment_policy, and ADA's defaults."""
 
-from typing import Any
-
 from sagan_tf.config import fields
 
 NONE, DIFFAUGMENT, ADA = "none", "diffaugment", "ada"
@@ -42,12 +40,7 @@ GROUPS = {
 }
 ALL = "all"
 # The settings of ADA, which nothing else takes -> what they are where no flag is given.
-ADA_DEFAULTS: dict[str, Any] = {
-    "ada_target": 0.6,
-    "ada_kimg": 500.0,
-    "ada_start": 0.0,
-    "ada_per_class": False,
-}
+ADA_DEFAULTS = {"ada_target": 0.6, "ada_kimg": 500.0, "ada_start": 0.0}
 
 
 def policies(method: str, text: str) -> tuple[str, ...]:
@@ -80,20 +73,3 @@ def policies(method: str, text: str) -> tuple[str, ...]:
         )
         chosen.update(dict.fromkeys(groups.get(word, (word,))))
     return tuple(chosen)
-
-
-def refuse_settings_of_ada(config: Any) -> None:
-    """Raises `errors.UserError` where `augment` is another method, and a setting is of ADA.
-
-    Args:
-      config: has `augment` and those of `ADA_DEFAULTS`.
-    """
-    is_ada = config.augment == ADA
-    for name, default in ADA_DEFAULTS.items():
-        flag = f"--no{name}" if default is False else f"--{name}={default:g}"
-        fields.require_field(
-            config,
-            name,
-            holds=is_ada or getattr(config, name) == default,
-            expected=f"--augment=ada with it, or {flag} after a flagfile that sets it",
-        )

@@ -260,12 +260,6 @@ class TrainConfig:
         maximum=1,
         group="Augmentation",
     )
-    ada_per_class: bool = fields.option(
-        augmentation_names.ADA_DEFAULTS["ada_per_class"],
-        "With --augment=ada: a probability for each class, which follows how D judges its real "
-        "images. D learns a class of few images by heart sooner than others.",
-        group="Augmentation",
-    )
     mirror: bool = fields.option(
         False,
         "Turn every second real image, drawn at random, left to right. This doubles the images "
@@ -361,7 +355,14 @@ class TrainConfig:
         optimization_names.optimizations(self.optimizations, "CPU")
         augmentation_names.policies(self.augment, self.augment_policy)
 
-        augmentation_names.refuse_settings_of_ada(self)
+        # Check the flags of adaptive augmentation.
+        is_ada = self.augment == augmentation_names.ADA
+        for name, default in augmentation_names.ADA_DEFAULTS.items():
+            holds = is_ada or getattr(self, name) == default
+            expected = (
+                f"--augment=ada with it, or --{name}={default:g} after a flagfile that sets it"
+            )
+            fields.require_field(self, name, holds=holds, expected=expected)
 
         # Check what must fit together.
         towers = self.bn_group / self.batch_size

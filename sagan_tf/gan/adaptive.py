@@ -3,8 +3,7 @@
 Source: Karras et al., 2020, section 3.2; the official code, `training/training_loop.py`.
 """
 
-from collections.abc import Collection, Sequence
-from typing import Optional
+from collections.abc import Collection
 
 import tensorflow as tf
 
@@ -31,15 +30,12 @@ class AdaptiveAugment:
       kimg: thousands of images in which p goes from 0 to 1; 0: it stays where it begins.
       start: p at the beginning.
       images_per_step: real images that a step of D sees on all devices.
-      shape: of p, where there is more than one.
 
     Attributes:
       numbers: how many random numbers an image needs, whatever the policies.
-      signs_shape: of what `signs` gives.
     """
 
     numbers = ada_transforms.NUMBERS
-    signs_shape: tuple[int, ...] = ()
 
     def __init__(
         self,
@@ -49,33 +45,25 @@ class AdaptiveAugment:
         kimg: float,
         start: float,
         images_per_step: int,
-        shape: Sequence[int] = (),
     ):
         self._policies = policies
         self._target = target
         self._change = INTERVAL * images_per_step / (1000 * kimg) if kimg else 0.0
         self._start = start
-        self._p = updates.scalar(tf.fill(shape, float(start)), tf.float32, "p")
-        self._r = updates.scalar(tf.zeros(shape), tf.float32, "r")
-        self._sum = updates.scalar(tf.zeros(shape), tf.float32, "sum_of_signs")
-        self._seen = updates.scalar(tf.zeros(shape, tf.int64), tf.int64, "seen")
+        self._p = updates.scalar(start, tf.float32, "p")
+        self._r = updates.scalar(0.0, tf.float32, "r")
+        self._sum = updates.scalar(0.0, tf.float32, "sum_of_signs")
+        self._steps = updates.scalar(0, tf.int64, "steps")
 
-    def __call__(
-        self, images: tf.Tensor, numbers: tf.Tensor, labels: Optional[tf.Tensor] = None
-    ) -> tf.Tensor:
+    def __call__(self, images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
         """Transformed images.
 
         Args:
           images: float [batch, size, size, 3] in [-1, 1].
           numbers: float32 [batch, numbers], uniform in (0, 1).
-          labels: int [batch]; needed where each class has its own p.
         """
-        draws = ada_transforms.Draws(numbers, self._probability(labels), self._policies)
+        draws = ada_transforms.Draws(numbers, tf.convert_to_tensor(self._p), self._policies)
         return ada_transforms.transform(images, draws, self._policies)
-
-    def _probability(self, labels: Optional[tf.Tensor]) -> tf.Tensor:
-        """p of each image, or one for all."""
-        return tf.convert_to_tensor(self._p)
 
     def state(self) -> dict[str, tf.Variable]:
         """Its variables, by name: p, r, and what r is the mean of."""
@@ -83,7 +71,7 @@ class AdaptiveAugment:
             f"{ADA}p": self._p,
             f"{ADA}r": self._r,
             f"{ADA}sum_of_signs": self._sum,
-            f"{ADA}steps": self._seen,
+            f"{ADA}steps": self._steps,
         }
 
     def row(self) -> dict[str, float]:
@@ -92,36 +80,21 @@ class AdaptiveAugment:
 
     def begin(self) -> None:
         """Goes back to the beginning."""
-        self._p.assign(tf.fill(self._p.shape, float(self._start)))
-        for variable in (self._r, self._sum, self._seen):
+        self._p.assign(self._start)
+        for variable in (self._r, self._sum, self._steps):
             variable.assign(tf.zeros_like(variable))
 
-    def signs(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """What `observe` needs to know of real images, as a mean over them.
-
-        Args:
-          logits: [batch, ...], of D.
-          labels: int [batch].
-        Returns:
-          The mean sign, a scalar.
-        """
-        return tf.reduce_mean(tf.sign(logits))
-
-    def mean_sign(self, signs: tf.Tensor) -> tf.Tensor:
-        """The mean sign of all images, of what `signs` gives."""
-        return signs
-
-    def observe(self, signs: tf.Tensor) -> None:
+    def observe(self, sign: tf.Tensor) -> None:
         """Takes note of a step of D, and moves p after every fourth.
 
         To be called where `strategy.run` calls it, or without a strategy.
 
         Args:
-          signs: those of all replicas' real images, the same on all replicas.
+          sign: mean of sign(D(real)), the same on all replicas.
         """
         # Find r, if enough steps were seen.
-        total = self._sum + signs
-        steps = self._seen + 1
+        total = self._sum + sign
+        steps = self._steps + 1
         is_due = steps >= INTERVAL
         r = tf.where(is_due, total / INTERVAL, self._r)
 
@@ -133,6 +106,6 @@ class AdaptiveAugment:
                 updates.Update(self._p, p),
                 updates.Update(self._r, r),
                 updates.Update(self._sum, tf.where(is_due, 0.0, total)),
-                updates.Update(self._seen, tf.where(is_due, tf.zeros_like(steps), steps)),
+                updates.Update(self._steps, tf.where(is_due, tf.zeros_like(steps), steps)),
             ]
         )

@@ -7,7 +7,6 @@ Source: Zhao et al., 2020, section 3.2; the official code, `DiffAugment_tf.py`.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Optional
 
 import tensorflow as tf
 
@@ -34,15 +33,12 @@ class DiffAugment:
     def __init__(self, policies: Sequence[str]):
         self._transformations = [_TRANSFORMATIONS[policy] for policy in policies]
 
-    def __call__(
-        self, images: tf.Tensor, numbers: tf.Tensor, labels: Optional[tf.Tensor] = None
-    ) -> tf.Tensor:
+    def __call__(self, images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
         """Transformed images.
 
         Args:
           images: float [batch, size, size, 3] in [-1, 1].
           numbers: float32 [batch, numbers], uniform in (0, 1).
-          labels: not used: the images of all classes are transformed alike.
         """
         for transform in self._transformations:
             images = transform(images, numbers)

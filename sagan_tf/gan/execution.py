@@ -4,7 +4,7 @@ A part is a function of a batch (tensors, images first) to an `Outcome`. It stor
 function here takes a part and gives another one that computes the same.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import keras
@@ -17,7 +17,7 @@ class Outcome(NamedTuple):
     """What a part of a step finds.
 
     Attributes:
-      metrics: by name; most are scalars.
+      metrics: scalars by name.
       gradients: of the weights that the step trains, in their order.
       values: new values of the states that the step moves, in their order.
     """
@@ -31,13 +31,11 @@ Part = Callable[..., Outcome]
 
 
 def zero_outcome(
-    metrics: Mapping[str, Sequence[int]],
-    weights: Sequence[keras.Variable],
-    states: Sequence[updates.State],
+    metrics: Sequence[str], weights: Sequence[keras.Variable], states: Sequence[updates.State]
 ) -> Outcome:
-    """An outcome of zeros; `metrics` has the shapes of its metrics, by name."""
+    """An outcome of zeros."""
     return Outcome(
-        metrics={name: tf.zeros(shape) for name, shape in metrics.items()},
+        metrics={name: tf.zeros([]) for name in metrics},
         gradients=[tf.zeros(weight.shape) for weight in weights],
         values=[tf.zeros(state.variable.shape) for state in states],
     )

@@ -102,14 +102,9 @@ _PANELS_OF_CLASSES = [
 # Runs that augment otherwise do not lack it.
 _ADAPTIVE = _Panel(
     "Adaptive augmentation",
-    "p, the probability of each transformation of what D sees; r, the mean sign of D(real), "
-    "by which p is moved. With --ada_per_class both are means over the classes.",
-    lines={
-        "ada/p": "p",
-        "ada/r": "r",
-        "ada/p_smallest": "smallest p of a class",
-        "ada/p_largest": "largest p of a class",
-    },
+    "p, the probability of each transformation of what D sees; r, the mean sign of D(real) "
+    "over four steps, by which p is moved.",
+    lines={"ada/p": "p", "ada/r": "r"},
 )
 
 _PANELS_OF_NETWORKS = [

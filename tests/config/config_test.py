@@ -113,12 +113,6 @@ def test_residual_block_is_where_attention_would_be():
             "flagfile that sets it",
         ),
         (
-            config.TrainConfig,
-            {"ada_per_class": True},
-            "--ada_per_class=True: expected --augment=ada with it, or --noada_per_class after a "
-            "flagfile that sets it",
-        ),
-        (
             config.ModelConfig,
             {"image_size": 100},
             "--image_size=100: expected one of 32, 64, 128, 256",

@@ -13,8 +13,6 @@ def test_settings_choose_the_augmentation():
     made = augmentation.make(config.TrainConfig(augment="ada", ada_start=0.25))
     assert isinstance(made, adaptive.AdaptiveAugment)
     assert made.row()["ada/p"] == 0.25
-    made = augmentation.make(config.TrainConfig(augment="ada", ada_per_class=True), classes=7)
-    assert made.state()["ada/p_of_class"].shape == [7]
 
 
 def test_names_of_policies_are_those_that_are_known():

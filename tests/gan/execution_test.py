@@ -26,7 +26,7 @@ def zeros():
 def test_zero_outcome_has_the_shapes_of_what_a_step_finds():
     weight = keras.Variable([[1.0, 2.0]])
     state = updates.State(keras.Variable([3.0]))
-    found = execution.zero_outcome({"loss": []}, [weight], [state])
+    found = execution.zero_outcome(["loss"], [weight], [state])
     np.testing.assert_array_equal(found.metrics["loss"], 0)
     np.testing.assert_array_equal(found.gradients, [[[0, 0]]])
     np.testing.assert_array_equal(found.values, [[0]])
